@@ -1,0 +1,5 @@
+//go:build race
+
+package ioarea
+
+const raceEnabled = true
