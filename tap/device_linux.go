@@ -1,0 +1,181 @@
+package tap
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A device is a TAP interface of the kernel. Ready and Wait look at one epoll
+// descriptor over all queues; that descriptor is itself registered with Go's poller.
+type device struct {
+	name string
+	mtu  int
+	mac  net.HardwareAddr
+
+	epoll  *os.File
+	epfd   int
+	gate   gate              // for epfd, in Ready
+	events []unix.EpollEvent // of the goroutine in Ready
+
+	raw       syscall.RawConn
+	pollWait  func(fd uintptr) bool // made once, so that Wait allocates nothing
+	waitEvent [1]unix.EpollEvent    // of the goroutine in Wait
+
+	mu         sync.Mutex // guards what follows
+	first      *queue     // attached by Open, given out by the first AttachQueue
+	queues     []*queue
+	unattached []int // descriptors for further queues
+	closed     bool
+}
+
+func newDevice(name string, first int, multi bool) (*device, error) {
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("tap: epoll_create1: %w", err)
+	}
+	if err := unix.SetNonblock(epfd, true); err != nil {
+		unix.Close(epfd)
+		return nil, fmt.Errorf("tap: epoll descriptor: %w", err)
+	}
+	d := &device{name: name, epfd: epfd, epoll: os.NewFile(uintptr(epfd), "epoll of "+name)}
+	n := 1
+	if multi {
+		n = MaxQueues
+	}
+	d.events = make([]unix.EpollEvent, n)
+	d.pollWait = func(fd uintptr) bool { return pollNow(int(fd), d.waitEvent[:]) > 0 }
+	if d.raw, err = d.epoll.SyscallConn(); err == nil {
+		// Only a file that Go's poller has accepted can be closed under a
+		// goroutine that waits, and that is what can have a deadline.
+		err = d.epoll.SetReadDeadline(time.Time{})
+	}
+	if err != nil {
+		d.epoll.Close()
+		return nil, fmt.Errorf("tap: Go's poller refuses an epoll descriptor: %w", err)
+	}
+	d.first = &queue{fd: first}
+	return d, nil
+}
+
+func (d *device) Name() string { return d.name }
+
+// MTU is that of the interface at Open.
+func (d *device) MTU() int { return d.mtu }
+
+func (d *device) HardwareAddr() net.HardwareAddr { return slices.Clone(d.mac) }
+
+func (d *device) AttachQueue() (Queue, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, ErrClosed
+	}
+	q, err := d.nextQueue()
+	if err != nil {
+		return nil, err
+	}
+	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(len(d.queues))}
+	if err := unix.EpollCtl(d.epfd, unix.EPOLL_CTL_ADD, q.fd, &ev); err != nil {
+		q.Close()
+		return nil, fmt.Errorf("tap: queue %d of %s: epoll_ctl: %w", len(d.queues), d.name, err)
+	}
+	d.queues = append(d.queues, q)
+	return q, nil
+}
+
+func (d *device) nextQueue() (*queue, error) {
+	if q := d.first; q != nil {
+		d.first = nil
+		return q, nil
+	}
+	if len(d.unattached) == 0 {
+		return nil, fmt.Errorf("%w: %s was opened for %d", ErrNoQueue, d.name, len(d.queues))
+	}
+	if !slices.ContainsFunc(d.queues, (*queue).alive) {
+		// Attaching would create a new interface of that name.
+		return nil, fmt.Errorf("%w: no queue of %s is left to join", ErrGone, d.name)
+	}
+	fd := d.unattached[0]
+	d.unattached = d.unattached[1:]
+	if err := attach(fd, d.name, true); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return &queue{fd: fd}, nil
+}
+
+func (d *device) Ready(dst []int) []int {
+	if d.gate.enter() {
+		n := pollNow(d.epfd, d.events)
+		for i := range d.events[:n] {
+			dst = append(dst, int(d.events[i].Fd))
+		}
+	}
+	d.leave()
+	return dst
+}
+
+func (d *device) leave() {
+	if d.gate.leave() {
+		d.epoll.Close()
+	}
+}
+
+func (d *device) Wait() error {
+	err := d.raw.Read(d.pollWait)
+	if err == nil {
+		return nil
+	}
+	if d.gate.isShut() { // the error of a closed os.File is not one for errors.Is
+		return ErrClosed
+	}
+	return fmt.Errorf("tap: wait for a frame on %s: %w", d.name, err)
+}
+
+// Close returns at once; a call on a queue that runs meanwhile ends first, and
+// the queue is detached when it has.
+func (d *device) Close() error {
+	d.mu.Lock()
+	if d.closed {
+		d.mu.Unlock()
+		return nil
+	}
+	d.closed = true
+	queues, unattached := d.queues, d.unattached
+	if d.first != nil {
+		queues = append(queues, d.first)
+	}
+	d.unattached = nil
+	d.mu.Unlock()
+
+	var errs []error
+	for _, q := range queues {
+		errs = append(errs, q.Close())
+	}
+	for _, fd := range unattached {
+		errs = append(errs, unix.Close(fd))
+	}
+	if d.gate.shut() {
+		errs = append(errs, d.epoll.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Stats returns the counts of all queues together.
+func (d *device) Stats() Stats {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var s Stats
+	for _, q := range d.queues {
+		s.add(q.Stats())
+	}
+	return s
+}
