@@ -1,0 +1,207 @@
+package netstack
+
+import (
+	"errors"
+
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"ustack/tap"
+)
+
+// An outFrame is a packet in the batch that waits to be written.
+type outFrame struct {
+	pkt   *stack.PacketBuffer
+	queue *queue
+	drop  bool
+	lent  *flow   // the payload is in this flow's Out
+	seg   segment // if lent
+}
+
+// enqueue adds packets to what the next flush writes. Any goroutine.
+func (l *loop) enqueue(pkts []*stack.PacketBuffer) {
+	l.mu.Lock()
+	for _, p := range pkts {
+		l.txQueued = append(l.txQueued, p.IncRef())
+	}
+	l.mu.Unlock()
+	l.wake()
+}
+
+// flush writes what was queued, in order, without pure ACKs that were overtaken.
+// It reports whether it wrote anything. If the device takes no more, the rest
+// stays: nothing is dropped, and the loop comes again.
+func (l *loop) flush() bool {
+	l.collect()
+	wrote := 0
+	for i := range l.batch {
+		o := &l.batch[i]
+		if !o.drop && !l.write(o) {
+			break
+		}
+		o.pkt.DecRef()
+		o.pkt = nil
+		wrote++
+	}
+	l.endBatch(wrote)
+	return wrote > 0
+}
+
+// collect moves what was queued to the batch, and learns from it what the
+// handshakes have fixed.
+func (l *loop) collect() {
+	l.mu.Lock()
+	queued := l.txQueued
+	l.txQueued = l.txSpare[:0]
+	l.mu.Unlock()
+	for i, p := range queued {
+		l.addToBatch(p)
+		queued[i] = nil
+	}
+	l.mu.Lock()
+	l.txSpare = queued[:0]
+	l.mu.Unlock()
+}
+
+// addToBatch appends a packet, after the ACK filter has looked at it.
+func (l *loop) addToBatch(p *stack.PacketBuffer) {
+	o := outFrame{pkt: p, queue: l.queues[0]}
+	i := len(l.batch)
+	s := &l.segOut
+	s.payload = 0
+	if headersOf(p, s) {
+		f := l.flows[s.outbound()]
+		if f == nil || s.flags&flagSYN != 0 {
+			l.handshakes.sent(s)
+		}
+		if f != nil {
+			o.queue = f.queue
+			f.mss = int(p.GSOOptions.MSS)
+			again := false // it may be acknowledged, and stale, when it is written
+			if s.payload > 0 && f.lending {
+				o.lent, o.seg = f, *s
+				o.seg.options = nil
+				again = f.isAgain(s)
+			}
+			if j := f.overtakes(s, i); j >= 0 && !again {
+				l.batch[j].drop = true
+				l.c.acksDropped.Add(1)
+			}
+		}
+	}
+	if o.lent == nil && l.lend && l.unknown(p, s) {
+		o.drop = true
+		l.c.txStale.Add(1)
+	}
+	l.batch = append(l.batch, o)
+}
+
+// unknown reports whether p carries TCP payload of no flow that is known: where
+// payload is lent, gVisor has zeros in its stead, and they must never go out.
+func (l *loop) unknown(p *stack.PacketBuffer, s *segment) bool {
+	if p.TransportProtocolNumber != header.TCPProtocolNumber || p.Data().Size() == 0 {
+		return false
+	}
+	return s.payload == 0 || l.flows[s.outbound()] == nil
+}
+
+// headersOf parses a packet's headers, which gVisor has put into one view.
+func headersOf(p *stack.PacketBuffer, s *segment) bool {
+	if p.TransportProtocolNumber != header.TCPProtocolNumber {
+		return false
+	}
+	views, offset := p.AsViewList()
+	first := views.Front()
+	if first == nil || first.Size() <= offset {
+		return false
+	}
+	return parseFrame(first.AsSlice()[offset:], p.Size(), s)
+}
+
+// write writes one frame to its queue, with one writev. It returns false if the
+// device takes no more now.
+func (l *loop) write(o *outFrame) bool {
+	q, p := o.queue, o.pkt
+	vnetHeader(p).Encode(q.vnetOut[:])
+	bufs := append(q.out[:0], q.vnetOut[:])
+	views, offset := p.AsViewList()
+	if o.lent != nil {
+		payload := o.lent.lentBytes(&o.seg)
+		switch {
+		case payload != nil:
+			bufs = append(bufs, views.Front().AsSlice()[offset:][:o.seg.headerLen], payload)
+			views.Reset()
+		case !o.lent.isProbe(&o.seg):
+			l.c.txStale.Add(1)
+			return true
+		}
+	}
+	for v := views.Front(); v != nil; v = v.Next() {
+		b := v.AsSlice()
+		if offset >= len(b) {
+			offset -= len(b)
+			continue
+		}
+		bufs = append(bufs, b[offset:])
+		offset = 0
+	}
+	if len(bufs) > len(q.out) {
+		bufs = append(q.out[:0], q.vnetOut[:], flattened(p))
+	}
+	n, err := q.q.Writev(bufs)
+	clear(q.out[:])
+	switch {
+	case err == nil:
+		l.c.txFrames.Add(1)
+		l.c.txBytes.Add(uint64(n - tap.HdrLen))
+		return true
+	case err == tap.ErrWouldBlock:
+		l.c.txWaits.Add(1)
+		return false
+	case errors.Is(err, tap.ErrGone), errors.Is(err, tap.ErrClosed):
+		l.fail(err)
+	}
+	// The interface is down, say: the frame is lost as on a pulled cable, and
+	// counted; TCP sends it again.
+	l.c.txLost.Add(1)
+	return true
+}
+
+func flattened(p *stack.PacketBuffer) []byte {
+	v := p.ToView()
+	defer v.Release()
+	return v.ToSlice()
+}
+
+// vnetHeader says what is left to the device: the checksum, and cutting a packet
+// that is larger than a segment (virtio 1.2, section 5.1.6.2).
+func vnetHeader(p *stack.PacketBuffer) tap.Hdr {
+	gso := &p.GSOOptions
+	if gso.Type == stack.GSONone || !gso.NeedsCsum {
+		return tap.Hdr{}
+	}
+	h := tap.Hdr{
+		Flags:      tap.FlagNeedsCsum,
+		HdrLen:     uint16(p.HeaderSize()),
+		CsumStart:  header.EthernetMinimumSize + gso.L3HdrLen,
+		CsumOffset: gso.CsumOffset,
+	}
+	if p.Data().Size() > int(gso.MSS) {
+		h.GSOSize = gso.MSS
+		switch gso.Type {
+		case stack.GSOTCPv4:
+			h.GSOType = tap.GSOTCPv4
+		case stack.GSOTCPv6:
+			h.GSOType = tap.GSOTCPv6
+		}
+	}
+	return h
+}
+
+// endBatch forgets the first wrote frames of the batch.
+func (l *loop) endBatch(wrote int) {
+	rest := copy(l.batch, l.batch[wrote:])
+	clear(l.batch[rest:])
+	l.batch = l.batch[:rest]
+	l.batchNo++ // indices that flows remember are void
+}

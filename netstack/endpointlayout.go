@@ -1,0 +1,120 @@
+package netstack
+
+import (
+	"fmt"
+	"reflect"
+	"unsafe"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/seqnum"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+)
+
+// This file is the only place that knows how gVisor lays out a TCP endpoint. Three
+// of its fields are needed that no option tells: how many bytes are queued or on
+// their way (SIOCOUTQ elsewhere), the sequence number of the first that is not
+// acknowledged, and the slow start threshold. They are touched with the endpoint's
+// lock held, and not otherwise. findEndpointLayout proves that they are there;
+// where they are not, payload that goes out is copied, and slow start ends as
+// gVisor would have it.
+
+// endpointLayout holds the byte offsets of those fields.
+type endpointLayout struct {
+	known    bool
+	used     uintptr // in tcp.Endpoint: SndBufUsed, an int
+	sender   uintptr // in tcp.Endpoint: the *sender
+	ssthresh uintptr // in sender: Ssthresh, an int
+	una      uintptr // in sender: SndUna, a seqnum.Value
+}
+
+func findEndpointLayout() (endpointLayout, error) {
+	var l endpointLayout
+	ep := reflect.TypeFor[tcp.Endpoint]()
+	queue, ok := ep.FieldByName("sndQueueInfo")
+	if !ok || queue.Type.Kind() != reflect.Struct {
+		return l, fmt.Errorf("netstack: tcp.Endpoint has no sndQueueInfo")
+	}
+	used, err := fieldIn[int](queue.Type, reflect.TypeFor[tcp.TCPSndBufState](), "SndBufUsed")
+	if err != nil {
+		return l, err
+	}
+	snd, ok := ep.FieldByName("snd")
+	if !ok || snd.Type.Kind() != reflect.Pointer || snd.Type.Elem().Kind() != reflect.Struct {
+		return l, fmt.Errorf("netstack: tcp.Endpoint has no sender")
+	}
+	ssthresh, err := fieldIn[int](snd.Type.Elem(), reflect.TypeFor[tcp.TCPSenderState](), "Ssthresh")
+	if err != nil {
+		return l, err
+	}
+	una, err := fieldIn[seqnum.Value](snd.Type.Elem(), reflect.TypeFor[tcp.TCPSenderState](), "SndUna")
+	if err != nil {
+		return l, err
+	}
+	return endpointLayout{true, queue.Offset + used, snd.Offset, ssthresh, una}, nil
+}
+
+// fieldIn is the offset of the field called name, of type T, in a struct of type
+// part that outer embeds.
+func fieldIn[T any](outer, part reflect.Type, name string) (uintptr, error) {
+	embedded, ok := outer.FieldByName(part.Name())
+	if !ok || embedded.Type != part || len(embedded.Index) != 1 {
+		return 0, fmt.Errorf("netstack: %v does not embed %v", outer, part)
+	}
+	field, ok := part.FieldByName(name)
+	if !ok || field.Type != reflect.TypeFor[T]() || len(field.Index) != 1 {
+		return 0, fmt.Errorf("netstack: %v has no %s of type %v", part, name, reflect.TypeFor[T]())
+	}
+	return embedded.Offset + field.Offset, nil
+}
+
+// unacked is how many bytes of ep are queued or on their way, or 0 if that can't
+// be known. Like the others it takes ep's lock, and so must not be called from
+// a waiter's callback.
+func (l endpointLayout) unacked(ep tcpip.Endpoint) int {
+	e, ok := ep.(*tcp.Endpoint)
+	if !ok || !l.known {
+		return 0
+	}
+	e.LockUser()
+	n := *(*int)(unsafe.Add(unsafe.Pointer(e), l.used))
+	e.UnlockUser()
+	return max(n, 0) // an acknowledged FIN counts as one byte that was never there
+}
+
+// withSender calls f with the sender of ep, if it has one and its layout is known, and
+// reports whether it did.
+func (l endpointLayout) withSender(ep tcpip.Endpoint, f func(snd unsafe.Pointer)) bool {
+	e, ok := ep.(*tcp.Endpoint)
+	if !ok || !l.known {
+		return false
+	}
+	e.LockUser()
+	defer e.UnlockUser()
+	snd := *(*unsafe.Pointer)(unsafe.Add(unsafe.Pointer(e), l.sender))
+	if snd == nil {
+		return false
+	}
+	f(snd)
+	return true
+}
+
+// iss is the initial sequence number of an endpoint that has sent nothing but its
+// SYN.
+func (l endpointLayout) iss(ep tcpip.Endpoint) (iss uint32, ok bool) {
+	ok = l.withSender(ep, func(snd unsafe.Pointer) {
+		iss = uint32(*(*seqnum.Value)(unsafe.Add(snd, l.una))) - 1
+	})
+	return iss, ok
+}
+
+// keepSlowStart has slow start end by loss alone. gVisor's CUBIC looks for its end
+// by HyStart while the threshold has its initial value, and finds it at the first
+// train of ACKs that lasts for half of a round trip: on a link whose round trips
+// take some tens of microseconds, at once (docs/design.md, slow start).
+func (l endpointLayout) keepSlowStart(ep tcpip.Endpoint) {
+	l.withSender(ep, func(snd unsafe.Pointer) {
+		if ssthresh := (*int)(unsafe.Add(snd, l.ssthresh)); *ssthresh == tcp.InitialSsthresh {
+			*ssthresh--
+		}
+	})
+}

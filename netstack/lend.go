@@ -1,0 +1,127 @@
+package netstack
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Lending: the reply that a handler built in Out is what the device is given to
+// send, the first time and each time that it is sent again. gVisor is told how
+// many bytes there are, and does with their number what TCP does: sequence,
+// windows, retransmission. The bytes stay in Out until the peer has acknowledged
+// them, and are found there by the sequence number of the segment that is about
+// to be written. That holds because the checksum is left to the device: gVisor
+// never looks at payload that goes out.
+
+// settleTries is how often the loop looks again at once for an acknowledgement
+// that it has read and TCP has not counted yet; after that it looks now and then.
+const settleTries = 64
+
+// lends reports whether what goes to the peer may be lent: all that goes by the
+// link, and so not what goes to an address of our own.
+func (l *loop) lends(remote netip.Addr) bool {
+	return l.lend && l.stk.CheckLocalAddress(0, family(remote), address(remote)) == 0
+}
+
+// isProbe reports whether a segment that carries nothing of Out is a zero-window
+// probe: gVisor sends the last acknowledged byte again, as any byte. No peer
+// reads it, for it has one there already.
+func (f *flow) isProbe(s *segment) bool {
+	return f.area != nil && s.payload == 1 && s.seq == f.iss+uint32(f.area.Out.Start())
+}
+
+// isAgain reports whether a segment that goes out has been sent before, wholly or
+// in part, and takes note of it.
+func (f *flow) isAgain(s *segment) bool {
+	end := s.seq + uint32(s.payload)
+	if again := f.haveSent && int32(s.seq-f.sentTo) < 0; again {
+		if int32(end-f.sentTo) > 0 {
+			f.sentTo = end
+		}
+		return true
+	}
+	f.sentTo, f.haveSent = end, true
+	return false
+}
+
+// settle gives the handler back what the peer has acknowledged, or, where gVisor
+// has its own copy, what was copied.
+func (f *flow) settle() {
+	out := f.area.Out
+	done := f.handed
+	if f.lending {
+		done -= min(done, uint64(f.unacked()))
+	}
+	if start := out.Start(); done > start {
+		out.Consume(int(done - start))
+	}
+}
+
+// acked looks at a segment that came in. If it acknowledges what was lent, the
+// flow is run once TCP has seen it.
+func (f *flow) acked(s *segment) {
+	if !f.lending || s.flags&flagACK == 0 {
+		return
+	}
+	start := f.area.Out.Start()
+	out := f.handed - start
+	n := int32(s.ack - f.iss - 1 - uint32(start)) // bytes that it acknowledges anew
+	if f.outOver && n > 0 && uint64(n) == out+1 {
+		n-- // our FIN
+	}
+	if n <= 0 || uint64(n) > out {
+		return
+	}
+	f.ackedTo, f.settleTries = start+uint64(n), 0
+	f.notify(evAcked)
+}
+
+// acked finds the flow of a segment that came in, which may be guess, and has it
+// look at what the segment acknowledges. nil if it is of no flow.
+func (l *loop) acked(guess *flow, s *segment) *flow {
+	f := guess
+	if key := s.inbound(); f == nil || f.key != key {
+		f = l.flows[key]
+	}
+	if f != nil {
+		f.acked(s)
+	}
+	return f
+}
+
+// awaitSettled comes back if TCP has not counted the last acknowledgement yet: it
+// is about to, on another thread, or it was none that TCP could take.
+func (f *flow) awaitSettled() {
+	if f.area.Out.Start() >= f.ackedTo {
+		return
+	}
+	if f.settleTries++; f.settleTries <= settleTries {
+		f.notify(evAcked)
+		return
+	}
+	wait := time.Millisecond << min(f.settleTries-settleTries, 10)
+	if f.settling == nil {
+		f.settling = time.AfterFunc(wait, func() { f.notify(evAcked) })
+		return
+	}
+	f.settling.Reset(wait)
+}
+
+// lentBytes returns the payload of a segment that is about to be written, or nil if
+// the peer has acknowledged a part of it meanwhile: then it need not be sent, and
+// the bytes may be others by now.
+func (f *flow) lentBytes(s *segment) []byte {
+	if f.area == nil {
+		return nil
+	}
+	start := f.area.Out.Start()
+	back := int32(s.seq - f.iss - 1 - uint32(start))
+	if back < 0 {
+		return nil
+	}
+	off := start + uint64(back)
+	if off+uint64(s.payload) > f.handed {
+		return nil
+	}
+	return f.area.Out.Committed(off, s.payload)
+}

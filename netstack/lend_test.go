@@ -1,0 +1,90 @@
+package netstack
+
+import (
+	"testing"
+)
+
+// A peer whose window is closed from the beginning, so that the first segment with
+// a byte in it is a probe of gVisor's, which is none of the stream.
+func TestAClosedWindowIsProbed(t *testing.T) {
+	w := newWire(t, nil)
+	ln := w.listen()
+	c := &rawConn{w: w, port: 1001, iss: 7}
+	c.connect()
+	a := w.accept(ln)
+	const said = "what the handler said"
+	if err := a.Out.Append(patience, []byte(said)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // and again, if nobody answers
+		s := c.until(func(s *segment) bool { return s.payload > 0 })
+		if s.payload != 1 || s.seq != c.irs {
+			t.Fatalf("%d bytes at %d, want a probe of one byte at %d", s.payload, s.seq, c.irs)
+		}
+	}
+	c.window = 0xffff
+	w.write(w.ip(protoTCP, nil, c.tcp(flagACK, c.iss+1, c.irs+1, nil, nil)))
+	got := c.payload(func(s *segment) bool { return s.payload > 1 })
+	if got != said {
+		t.Errorf("the peer reads %q, want %q", got, said)
+	}
+}
+
+// Without an acknowledgement the same bytes come again, from where they lie in Out.
+func TestWhatIsSentAgainIsWhatWasSaid(t *testing.T) {
+	w := newWire(t, nil)
+	ln := w.listen()
+	c := w.open(1001, 7)
+	a := w.accept(ln)
+	const said = "what the handler said"
+	if err := a.Out.Append(patience, []byte(said)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		if got := c.payload(func(s *segment) bool { return s.payload > 0 }); got != said {
+			t.Fatalf("time %d: the peer reads %q, want %q", i, got, said)
+		}
+		if n := a.Out.Free(); n != a.Out.Cap()-len(said) {
+			t.Fatalf("%d bytes of Out are free before they were acknowledged", n)
+		}
+	}
+	w.write(w.ip(protoTCP, nil, c.tcp(flagACK, c.iss+1, c.irs+1+uint32(len(said)), nil, nil)))
+	eventually(t, "Out given back", func() bool { return a.Out.Free() == a.Out.Cap() })
+}
+
+// A window of one byte cuts single bytes off what was said, and each is what was
+// said; a window that closes after that is probed too.
+func TestATinyWindowGetsTheRightBytes(t *testing.T) {
+	for _, first := range []int{1, 2, 21} {
+		w := newWire(t, nil)
+		ln := w.listen()
+		c := &rawConn{w: w, port: 1001, iss: 7, window: first, unscaled: true}
+		c.connect()
+		a := w.accept(ln)
+		said := make([]byte, 3000) // more than a segment
+		versioned(said, 0, 3)
+		if err := a.Out.Append(patience, said); err != nil {
+			t.Fatal(err)
+		}
+		got := 0
+		for got < 60 {
+			var seg *segment
+			b := c.payload(func(s *segment) bool { seg = s; return s.payload > 0 })
+			off := int(int32(seg.seq - c.irs - 1))
+			for i := range b {
+				if at := off + i; at >= got && b[i] != said[at] {
+					t.Fatalf("window %d: byte %d is %#x, want %#x", first, at, b[i], said[at])
+				}
+			}
+			if end := off + len(b); end > got {
+				got = end
+				if c.window = first; got%2 == 0 && got < 6 {
+					c.window = 0 // it probes, then, and the next turn opens it
+				}
+			} else {
+				c.window = first
+			}
+			w.write(w.ip(protoTCP, nil, c.tcp(flagACK, c.iss+1, c.irs+1+uint32(got), nil, nil)))
+		}
+	}
+}

@@ -1,0 +1,297 @@
+package netstack
+
+import (
+	"errors"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"ustack/tap"
+)
+
+const (
+	// batchFrames bounds how many frames of one queue are read before TCP and
+	// the handlers run.
+	batchFrames = 64
+	// sweepEvery is the interval of what is done now and then: returning pages of
+	// idle rings, freeing rings that gVisor held on to.
+	sweepEvery = time.Second
+	// trimTo is how many bytes an idle ring keeps.
+	trimTo = 16 << 10
+	// trimStep and trimFlows bound what one sweep gives back: some bytes of some rings.
+	trimStep, trimFlows = 1 << 20, 4
+)
+
+var errStopped = errors.New("netstack: the stack was closed")
+
+// A loop is the single thread of control of a shard: it reads the device, moves
+// what came in order into the rings (the receive thread), hands over what the
+// handlers committed (the sender), and writes what TCP has queued. It is one
+// goroutine; with GOMAXPROCS=1 it, gVisor's TCP processor and the handlers take
+// turns on one thread, and no packet crosses to another.
+//
+// A batch is: read until the device is empty, or batchFrames; let TCP run; move
+// In; let the handlers run; move Out; write. Nothing is held when it is over.
+type loop struct {
+	dev       tap.Device
+	link      *link
+	stk       *stack.Stack
+	log       *slog.Logger
+	maxQueues int
+	inFlight  int
+	endpoints endpointLayout
+	hyStart   bool
+	lend      bool // payload that goes out stays in Out
+	areas     areas
+	conns     connTable
+
+	// The loop's own.
+	queues     []*queue
+	flows      map[flowKey]*flow
+	handshakes handshakes
+	now        time.Time // of this batch
+	batch      []outFrame
+	batchNo    uint64
+	seg        segment // of the frame that is being read
+	segOut     segment // of the one that is being written
+	ready      []int
+	running    []*flow
+	spin       spinner
+	tick       *time.Ticker // of sweeps
+	swept      time.Time
+	gone       bool // the device is closed, or has failed
+	refusing   bool // no connection begins any more
+	stopping   bool
+
+	validated atomic.Bool // the frame that is being delivered needs no checksum
+	c         counters
+
+	mu       sync.Mutex // guards what follows
+	txQueued []*stack.PacketBuffer
+	txSpare  []*stack.PacketBuffer
+	signals  []*flow  // flows with events
+	calls    []func() // to be run by the loop
+
+	parked atomic.Bool
+	kick   chan struct{} // wakes a parked loop
+	rearm  chan struct{} // tells the watcher to wait for frames again
+	done   chan struct{} // closed when the loop has ended
+}
+
+// schedule queues a flow that has events.
+func (l *loop) schedule(f *flow) {
+	l.mu.Lock()
+	l.signals = append(l.signals, f)
+	l.mu.Unlock()
+	l.wake()
+}
+
+// do has the loop run f soon. It reports false if the loop has ended.
+func (l *loop) do(f func()) bool {
+	l.mu.Lock()
+	select {
+	case <-l.done:
+		l.mu.Unlock()
+		return false
+	default:
+	}
+	l.calls = append(l.calls, f)
+	l.mu.Unlock()
+	l.wake()
+	return true
+}
+
+// wake ends the loop's rest, if it rests.
+func (l *loop) wake() {
+	if l.parked.Load() {
+		select {
+		case l.kick <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// fail ends all connections: the device is closed, or gone. The loop goes on
+// until their handlers have let go.
+func (l *loop) fail(err error) {
+	l.do(func() {
+		if l.gone {
+			return
+		}
+		l.gone = true
+		if !errors.Is(err, tap.ErrClosed) {
+			l.log.Error("device failed", "device", l.dev.Name(), "err", err)
+		}
+		l.abortAll()
+	})
+}
+
+// abortAll resets every connection, and any that would still begin.
+func (l *loop) abortAll() { l.stopAll(evKilled) }
+
+// stopAll refuses further connections, and has those that there are stop.
+func (l *loop) stopAll(event uint32) {
+	l.refusing = true
+	for _, f := range l.flows {
+		f.notify(event)
+	}
+}
+
+// run is the loop's goroutine.
+func (l *loop) run() {
+	defer func() {
+		l.tick.Stop()
+		close(l.rearm)
+		l.mu.Lock()
+		close(l.done) // under the lock: see do
+		l.mu.Unlock()
+	}()
+	go l.watch()
+	for !l.stopping {
+		l.now = time.Now()
+		work := l.readAll()
+		if work {
+			runtime.Gosched() // TCP
+		}
+		for i := 0; i < 2; i++ { // what the handlers commit goes out in this batch
+			if l.runSignals() {
+				work = true
+				runtime.Gosched() // the handlers, and TCP again
+			}
+		}
+		if l.flush() {
+			work = true
+		}
+		if l.now.Sub(l.swept) > sweepEvery {
+			l.sweep()
+		}
+		switch {
+		case work:
+			l.spin.worked(l.now)
+		case l.spin.again():
+			runtime.Gosched()
+		default:
+			l.park()
+		}
+	}
+}
+
+// readAll reads what the device has, up to a batch, and reports whether there
+// was anything.
+func (l *loop) readAll() bool {
+	if l.gone {
+		return false
+	}
+	if len(l.queues) == 1 {
+		return l.queues[0].read(batchFrames) > 0
+	}
+	l.c.polls.Add(1)
+	l.ready = l.dev.Ready(l.ready[:0])
+	n := 0
+	for _, i := range l.ready {
+		n += l.queues[i].read(batchFrames)
+	}
+	return n > 0
+}
+
+// sweep does what is due now and then: idle rings give their pages back, and
+// rings that gVisor has let go of are freed.
+func (l *loop) sweep() {
+	l.swept = l.now
+	l.c.limbo.Store(int64(l.areas.sweep()))
+	trimmed := 0
+	for _, f := range l.flows {
+		if in := f.area.In; f.nxt <= in.End() && l.now.Sub(f.lastIn) > sweepEvery {
+			// A little at a time: the loop stands still meanwhile.
+			if in.Trim(max(trimTo, in.Touched()-trimStep)) > 0 {
+				if trimmed++; trimmed == trimFlows {
+					break
+				}
+			}
+		}
+	}
+}
+
+// forget takes a flow out of the tables.
+func (l *loop) forget(f *flow) {
+	f.yield()
+	for _, q := range l.queues {
+		if q.expect == f {
+			q.expect = nil
+		}
+	}
+	if l.flows[f.key] == f {
+		delete(l.flows, f.key)
+	}
+	l.conns.remove(f)
+}
+
+// runSignals does what was signalled since it was last called.
+func (l *loop) runSignals() bool {
+	l.mu.Lock()
+	if len(l.signals) == 0 && len(l.calls) == 0 {
+		l.mu.Unlock()
+		return false
+	}
+	flows, calls := l.signals, l.calls
+	l.signals, l.calls = l.running[:0], nil
+	l.mu.Unlock()
+	for _, f := range flows {
+		f.run()
+	}
+	clear(flows)
+	l.running = flows
+	for _, f := range calls {
+		f()
+	}
+	return true
+}
+
+// park rests until a frame comes or somebody signals.
+func (l *loop) park() {
+	l.parked.Store(true)
+	defer l.parked.Store(false)
+	// Signals that came before parked was set have kicked nobody.
+	l.mu.Lock()
+	idle := len(l.signals) == 0 && len(l.calls) == 0 && len(l.txQueued) == 0
+	l.mu.Unlock()
+	if !idle {
+		return
+	}
+	select {
+	case l.rearm <- struct{}{}:
+	default: // the watcher waits already
+	}
+	var retry <-chan time.Time
+	if len(l.batch) > 0 { // the device took no more
+		t := time.NewTimer(100 * time.Microsecond)
+		defer t.Stop()
+		retry = t.C
+	}
+	select {
+	case <-l.kick:
+	case <-l.tick.C:
+	case <-retry:
+	}
+	l.c.parks.Add(1)
+	l.spin.rested()
+}
+
+// watch waits for frames in Go's poller while the loop rests. It ends when the
+// device is closed or the loop has ended.
+func (l *loop) watch() {
+	for range l.rearm {
+		if err := l.dev.Wait(); err != nil {
+			l.fail(err)
+			return
+		}
+		select {
+		case l.kick <- struct{}{}:
+		default:
+		}
+	}
+}

@@ -1,0 +1,135 @@
+package netstack
+
+import (
+	"errors"
+
+	"gvisor.dev/gvisor/pkg/buffer"
+
+	"ustack/tap"
+)
+
+const (
+	// headChunk holds a frame's headers in a gVisor chunk of just that size, at
+	// its end: a view that ends with its chunk is never written to when the
+	// payload's view is appended.
+	headChunk = 128
+	// drainMax bounds how many frames of another queue are read ahead of one.
+	drainMax = 4096
+)
+
+// A queue is one queue of the device, with what the next frame on it is expected
+// to be. The loop's own.
+type queue struct {
+	l     *loop
+	index int
+	q     tap.Queue
+
+	// expect is the flow that the next frame belongs to, if it is as the last one.
+	expect *flow
+	// before is drained before the first frame of this queue is looked at: a
+	// flow that was moved here may have older frames there.
+	before  *queue
+	holding bool  // it is being drained
+	owner   *flow // the bulk flow that has the queue for itself
+
+	vnet    [tap.HdrLen]byte
+	head    *buffer.View       // a chunk for the next frame's headers
+	headMem []byte             // its headChunk bytes
+	scratch []byte             // for frames of which nothing is expected
+	first   [maxHeaderLen]byte // a frame's first bytes, where they lie in two parts
+	bufs    [3][]byte
+
+	out     [32][]byte // gathers a frame to write
+	vnetOut [tap.HdrLen]byte
+}
+
+func (l *loop) newQueue() (*queue, error) {
+	q, err := l.dev.AttachQueue()
+	if err != nil {
+		return nil, err
+	}
+	lq := &queue{l: l, index: len(l.queues), q: q, scratch: make([]byte, tap.MaxFrame)}
+	lq.renewHead()
+	l.queues = append(l.queues, lq)
+	l.c.queues.Store(int64(len(l.queues)))
+	return lq, nil
+}
+
+func (q *queue) renewHead() {
+	q.head = buffer.NewViewSize(headChunk)
+	q.headMem = q.head.AsSlice()
+}
+
+// read reads and delivers up to most frames, and returns their number. fewer
+// than most: the queue is empty.
+func (q *queue) read(most int) (n int) {
+	for n < most && q.readFrame() {
+		n++
+	}
+	return n
+}
+
+// readFrame reads one frame and hands it to the stack: one readv, with three
+// parts: the virtio-net header, the headers, and the place where the payload of
+// the expected flow's next segment belongs (docs/design.md, the way of a byte).
+func (q *queue) readFrame() bool {
+	f := q.expect
+	var place []byte
+	if f != nil && q.before == nil {
+		place = f.aim()
+	}
+	var head []byte
+	if place != nil {
+		head = q.headMem[headChunk-f.headerLen:]
+		q.bufs = [3][]byte{q.vnet[:], head, place}
+	} else {
+		q.bufs = [3][]byte{q.vnet[:], q.scratch, nil}
+	}
+	n, err := q.q.Readv(q.bufs[:])
+	if err != nil {
+		q.readError(err)
+		return false
+	}
+	q.drainBefore()
+	hdr, err := tap.DecodeHdr(q.vnet[:])
+	if err != nil || n <= tap.HdrLen {
+		q.l.c.rxBad.Add(1)
+		return true
+	}
+	q.l.c.rxFrames.Add(1)
+	q.l.c.rxBytes.Add(uint64(n - tap.HdrLen))
+	q.l.validated.Store(hdr.Flags&(tap.FlagNeedsCsum|tap.FlagDataValid) != 0)
+	if place != nil {
+		q.placed(f, head, place, n-tap.HdrLen)
+	} else {
+		q.scattered(nil, q.scratch[:n-tap.HdrLen])
+	}
+	return true
+}
+
+// drainBefore reads the older frames that a moved flow may have elsewhere, while
+// this queue's memory holds a frame that is not yet looked at. Queues that wait
+// for each other, after flows were moved both ways, do not read a second one
+// over that.
+func (q *queue) drainBefore() {
+	other := q.before
+	if other == nil {
+		return
+	}
+	q.before = nil
+	q.holding = true
+	if !other.holding {
+		other.read(drainMax)
+	}
+	q.holding = false
+}
+
+func (q *queue) readError(err error) {
+	switch {
+	case err == tap.ErrWouldBlock:
+	case errors.Is(err, tap.ErrGone), errors.Is(err, tap.ErrClosed):
+		q.l.fail(err)
+	default: // this frame alone
+		q.l.c.rxBad.Add(1)
+	}
+}

@@ -1,0 +1,105 @@
+package netstack
+
+import (
+	"io"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+)
+
+// gsoPayload is the most payload that gVisor puts into one frame: the largest IP
+// packet less what it allows for headers.
+const gsoPayload = 65535 - header.TCPTotalHeaderMaximumSize - 1
+
+// An outPayload hands committed bytes of Out to Endpoint.Write.
+//
+// Lent, it hands over their number alone: gVisor keeps a chunk of zeros in their
+// stead, and the loop, which writes the frames, takes the bytes from Out (lend.go).
+// Otherwise gVisor gets a copy.
+type outPayload struct {
+	lent bool
+	n    int
+	b    []byte // not lent: the bytes
+}
+
+func (p *outPayload) Len() int { return p.n }
+
+func (p *outPayload) Read(dst []byte) (int, error) {
+	if p.n == 0 {
+		return 0, io.EOF
+	}
+	n := min(len(dst), p.n)
+	if !p.lent {
+		copy(dst, p.b[:n])
+		p.b = p.b[n:]
+	}
+	p.n -= n
+	return n, nil
+}
+
+// send is the sender's step for one flow: what the handler has committed goes to
+// TCP, as much as may be on its way, and what the peer has acknowledged is the
+// handler's again.
+func (f *flow) send() {
+	f.settle()
+	if f.outOver {
+		return
+	}
+	out := f.area.Out
+	for {
+		for n := int(out.End() - f.handed); n > 0; n = int(out.End() - f.handed) {
+			if f.unacked() >= f.l.inFlight {
+				return // evSpace comes when it is less
+			}
+			n = min(n, f.sendChunk())
+			f.out = outPayload{lent: f.lending, n: n, b: out.Committed(f.handed, n)}
+			sent, err := f.ep.Write(&f.out, tcpip.WriteOptions{Atomic: true})
+			f.out.b = nil
+			switch err.(type) {
+			case nil:
+			case *tcpip.ErrWouldBlock:
+				return // evSpace comes
+			default:
+				f.endOut(streamError(err))
+				return
+			}
+			f.handed += uint64(sent)
+			f.bytesOut.Add(uint64(sent))
+			if !f.lending {
+				f.copiedOut.Add(uint64(sent))
+			}
+			f.settle()
+		}
+		if over, err := out.Ended(); over && out.End() == f.handed {
+			if err == nil {
+				_ = f.ep.Shutdown(tcpip.ShutdownWrite)
+			}
+			f.outOver = true
+			return
+		}
+		if out.ArmData(f.handed+1, f.outWaker) {
+			return
+		}
+	}
+}
+
+// unacked is how many bytes TCP holds of the flow: on their way, or waiting.
+func (f *flow) unacked() int { return f.l.endpoints.unacked(f.ep) }
+
+// sendChunk is how much is handed to TCP at once: a whole number of segments that
+// fills one frame, so that gVisor need not split what it is given, and the device
+// need not send a short segment behind each frame.
+func (f *flow) sendChunk() int {
+	if f.mss == 0 || f.mss > gsoPayload {
+		return gsoPayload
+	}
+	return gsoPayload / f.mss * f.mss
+}
+
+// endOut says that nothing more can be sent.
+func (f *flow) endOut(err error) {
+	if !f.outOver {
+		f.outOver = true
+		f.area.Out.Refuse(err)
+	}
+}

@@ -1,0 +1,333 @@
+package netstack
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+
+	"ustack/ioarea"
+	"ustack/tap"
+)
+
+const nicID tcpip.NICID = 1
+
+// Defaults of Config.
+const (
+	DefaultRingIn     = 8 << 20
+	DefaultRingOut    = 4 << 20
+	DefaultMaxConns   = 10000
+	DefaultQueues     = 16
+	DefaultInFlight   = 1 << 20
+	DefaultSpin       = 100 * time.Microsecond
+	DefaultCongestion = "cubic"
+	DefaultRecovery   = "sack"
+)
+
+// closeTime bounds how long Close waits for handlers to let go of their areas.
+const closeTime = 5 * time.Second
+
+var lossRecovery = map[string]tcpip.TCPRecovery{"sack": 0, "rack": tcpip.TCPRACKLossDetection}
+
+// Config is what a stack is made of. Zero values mean the defaults.
+type Config struct {
+	// Device is the link. Once New has succeeded the stack owns it, and closes it.
+	Device tap.Device
+	// Addrs are the stack's addresses, each with the prefix that is on the link.
+	Addrs []netip.Prefix
+	// Gateways are routers on the link for all other addresses, at most one of
+	// each family.
+	Gateways []netip.Addr
+	// HardwareAddr is the stack's own; by default a random, locally administered
+	// one.
+	HardwareAddr net.HardwareAddr
+
+	// RingIn and RingOut are the sizes of a connection's rings in bytes, rounded
+	// up to powers of two of pages. The receive window is half of RingIn, less a
+	// frame.
+	RingIn, RingOut int
+	// MaxConns bounds the connections; a further one is reset and counted.
+	MaxConns int
+	// Queues bounds the device's queues that are used: one, and one more for each
+	// bulk flow while there are any left.
+	Queues int
+	// InFlight bounds the bytes of one connection that are with TCP: on their way,
+	// or waiting to be. It bounds the rate to InFlight for each round trip; what is
+	// larger than the path needs leaves the caches.
+	InFlight int
+	// Spin is how long the loop polls for the next frame before it rests, at
+	// most; negative: it rests at once.
+	Spin time.Duration
+	// Congestion is the congestion control of connections: "cubic" or "reno".
+	Congestion string
+	// Recovery is how losses are found: "sack" (RFC 6675) or "rack" (RFC 8985).
+	// gVisor's RACK probes the tail of what it has sent after two milliseconds
+	// without an acknowledgement, whether or not one waits in the device's queue:
+	// on a busy machine it sends again what was never lost, and takes that for
+	// congestion (docs/design.md, retransmissions).
+	Recovery string
+	// HyStart lets CUBIC leave slow start before a loss, as gVisor does it: on a link
+	// of short round trips much too early (docs/design.md, slow start).
+	HyStart bool
+	// CopyAll turns direct placement and lending off: each payload byte is copied
+	// into In, and out of Out. For comparison.
+	CopyAll bool
+	Logger  *slog.Logger
+}
+
+func (c *Config) defaults() error {
+	if c.Device == nil {
+		return errors.New("netstack: no device")
+	}
+	if len(c.Addrs) == 0 {
+		return errors.New("netstack: no address")
+	}
+	for _, a := range c.Addrs {
+		if !a.IsValid() {
+			return fmt.Errorf("netstack: bad address %v", a)
+		}
+	}
+	set(&c.RingIn, DefaultRingIn)
+	set(&c.RingOut, DefaultRingOut)
+	set(&c.MaxConns, DefaultMaxConns)
+	set(&c.Queues, DefaultQueues)
+	set(&c.Spin, DefaultSpin)
+	set(&c.InFlight, DefaultInFlight)
+	set(&c.Congestion, DefaultCongestion)
+	set(&c.Recovery, DefaultRecovery)
+	if _, ok := lossRecovery[c.Recovery]; !ok {
+		return fmt.Errorf("netstack: loss recovery %q: want sack or rack", c.Recovery)
+	}
+	if c.RingIn < placeMin {
+		return fmt.Errorf("netstack: an in ring of %d bytes holds no window and a frame; the least is %d", c.RingIn, placeMin)
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if len(c.HardwareAddr) == 0 {
+		c.HardwareAddr = make(net.HardwareAddr, 6)
+		if _, err := rand.Read(c.HardwareAddr); err != nil {
+			return fmt.Errorf("netstack: random hardware address: %w", err)
+		}
+		c.HardwareAddr[0] = c.HardwareAddr[0]&^1 | 2 // unicast, locally administered
+	}
+	if len(c.HardwareAddr) != 6 {
+		return fmt.Errorf("netstack: hardware address %v has %d bytes, want 6", c.HardwareAddr, len(c.HardwareAddr))
+	}
+	return nil
+}
+
+func set[T comparable](p *T, def T) {
+	var zero T
+	if *p == zero {
+		*p = def
+	}
+}
+
+// A Stack is a TCP/IP host on one device. Its methods are safe for concurrent use.
+type Stack struct {
+	l    *loop
+	c    Config
+	pool *ioarea.Pool
+
+	mu        sync.Mutex // guards listeners
+	listeners map[*Listener]struct{}
+
+	closing sync.Once
+	closed  error // what closing came to
+}
+
+// New makes a stack and starts its loop. Close ends it.
+func New(c Config) (*Stack, error) { return newWith(c, ringViewLayout) }
+
+// newWith is New with a way of finding gVisor's layout.
+func newWith(c Config, findLayout func() (viewLayout, error)) (*Stack, error) {
+	if err := c.defaults(); err != nil {
+		return nil, err
+	}
+	pool, err := ioarea.NewPool(c.RingIn, c.RingOut, c.MaxConns)
+	if err != nil {
+		return nil, err
+	}
+	ringIn, _ := pool.RingSizes()
+	layout, err := findLayout()
+	if err != nil {
+		c.Logger.Warn("direct placement is off: payload is copied", "err", err)
+	}
+	endpoints, epErr := findEndpointLayout()
+	if epErr != nil {
+		c.Logger.Warn("lending is off: payload that goes out is copied", "err", epErr)
+	}
+	l := &loop{
+		dev:        c.Device,
+		log:        c.Logger,
+		maxQueues:  c.Queues,
+		inFlight:   c.InFlight,
+		lend:       epErr == nil && !c.CopyAll,
+		endpoints:  endpoints,
+		hyStart:    c.HyStart,
+		areas:      areas{pool: pool, layout: layout, place: err == nil && !c.CopyAll},
+		conns:      connTable{flows: map[*flow]struct{}{}},
+		flows:      map[flowKey]*flow{},
+		handshakes: handshakes{},
+		spin:       spinner{limit: c.Spin},
+		tick:       time.NewTicker(sweepEvery),
+		kick:       make(chan struct{}, 1),
+		rearm:      make(chan struct{}, 1),
+		done:       make(chan struct{}),
+	}
+	l.link = &link{l: l, mtu: uint32(c.Device.MTU()), addr: tcpip.LinkAddress(c.HardwareAddr)}
+	if _, err := l.newQueue(); err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	if l.stk, err = newHost(&c, l.link, ringIn); err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	s := &Stack{l: l, c: c, pool: pool, listeners: map[*Listener]struct{}{}}
+	go l.run()
+	return s, nil
+}
+
+// newHost makes gVisor's part.
+func newHost(c *Config, k *link, ringIn int) (*stack.Stack, error) {
+	stk := stack.New(stack.Options{
+		NetworkProtocols: []stack.NetworkProtocolFactory{
+			ipv4.NewProtocol, arp.NewProtocol,
+			// The address is ours alone on this link: no duplicate address
+			// detection (RFC 4862, section 5.4), so that it can be used at once.
+			ipv6.NewProtocolWithOptions(ipv6.Options{AutoGenLinkLocal: true}),
+		},
+		TransportProtocols: []stack.TransportProtocolFactory{
+			tcp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6,
+		},
+		HandleLocal: true,
+	})
+	fail := func(what string, err tcpip.Error) (*stack.Stack, error) {
+		stk.Destroy()
+		return nil, fmt.Errorf("netstack: %s: %s", what, err)
+	}
+	// gVisor advertises half of its receive buffer as window.
+	window := ringIn/2 - tap.MaxFrame
+	rcv := tcpip.TCPReceiveBufferSizeRangeOption{Min: 4096, Default: 2 * window, Max: 2 * window}
+	// It says that there is space again when half of its send buffer is free.
+	snd := tcpip.TCPSendBufferSizeRangeOption{Min: 4096, Default: 2 * c.InFlight, Max: 2 * c.InFlight}
+	moderate := tcpip.TCPModerateReceiveBufferOption(false)
+	sack := tcpip.TCPSACKEnabled(true)
+	cc := tcpip.CongestionControlOption(c.Congestion)
+	recovery := lossRecovery[c.Recovery]
+	for _, opt := range []tcpip.SettableTransportProtocolOption{&rcv, &snd, &moderate, &sack, &cc, &recovery} {
+		if err := stk.SetTransportProtocolOption(tcp.ProtocolNumber, opt); err != nil {
+			return fail(fmt.Sprintf("set %T %v", opt, opt), err)
+		}
+	}
+	if err := stk.CreateNIC(nicID, k); err != nil {
+		return fail("create interface", err)
+	}
+	var routes []tcpip.Route
+	for _, p := range c.Addrs {
+		addr := tcpip.AddressWithPrefix{Address: address(p.Addr()), PrefixLen: p.Bits()}
+		if err := stk.AddProtocolAddress(nicID, tcpip.ProtocolAddress{Protocol: family(p.Addr()), AddressWithPrefix: addr}, stack.AddressProperties{}); err != nil {
+			return fail(fmt.Sprintf("add address %v", p), err)
+		}
+		routes = append(routes, tcpip.Route{Destination: addr.Subnet(), NIC: nicID})
+	}
+	for _, g := range c.Gateways {
+		all := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+		if g.Is6() {
+			all = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+		}
+		dst := tcpip.AddressWithPrefix{Address: address(all.Addr()), PrefixLen: 0}
+		routes = append(routes, tcpip.Route{Destination: dst.Subnet(), Gateway: address(g), NIC: nicID})
+	}
+	stk.SetRouteTable(routes)
+	return stk, nil
+}
+
+func family(a netip.Addr) tcpip.NetworkProtocolNumber {
+	if a.Is4() || a.Is4In6() {
+		return ipv4.ProtocolNumber
+	}
+	return ipv6.ProtocolNumber
+}
+
+func address(a netip.Addr) tcpip.Address {
+	a = a.Unmap()
+	return tcpip.AddrFromSlice(a.AsSlice())
+}
+
+// full is the address that gVisor listens at or connects to.
+func full(a netip.AddrPort) tcpip.FullAddress {
+	f := tcpip.FullAddress{NIC: nicID, Port: a.Port()}
+	if a.Addr().IsValid() && !a.Addr().IsUnspecified() {
+		f.Addr = address(a.Addr())
+	}
+	return f
+}
+
+func addrPort(f tcpip.FullAddress) netip.AddrPort {
+	a, _ := netip.AddrFromSlice(f.Addr.AsSlice())
+	return netip.AddrPortFrom(a.Unmap(), f.Port)
+}
+
+// Congestion is the congestion control of the stack's connections.
+func (s *Stack) Congestion() string { return s.c.Congestion }
+
+// Close ends all listeners and resets all connections, waits until their handlers have let go of their
+// areas, and closes the device. It returns an error if they take too long;
+// their rings then stay mapped.
+func (s *Stack) Close() error {
+	s.closing.Do(func() { s.closed = s.close() })
+	return s.closed
+}
+
+func (s *Stack) close() error {
+	s.mu.Lock()
+	listeners := slices.Collect(maps.Keys(s.listeners))
+	s.mu.Unlock()
+	for _, ln := range listeners {
+		ln.Close()
+	}
+	var late error
+	if s.l.do(func() { s.l.stopAll(evStopped) }) {
+		// Replies that are on their way have their time, then whatever is left ends.
+		if !s.emptyWithin(closeTime) {
+			s.l.do(s.l.abortAll)
+			if !s.emptyWithin(closeTime) {
+				late = fmt.Errorf("netstack: %d connections are still held by their handlers", s.l.conns.len())
+			}
+		}
+		s.l.do(func() { s.l.flush(); s.l.stopping = true })
+		<-s.l.done
+	}
+	err := s.l.dev.Close()
+	s.l.stk.Destroy()
+	if n := s.l.areas.sweep(); n > 0 {
+		s.c.Logger.Warn("rings stay mapped: TCP still refers to them", "rings", n)
+	}
+	s.l.areas.freeing.Wait()
+	return errors.Join(late, err, s.pool.Close())
+}
+
+// emptyWithin waits until there is no connection, for at most d.
+func (s *Stack) emptyWithin(d time.Duration) bool {
+	select {
+	case <-s.l.conns.whenEmpty():
+		return true
+	case <-time.After(d):
+		return false
+	}
+}
