@@ -1,0 +1,201 @@
+package auth
+
+import (
+	"bytes"
+	"crypto/rand"
+	"io"
+	"time"
+)
+
+// MaxToken is the largest token that Step looks at, in bytes.
+const MaxToken = 64 << 10
+
+// Users knows the accounts. Lookup is called with the name as the client wrote
+// it and must not care for case, as NTLMv2 does not. It may be called from many goroutines.
+type Users interface {
+	Lookup(name string) (ntHash [16]byte, ok bool)
+}
+
+// Config says who may log on, and what the server tells about itself.
+type Config struct {
+	Users Users // nil: nobody has an account
+	Guest bool  // unknown users and anonymous logons become guest
+
+	ServerName string // NetBIOS name in the challenge, up to 255 characters; default "USTACK"
+	Domain     string // NetBIOS domain in the challenge, likewise; default "WORKGROUP"
+
+	Now  func() time.Time // the time in the challenge; default time.Now
+	Rand io.Reader        // the server challenge; default crypto/rand
+}
+
+// Identity is who was authenticated. The names are the client's own words:
+// well-formed UTF-8 of at most 256 UTF-16 units, but not otherwise checked.
+type Identity struct {
+	User, Domain, Workstation string
+
+	Guest     bool // no account: SessionKey is zero
+	Anonymous bool // gave no name; Guest is set as well
+
+	// SessionKey is the key after key exchange, which MS-SMB2 3.3.5.5.3 calls Session.SessionKey.
+	SessionKey [16]byte
+}
+
+// Exchange is one authentication. It is not safe for concurrent use.
+type Exchange struct {
+	ntlm      acceptor
+	state     state
+	raw       bool   // NTLMSSP without SPNEGO
+	mechTypes []byte // the client's list, which mechListMIC covers
+	needMIC   bool   // the client's first choice was not NTLMSSP
+}
+
+type state int
+
+const (
+	wantInit         state = iota // any first token
+	wantNegotiate                 // SPNEGO has agreed on NTLMSSP; its first message is due
+	wantAuthenticate              // the challenge is out
+	finished
+	failed
+)
+
+// NewExchange starts an authentication.
+func NewExchange(cfg Config) *Exchange {
+	if cfg.ServerName == "" {
+		cfg.ServerName = "USTACK"
+	}
+	if cfg.Domain == "" {
+		cfg.Domain = "WORKGROUP"
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Reader
+	}
+	return &Exchange{ntlm: acceptor{cfg: cfg}}
+}
+
+// Identity returns who was authenticated, and the zero value before Step has reported done.
+func (e *Exchange) Identity() Identity {
+	if e.state != finished {
+		return Identity{}
+	}
+	return e.ntlm.id
+}
+
+// Step takes the client's next token, SPNEGO or raw NTLMSSP, and returns the
+// reply to send: with done, together with success (a raw exchange has then
+// nothing to send), else with the request for more. After an error or done every further Step
+// fails. Errors wrap ErrLogonFailure, ErrMalformed or ErrUnsupported, except when Config.Rand fails.
+func (e *Exchange) Step(token []byte) (reply []byte, done bool, err error) {
+	if e.state == finished || e.state == failed {
+		return nil, false, malformed("a token after the exchange has ended")
+	}
+	if len(token) > MaxToken {
+		e.state = failed
+		return nil, false, malformed("token of %d bytes, want at most %d", len(token), MaxToken)
+	}
+	reply, err = e.step(token)
+	if err != nil {
+		e.state = failed
+		return nil, false, err
+	}
+	return reply, e.state == finished, nil
+}
+
+func (e *Exchange) step(token []byte) ([]byte, error) {
+	if e.state == wantInit {
+		if bytes.HasPrefix(token, ntlmSignature) {
+			e.raw, e.state = true, wantNegotiate
+		} else {
+			return e.stepInit(token)
+		}
+	}
+	if e.raw {
+		return e.stepNTLM(token)
+	}
+	return e.stepResp(token)
+}
+
+// stepNTLM passes on one NTLMSSP message.
+func (e *Exchange) stepNTLM(msg []byte) (reply []byte, err error) {
+	if e.state == wantNegotiate {
+		reply, err = e.ntlm.offer(msg)
+		e.state = wantAuthenticate
+		return reply, err
+	}
+	err = e.ntlm.accept(msg)
+	e.state = finished
+	return nil, err
+}
+
+// stepInit answers the NegTokenInit.
+func (e *Exchange) stepInit(token []byte) ([]byte, error) {
+	t, err := parseNegInit(token)
+	if err != nil {
+		return nil, err
+	}
+	if !t.hasNTLM {
+		return nil, unsupported("the client's mechanisms do not include NTLMSSP")
+	}
+	e.mechTypes = append([]byte(nil), t.mechTypes...)
+	e.state = wantNegotiate
+	if !t.ntlmFirst {
+		// RFC 4178 4.2.2 and 5: the token is for another mechanism. The client is to
+		// begin again with NTLMSSP and to prove that nobody changed its list.
+		e.needMIC = true
+		return encodeNegResp(requestMIC, true, nil, nil), nil
+	}
+	if t.token == nil {
+		return encodeNegResp(acceptIncomplete, true, nil, nil), nil
+	}
+	challenge, err := e.stepNTLM(t.token)
+	if err != nil {
+		return nil, err
+	}
+	return encodeNegResp(acceptIncomplete, true, challenge, nil), nil
+}
+
+// stepResp answers a NegTokenResp.
+func (e *Exchange) stepResp(token []byte) ([]byte, error) {
+	t, err := parseNegResp(token)
+	if err != nil {
+		return nil, err
+	}
+	if t.state == rejected {
+		return nil, refused("the client gave up the negotiation")
+	}
+	if t.token == nil {
+		return nil, malformed("NegTokenResp without responseToken")
+	}
+	reply, err := e.stepNTLM(t.token)
+	if err != nil {
+		return nil, err
+	}
+	if e.state != finished {
+		return encodeNegResp(acceptIncomplete, false, reply, nil), nil
+	}
+	mic, err := e.checkMechListMIC(t.mic)
+	if err != nil {
+		return nil, err
+	}
+	return encodeNegResp(acceptCompleted, false, nil, mic), nil
+}
+
+// checkMechListMIC verifies the client's mechListMIC and returns the server's, which is
+// due when the client sent one (RFC 4178 5); nil when none is to be sent.
+func (e *Exchange) checkMechListMIC(mic []byte) ([]byte, error) {
+	switch {
+	case e.ntlm.fromClient == nil:
+		return nil, nil // a guest whose key is unknown
+	case mic == nil && e.needMIC && !e.ntlm.id.Guest:
+		return nil, refused("user %q: no mechListMIC, but NTLMSSP was not the client's first choice", e.ntlm.id.User)
+	case mic == nil:
+		return nil, nil
+	case !e.ntlm.fromClient.verify(e.mechTypes, mic):
+		return nil, refused("user %q: mechListMIC does not fit the list of mechanisms", e.ntlm.id.User)
+	}
+	sum := e.ntlm.toClient.sum(e.mechTypes)
+	return sum[:], nil
+}

@@ -1,0 +1,40 @@
+package auth
+
+import (
+	"encoding/binary"
+	"unicode"
+	"unicode/utf16"
+)
+
+// utf16le encodes s as NTLMSSP has its strings: UTF-16, little-endian, without an end mark.
+func utf16le(s string) []byte {
+	units := utf16.Encode([]rune(s))
+	b := make([]byte, 0, 2*len(units))
+	for _, u := range units {
+		b = binary.LittleEndian.AppendUint16(b, u)
+	}
+	return b
+}
+
+// fromUTF16 decodes an even number of bytes; a lone surrogate becomes U+FFFD.
+func fromUTF16(b []byte) string {
+	units := make([]uint16, len(b)/2)
+	for i := range units {
+		units[i] = binary.LittleEndian.Uint16(b[2*i:])
+	}
+	return string(utf16.Decode(units))
+}
+
+// upperUTF16 returns b in upper case, unit by unit, as the peers do: the result has the
+// same length, and a character outside the basic plane stays as it is.
+func upperUTF16(b []byte) []byte {
+	out := make([]byte, len(b))
+	for i := 0; i+1 < len(b); i += 2 {
+		u := binary.LittleEndian.Uint16(b[i:])
+		if up := unicode.ToUpper(rune(u)); up <= 0xffff && !utf16.IsSurrogate(rune(u)) {
+			u = uint16(up)
+		}
+		binary.LittleEndian.PutUint16(out[i:], u)
+	}
+	return out
+}

@@ -1,0 +1,42 @@
+package smbproto
+
+import "ustack/smbproto/wire"
+
+// close: MS-SMB2 3.3.5.10. The attributes are those from before the close.
+func (c *Conn) close(r *request, w *reply) wire.Status {
+	req := wire.CloseRequest(r.msg)
+	if req.Valid() != nil {
+		return wire.StatusInvalidParameter
+	}
+	o := r.open
+	var info *wire.FileInfo
+	if req.Flags()&wire.ClosePostQueryAttributes != 0 && o.file != nil && o.fill(&c.info) == nil {
+		info = &c.info
+	}
+	r.session.dropOpen(o)
+	if err := o.release(); err != nil {
+		// The handle is gone all the same: a client that got an error here would try again.
+		c.log.Warn("closing a file", "cause", err)
+	}
+	wire.PutClose(w.msg, info)
+	w.n = wire.CloseSize
+	return wire.StatusOK
+}
+
+// flush: MS-SMB2 3.3.5.11. What has been written is on disk when it is answered.
+func (c *Conn) flush(r *request, w *reply) wire.Status {
+	if wire.FlushRequest(r.msg).Valid() != nil {
+		return wire.StatusInvalidParameter
+	}
+	if f := r.open.file; f != nil {
+		if !r.open.access.Has(wire.AccessWriteData | wire.AccessAppendData) {
+			return wire.StatusAccessDenied
+		}
+		if err := f.Sync(); err != nil {
+			return wire.StatusOf(err)
+		}
+	}
+	wire.PutEmpty(w.msg)
+	w.n = wire.EmptySize
+	return wire.StatusOK
+}

@@ -1,0 +1,161 @@
+package smbproto
+
+import (
+	"fmt"
+
+	"ustack/smbproto/wire"
+)
+
+// chain is what related requests of a compound inherit, MS-SMB2 3.3.5.2.7.2.
+type chain struct {
+	begun   bool
+	session uint64
+	tree    uint32
+	fileID  wire.FileID
+	failed  wire.Status // why there is no FileId to inherit
+}
+
+// compound answers a frame of one or more SMB2 messages in one frame. The
+// requests are answered one after the other, each into its place in the out ring.
+func (c *Conn) compound(msg []byte) error {
+	room, err := c.measure(msg)
+	if err != nil {
+		return err
+	}
+	b, err := c.reserve(room)
+	if err != nil {
+		return err
+	}
+	n, err := c.answer(msg, b[wire.FrameHeaderSize:])
+	c.req, c.rep = request{}, reply{} // they hold slices of the rings
+	c.commit(b, n)
+	if err == nil {
+		err = c.hangUp
+	}
+	return err
+}
+
+// element cuts the first message of a compound off, MS-SMB2 3.3.5.2.7.
+func element(msg []byte) (first, rest []byte, err error) {
+	h := wire.Header(msg)
+	if err := h.Valid(); err != nil {
+		return nil, nil, err
+	}
+	next := uint64(h.NextCommand())
+	if next == 0 {
+		return msg, nil, nil
+	}
+	if next < wire.HeaderSize || next%8 != 0 || next > uint64(len(msg)-wire.HeaderSize) {
+		return nil, nil, fmt.Errorf("%w: next message of the compound at %d of %d", wire.ErrMalformed, next, len(msg))
+	}
+	return msg[:next:next], msg[next:], nil
+}
+
+// measure checks the chain and says how much room all answers take at most. It
+// is never more than the largest reply: then the last answers get less.
+func (c *Conn) measure(msg []byte) (room int, err error) {
+	for count := 1; ; count++ {
+		first, rest, err := element(msg)
+		if err != nil {
+			return 0, err
+		}
+		if count > c.srv.cfg.Limits.MaxCompound {
+			return 0, fmt.Errorf("%w: compound of more than %d messages", wire.ErrMalformed, count-1)
+		}
+		h := wire.Header(first)
+		if h.Command() >= wire.CommandCount {
+			return 0, fmt.Errorf("%w: %v", wire.ErrMalformed, h.Command())
+		}
+		if h.Command() == wire.CommandCancel && (count > 1 || rest != nil) {
+			return 0, fmt.Errorf("%w: CANCEL in a compound", wire.ErrMalformed)
+		}
+		if h.Has(wire.FlagServerToClient) {
+			return 0, fmt.Errorf("%w: a response from a client", wire.ErrMalformed)
+		}
+		room += wire.Align8(commands[h.Command()].greatest(first))
+		if msg = rest; msg == nil {
+			return min(room, c.largestReply), nil
+		}
+	}
+}
+
+// answer runs the messages of a chain that measure has checked, and returns the
+// length of the answers in out.
+func (c *Conn) answer(msg, out []byte) (n int, err error) {
+	c.chain = chain{fileID: wire.FileIDNone}
+	for msg != nil {
+		var first []byte
+		if first, msg, err = element(msg); err != nil {
+			return n, err
+		}
+		c.req = request{msg: first, cmd: wire.Header(first).Command()}
+		if err := c.checkState(&c.req); err != nil {
+			return n, err
+		}
+		if err := c.count(c.req.header()); err != nil {
+			return n, err
+		}
+		c.rep = reply{}
+		// Each message that follows needs room for an error at least.
+		left := len(out) - n - remaining(msg)*wire.Align8(wire.ErrorSize)
+		status := wire.StatusInsufficientResources
+		if need := commands[c.req.cmd].greatest(first); left >= min(need, c.largestReply/2) {
+			c.rep.msg = out[n : n+min(need, left)]
+			status = c.run(&c.req, &c.rep)
+		} else {
+			c.rep.msg = out[n : n+wire.ErrorSize]
+		}
+		if c.req.cmd == wire.CommandCancel {
+			return 0, nil // has no answer, and stands alone
+		}
+		c.inherit(status)
+		c.finish(&c.req, &c.rep, status)
+		size := c.rep.n
+		if msg != nil {
+			size = wire.Align8(size)
+			clear(out[n+c.rep.n : n+size])
+			wire.Header(out[n:]).PutNextCommand(uint32(size))
+		}
+		c.sign(&c.req, out[n:n+size])
+		n += size
+	}
+	return n, nil
+}
+
+// remaining counts the messages of a chain.
+func remaining(msg []byte) (n int) {
+	for msg != nil {
+		n++
+		_, rest, err := element(msg)
+		if err != nil {
+			return n
+		}
+		msg = rest
+	}
+	return n
+}
+
+// inherit notes what the messages that follow may refer to.
+func (c *Conn) inherit(status wire.Status) {
+	r, w := &c.req, &c.rep
+	h := r.header()
+	if !h.Has(wire.FlagRelated) || !c.chain.begun {
+		c.chain = chain{session: h.SessionID(), tree: h.TreeID(), fileID: c.chain.fileID}
+		if r.open == nil {
+			c.chain.fileID = wire.FileIDNone
+		}
+	}
+	c.chain.begun = true
+	if w.session != 0 {
+		c.chain.session = w.session
+	}
+	if w.tree != 0 {
+		c.chain.tree = w.tree
+	}
+	if w.fileID != (wire.FileID{}) {
+		c.chain.fileID, c.chain.failed = w.fileID, wire.StatusOK
+	} else if status.IsError() && r.open == nil {
+		// Without an open there is nothing that a related request could work on.
+		c.chain.failed = status
+	}
+}

@@ -1,0 +1,133 @@
+package smbproto
+
+import (
+	"testing"
+
+	"ustack/smbproto/wire"
+)
+
+// chainOf makes a compound of requests; those from the second on are related.
+func chainOf(related bool, msgs ...[]byte) (all []byte) {
+	for i, m := range msgs {
+		h := wire.Header(m)
+		if related && i > 0 {
+			h.PutFlags(h.Flags() | wire.FlagRelated)
+		}
+		if i < len(msgs)-1 {
+			m = pad(m)
+			wire.Header(m).PutNextCommand(uint32(len(m)))
+		}
+		all = append(all, m...)
+	}
+	return all
+}
+
+// askAll sends a compound and cuts the answer up.
+func (p *peer) askAll(msg []byte) (answers [][]byte) {
+	p.t.Helper()
+	for r := p.ask(msg); len(r) > 0; {
+		first, rest, err := element(r)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		answers = append(answers, first)
+		r = rest
+	}
+	return answers
+}
+
+func (p *peer) wantAll(msg []byte, want ...wire.Status) [][]byte {
+	p.t.Helper()
+	got := p.askAll(msg)
+	if len(got) != len(want) {
+		p.t.Fatalf("%d answers, want %d", len(got), len(want))
+	}
+	for i, m := range got {
+		if status(m) != want[i] {
+			p.t.Errorf("answer %d, %v: %v, want %v", i, wire.Header(m).Command(), status(m), want[i])
+		}
+	}
+	return got
+}
+
+func TestRelatedRequestsShareTheirOpen(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	none := wire.FileIDNone
+	all := opening{wire.AccessAll, shareAll, wire.OpenIf, 0}
+	got := p.wantAll(chainOf(true,
+		p.createMsg("file", all),
+		p.writeMsg(none, 0, []byte("hello")),
+		p.readMsg(none, 1, 3),
+		p.queryMsg(none, wire.InfoFile, uint8(wire.FileStandardInformation), 24),
+		p.closeMsg(none),
+	), wire.StatusOK, wire.StatusOK, wire.StatusOK, wire.StatusOK, wire.StatusOK)
+	if data := got[2][80:83]; string(data) != "ell" {
+		t.Errorf("read %q", data)
+	}
+	for i, m := range got {
+		if wire.Header(m).Has(wire.FlagRelated) != (i > 0) {
+			t.Errorf("answer %d: related %v", i, !(i > 0))
+		}
+	}
+	if p.content("file") != "hello" {
+		t.Errorf("file has %q", p.content("file"))
+	}
+	if n := p.srv.Stats().Opens; n != 0 {
+		t.Errorf("%d opens left", n)
+	}
+}
+
+// Linux asks for the attributes of a path so: the error of the first must reach all.
+func TestErrorsAreCarriedOver(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	none := wire.FileIDNone
+	stat := func(name string, class uint8) []byte {
+		return chainOf(true,
+			p.createMsg(name, opening{wire.AccessReadAttributes, shareAll, wire.Open, 0}),
+			p.queryMsg(none, wire.InfoFile, class, 1000),
+			p.closeMsg(none))
+	}
+	p.wantAll(stat("missing", 18), wire.StatusObjectNameNotFound, wire.StatusObjectNameNotFound, wire.StatusObjectNameNotFound)
+	p.newFile("file")
+	p.wantAll(stat("file", 18), wire.StatusOK, wire.StatusOK, wire.StatusOK)
+	p.wantAll(stat("file", 200), wire.StatusOK, wire.StatusInvalidInfoClass, wire.StatusOK)
+	// The first can't be related.
+	m := chainOf(true, p.closeMsg(none), p.closeMsg(none))
+	wire.Header(m).PutFlags(wire.FlagRelated)
+	p.wantAll(m, wire.StatusInvalidParameter, wire.StatusInvalidParameter)
+}
+
+func TestUnrelatedRequestsInOneFrame(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	id := p.newFile("file")
+	p.wantAll(chainOf(false,
+		p.writeMsg(id, 0, []byte("abc")),
+		p.readMsg(wire.FileID{Persistent: 77, Volatile: 77}, 0, 3),
+		p.readMsg(id, 0, 3),
+		p.closeMsg(id),
+	), wire.StatusOK, wire.StatusFileClosed, wire.StatusOK, wire.StatusOK)
+}
+
+// Answers that are too long for one frame are not sent in part: a request that has
+// no room left is refused.
+func TestCompoundIsBoundedByTheLargestReply(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	id := p.newFile("file")
+	p.want(p.charged(p.writeMsg(id, 0, pattern(1<<20))), wire.StatusOK)
+	var msgs [][]byte
+	for range 4 {
+		msgs = append(msgs, p.charged(p.readMsg(id, 0, 1<<20)))
+	}
+	got := p.askAll(chainOf(false, msgs...))
+	total, refused := 0, 0
+	for _, m := range got {
+		total += len(m)
+		if status(m) == wire.StatusInsufficientResources {
+			refused++
+		}
+	}
+	if len(got) != 4 || refused < 2 || total > p.c.largestReply {
+		t.Errorf("%d answers, %d refused, %d bytes", len(got), refused, total)
+	}
+	p.want(p.charged(p.readMsg(id, 0, 1<<20)), wire.StatusOK)
+}

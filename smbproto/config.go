@@ -1,0 +1,156 @@
+package smbproto
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"ustack/smbproto/auth"
+)
+
+// Defaults of Config.
+const (
+	DefaultMaxIO          = 1 << 20
+	DefaultMaxOpens       = 4096
+	DefaultMaxSessions    = 64
+	DefaultMaxTrees       = 256
+	DefaultMaxCredits     = 512
+	DefaultMaxCompound    = 64
+	DefaultRequestTimeout = 30 * time.Second
+	DefaultIdleTimeout    = 15 * time.Minute
+)
+
+// Share is a directory that the server offers.
+type Share struct {
+	Name    string // what clients connect to; case does not matter
+	Path    string // the directory
+	Comment string // shown in lists
+	// ReadOnly shares refuse every change with STATUS_ACCESS_DENIED or
+	// STATUS_MEDIA_WRITE_PROTECTED.
+	ReadOnly bool
+	// FileMode and DirMode are the permissions of what clients create; 0 means
+	// 0644 and 0755.
+	FileMode, DirMode uint32
+}
+
+// Limits bound what one connection can cost. A zero means the default.
+type Limits struct {
+	// MaxRead, MaxWrite and MaxTransact are the largest payloads in bytes. They
+	// are lowered to what the rings of a connection hold, and to 64 KiB in
+	// dialect 2.0.2 (MS-SMB2 3.3.5.4).
+	MaxRead, MaxWrite, MaxTransact int
+
+	MaxSessions, MaxTrees, MaxOpens int // of one connection
+	MaxCredits                      int // a client's outstanding requests, at most 512
+	MaxCompound                     int // messages in one compound
+
+	// RequestTimeout is how long a client may take for the next 64 KiB of a request
+	// that it has begun, for room to be made for a reply, and for its first log-on.
+	RequestTimeout time.Duration
+	// IdleTimeout is how long a connection may rest between requests.
+	IdleTimeout time.Duration
+}
+
+// Config of a Server. Auth and Shares are what must be given.
+type Config struct {
+	Auth   auth.Config
+	Shares []Share
+	// RequireSigning refuses unsigned requests, and with them guests.
+	RequireSigning bool
+	// Comment describes the server; clients see it beside IPC$ in the list of shares.
+	Comment string
+	// GUID names the server to clients; zero means a random one.
+	GUID   [16]byte
+	Limits Limits
+
+	Log  *slog.Logger     // nil: no log
+	Now  func() time.Time // nil: time.Now
+	Rand io.Reader        // nil: crypto/rand
+}
+
+// ErrConfig is below every error about a Config.
+var ErrConfig = errors.New("smbproto: bad configuration")
+
+func (c *Config) setDefaults() error {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	if c.Auth.Now == nil {
+		c.Auth.Now = c.Now
+	}
+	if c.Auth.Rand == nil {
+		c.Auth.Rand = c.Rand
+	}
+	if c.Auth.ServerName == "" {
+		c.Auth.ServerName = "USTACK"
+	}
+	if c.GUID == [16]byte{} {
+		if _, err := io.ReadFull(c.Rand, c.GUID[:]); err != nil {
+			return fmt.Errorf("smbproto: server GUID: %w", err)
+		}
+	}
+	if err := c.Limits.setDefaults(); err != nil {
+		return err
+	}
+	return c.checkShares()
+}
+
+func (l *Limits) setDefaults() error {
+	for _, v := range []struct {
+		name    string
+		value   *int
+		byDef   int
+		atLeast int
+		atMost  int
+	}{
+		{"MaxRead", &l.MaxRead, DefaultMaxIO, 4096, 8 << 20},
+		{"MaxWrite", &l.MaxWrite, DefaultMaxIO, 4096, 8 << 20},
+		{"MaxTransact", &l.MaxTransact, DefaultMaxIO, 4096, 8 << 20},
+		{"MaxSessions", &l.MaxSessions, DefaultMaxSessions, 1, 1 << 16},
+		{"MaxTrees", &l.MaxTrees, DefaultMaxTrees, 1, 1 << 16},
+		{"MaxOpens", &l.MaxOpens, DefaultMaxOpens, 1, 1 << 20},
+		{"MaxCredits", &l.MaxCredits, DefaultMaxCredits, 1, DefaultMaxCredits},
+		{"MaxCompound", &l.MaxCompound, DefaultMaxCompound, 1, 1 << 12},
+	} {
+		if *v.value == 0 {
+			*v.value = v.byDef
+		}
+		if *v.value < v.atLeast || *v.value > v.atMost {
+			return fmt.Errorf("%w: %s is %d, must be %d to %d", ErrConfig, v.name, *v.value, v.atLeast, v.atMost)
+		}
+	}
+	if l.RequestTimeout == 0 {
+		l.RequestTimeout = DefaultRequestTimeout
+	}
+	if l.IdleTimeout == 0 {
+		l.IdleTimeout = DefaultIdleTimeout
+	}
+	return nil
+}
+
+func (c *Config) checkShares() error {
+	seen := map[string]bool{}
+	for _, s := range c.Shares {
+		name := strings.ToUpper(s.Name)
+		switch {
+		case s.Name == "" || len(s.Name) > 80 || strings.ContainsAny(s.Name, `"\/[]:|<>+=;,*?`):
+			return fmt.Errorf("%w: share name %q: 1 to 80 characters, none of \"\\/[]:|<>+=;,*?", ErrConfig, s.Name)
+		case name == ipcName:
+			return fmt.Errorf("%w: share name %q is the server's own", ErrConfig, s.Name)
+		case seen[name]:
+			return fmt.Errorf("%w: two shares of the name %q", ErrConfig, s.Name)
+		}
+		seen[name] = true
+	}
+	return nil
+}

@@ -1,0 +1,237 @@
+package smbproto
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"ustack/ioarea"
+	"ustack/smbproto/wire"
+)
+
+// Conn is the state of one connection, MS-SMB2 3.3.1.7. It is an ioarea.Handler,
+// and belongs to the goroutine that calls Handle; Close is called after the last
+// Handle.
+type Conn struct {
+	srv *Server
+	a   *ioarea.Area
+	log *slog.Logger
+
+	// What was negotiated.
+	dialect      wire.Dialect // 0 before, wire.DialectWildcard in between
+	clientMode   uint16
+	clientCaps   uint32
+	clientGUID   [16]byte
+	largeMTU     bool
+	maxRead      int
+	maxWrite     int
+	maxTransact  int
+	largestFrame int // the longest message that the in ring holds
+	largestReply int
+
+	began time.Time
+	// loggedOn is set for good by the first log-on: until then a connection gets
+	// little time, and no room for large messages.
+	loggedOn bool
+	// hangUp is why the connection ends after the answer in hand.
+	hangUp error
+
+	credits  credits
+	sessions map[uint64]*session
+	nextTree uint32
+
+	// The message in hand. These are fields so that no request allocates them.
+	req      request
+	rep      reply
+	chain    chain
+	arriving arriving
+	info     wire.FileInfo
+}
+
+// NewConn begins a connection over an area. Close must be called in the end;
+// Serve does both.
+func (s *Server) NewConn(a *ioarea.Area) *Conn {
+	in, out := s.RingSize()
+	l := &s.cfg.Limits
+	c := &Conn{
+		srv:          s,
+		a:            a,
+		log:          s.cfg.Log,
+		largestFrame: min(in, a.In.Cap()-wire.FrameHeaderSize),
+		largestReply: min(out, a.Out.Cap()-wire.FrameHeaderSize),
+		credits:      newCredits(l.MaxCredits),
+		sessions:     map[uint64]*session{},
+		began:        s.cfg.Now(),
+	}
+	if st := a.Stream(); st != nil && st.RemoteAddr() != nil {
+		c.log = c.log.With("remote", st.RemoteAddr().String())
+	}
+	c.maxRead = max(min(l.MaxRead, c.largestReply-framing), 0)
+	c.maxWrite = max(min(l.MaxWrite, c.largestFrame-framing), 0)
+	c.maxTransact = max(min(l.MaxTransact, c.largestReply-framing, c.largestFrame-framing), 0)
+	s.counters.connections.Add(1)
+	return c
+}
+
+// Close ends all sessions: files are closed, locks and share modes given up, and
+// what is to be deleted on close is deleted.
+func (c *Conn) Close() error {
+	var errs []error
+	for _, sess := range c.sessions {
+		errs = append(errs, sess.end())
+	}
+	clear(c.sessions)
+	c.arriving.open = nil
+	c.srv.counters.connections.Add(-1)
+	return errors.Join(errs...)
+}
+
+// piece is how much of a request is waited for at a time. The timeout counts anew
+// for each piece, so a slow client is not cut off while it gets on.
+const piece = 64 << 10
+
+// largestLogOn is the longest message before the first log-on, in bytes: room for a
+// token of 64 KiB.
+const largestLogOn = 64<<10 + framing
+
+// Handle implements ioarea.Handler: it answers all requests that are there, and
+// says what the next one lacks.
+func (c *Conn) Handle(a *ioarea.Area) (ioarea.Next, error) {
+	for {
+		var missing int
+		var err error
+		if c.arriving.active {
+			missing, err = c.writeArrived()
+		} else {
+			missing, err = c.frame()
+		}
+		if err != nil {
+			return ioarea.Next{}, err
+		}
+		if missing > 0 {
+			return c.waitFor(missing)
+		}
+	}
+}
+
+// waitFor asks to be called when n bytes are there.
+func (c *Conn) waitFor(n int) (ioarea.Next, error) {
+	l := &c.srv.cfg.Limits
+	have := c.a.In.Len()
+	next := ioarea.Next{Min: min(n, have+piece), Within: l.RequestTimeout, Begun: c.arriving.active}
+	switch {
+	case !c.loggedOn:
+		// All that comes before the first log-on has one time limit, so that nobody
+		// can keep a connection without one.
+		next.Within -= c.srv.cfg.Now().Sub(c.began)
+		if next.Within <= 0 {
+			return next, fmt.Errorf("not logged on in %v: %w", l.RequestTimeout, os.ErrDeadlineExceeded)
+		}
+	case have == 0 && !c.arriving.active:
+		next.Within = l.IdleTimeout
+	}
+	return next, nil
+}
+
+// frame looks at the frame at the head of the in ring. It returns how many bytes
+// must be there to get on, or 0 when it has taken something out of the ring.
+func (c *Conn) frame() (missing int, err error) {
+	in := c.a.In
+	have := in.Len()
+	if have < wire.FrameHeaderSize {
+		return wire.FrameHeaderSize, nil
+	}
+	b := in.Peek(have)
+	h := wire.FrameHeader(b)
+	n := h.Length()
+	switch h.Type() {
+	case wire.FrameMessage:
+	case wire.FrameKeepAlive:
+		return c.skipSessionPacket(have, n, nil)
+	case wire.FrameRequest:
+		return c.skipSessionPacket(have, n, wire.SessionAccepted[:])
+	default:
+		return 0, fmt.Errorf("%w: session packet of type %#x", wire.ErrMalformed, uint8(h.Type()))
+	}
+	most := c.largestFrame
+	if !c.loggedOn {
+		most = min(most, largestLogOn)
+	}
+	if n > most {
+		return 0, fmt.Errorf("%w: message of %d bytes, at most %d allowed", wire.ErrMalformed, n, most)
+	}
+	if n < 4 {
+		return 0, fmt.Errorf("%w: message of %d bytes", wire.ErrMalformed, n)
+	}
+	// The header is enough to branch into a handler; a WRITE's fixed body is enough
+	// to send what follows to its file.
+	msg := b[wire.FrameHeaderSize:]
+	if n > wire.WriteRequestFixed {
+		if len(msg) < wire.WriteRequestFixed {
+			return wire.FrameHeaderSize + wire.WriteRequestFixed, nil
+		}
+		if c.mayArrive(msg) {
+			return 0, c.beginWrite(msg[:wire.WriteRequestFixed], n)
+		}
+	}
+	if len(msg) < n {
+		return wire.FrameHeaderSize + n, nil
+	}
+	err = c.message(msg[:n:n])
+	in.Consume(wire.FrameHeaderSize + n)
+	return 0, err
+}
+
+// skipSessionPacket takes a packet of the NetBIOS session service that carries no
+// message, and answers it.
+func (c *Conn) skipSessionPacket(have, n int, answer []byte) (missing int, err error) {
+	const longest = 512 // two encoded names, RFC 1002 4.3.2
+	if n > longest {
+		return 0, fmt.Errorf("%w: session packet of %d bytes, at most %d allowed", wire.ErrMalformed, n, longest)
+	}
+	if have < wire.FrameHeaderSize+n {
+		return wire.FrameHeaderSize + n, nil
+	}
+	c.a.In.Consume(wire.FrameHeaderSize + n)
+	if answer == nil {
+		return 0, nil
+	}
+	return 0, c.a.Out.Append(c.srv.cfg.Limits.RequestTimeout, answer)
+}
+
+// message handles one whole message.
+func (c *Conn) message(msg []byte) error {
+	switch {
+	case wire.IsSMB2(msg):
+		return c.compound(msg)
+	case wire.IsSMB1(msg):
+		return c.negotiateSMB1(msg)
+	case wire.IsTransform(msg):
+		return fmt.Errorf("%w: an encrypted message, but no encryption was negotiated", wire.ErrMalformed)
+	}
+	return fmt.Errorf("%w: protocol identifier % x", wire.ErrMalformed, msg[:4])
+}
+
+// reserve makes room for a frame with n bytes of messages in the out ring.
+func (c *Conn) reserve(n int) ([]byte, error) {
+	b, err := c.a.Out.Reserve(wire.FrameHeaderSize+n, c.srv.cfg.Limits.RequestTimeout)
+	if err != nil {
+		return nil, fmt.Errorf("no room for a reply of %d bytes: %w", n, err)
+	}
+	return b, nil
+}
+
+// commit sends the frame at b with n bytes of messages, or, if n is 0, nothing.
+func (c *Conn) commit(b []byte, n int) {
+	if n > 0 {
+		wire.FrameHeader(b).Put(wire.FrameMessage, n)
+		c.a.Out.Commit(wire.FrameHeaderSize + n)
+	}
+	c.a.Out.Cancel()
+}
+
+// errHangUp ends a connection in order.
+var errHangUp = io.EOF

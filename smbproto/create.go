@@ -1,0 +1,259 @@
+package smbproto
+
+import (
+	"strings"
+
+	"ustack/smbproto/vfs"
+	"ustack/smbproto/wire"
+)
+
+// createRoom is the greatest CREATE response: with both contexts that are answered.
+const createRoom = wire.CreateResponseFixed + 32 + 56
+
+// creation is what a CREATE asks for, after the rules on its fields.
+type creation struct {
+	path        vfs.Path
+	access      wire.Access
+	maximum     bool // as much access as can be had
+	share       wire.ShareAccess
+	disposition wire.Disposition
+	options     wire.CreateOptions
+	attributes  wire.Attributes
+	wantMxAc    bool
+	wantQFid    bool
+}
+
+// create opens or creates a file, MS-SMB2 3.3.5.9.
+func (c *Conn) create(r *request, w *reply) wire.Status {
+	req := wire.CreateRequest(r.msg)
+	if req.Valid() != nil {
+		return wire.StatusInvalidParameter
+	}
+	if c.openCount() >= c.srv.cfg.Limits.MaxOpens {
+		return wire.StatusTooManyOpenedFiles
+	}
+	if req.ImpersonationLevel() > 3 {
+		return wire.StatusBadImpersonationLevel
+	}
+	name, err := wire.UTF16ToString(req.Name())
+	if err != nil {
+		return wire.StatusObjectNameInvalid
+	}
+	if r.tree.isPipe() {
+		return c.createPipe(r, w, name)
+	}
+	cr, status := c.readCreate(r, req, name)
+	if status != wire.StatusOK {
+		return status
+	}
+	o, action, status := c.openFile(r, &cr)
+	if status != wire.StatusOK {
+		return status
+	}
+	if err := o.fill(&c.info); err != nil {
+		return c.abandon(o, wire.StatusOf(err))
+	}
+	if !r.session.addOpen(o) {
+		return c.abandon(o, wire.StatusUserSessionDeleted)
+	}
+	n := c.putContexts(w.msg[wire.CreateResponseFixed:], &cr, r.tree)
+	wire.CreateResponse(w.msg).Put(action, &c.info, o.id, n)
+	w.fileID = o.id
+	w.n = wire.CreateResponseFixed + n
+	return wire.StatusOK
+}
+
+func (c *Conn) abandon(o *open, status wire.Status) wire.Status {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err := o.release(); err != nil {
+		c.log.Warn("closing a file", "cause", err)
+	}
+	return status
+}
+
+func (c *Conn) openCount() (n int) {
+	for _, s := range c.sessions {
+		s.mu.Lock()
+		n += len(s.opens)
+		s.mu.Unlock()
+	}
+	return n
+}
+
+// readCreate applies the rules on the fields, MS-SMB2 3.3.5.9 and MS-FSA 2.1.5.1.
+func (c *Conn) readCreate(r *request, req wire.CreateRequest, name string) (creation, wire.Status) {
+	cr := creation{
+		share:       req.ShareAccess() & (wire.ShareRead | wire.ShareWrite | wire.ShareDelete),
+		disposition: req.Disposition(),
+		options:     req.Options(),
+		attributes:  req.FileAttributes(),
+	}
+	overwrites := cr.disposition != wire.Open && cr.disposition != wire.Create && cr.disposition != wire.OpenIf
+	switch {
+	case strings.HasPrefix(name, `\`),
+		cr.disposition > wire.OverwriteIf,
+		cr.options&wire.OptionDirectory != 0 && cr.options&wire.OptionNonDirectory != 0,
+		cr.options&wire.OptionDirectory != 0 && overwrites,
+		cr.options&^wire.OptionsValid != 0:
+		return cr, wire.StatusInvalidParameter
+	case cr.options&wire.OptionOpenByFileID != 0:
+		return cr, wire.StatusNotSupported
+	}
+	var err error
+	if cr.path, err = vfs.ParsePath(name); err != nil {
+		return cr, wire.StatusOf(err)
+	}
+	if status := cr.setAccess(req.DesiredAccess(), r.tree); status != wire.StatusOK {
+		return cr, status
+	}
+	if cr.options&wire.OptionDeleteOnClose != 0 && !cr.access.Has(wire.AccessDelete) {
+		return cr, wire.StatusInvalidParameter
+	}
+	for name := range req.Contexts() {
+		switch string(name) {
+		case wire.ContextMaximalAccess:
+			cr.wantMxAc = true
+		case wire.ContextQueryOnDiskID:
+			cr.wantQFid = true
+		case wire.ContextTimewarp:
+			return cr, wire.StatusObjectNameNotFound // there are no snapshots
+		}
+	}
+	return cr, wire.StatusOK
+}
+
+// setAccess works out the access that the open gets, at most what the tree allows.
+func (cr *creation) setAccess(desired wire.Access, t *tree) wire.Status {
+	access := desired.Specific()
+	if access.Has(wire.AccessSystemSecurity) {
+		return wire.StatusPrivilegeNotHeld
+	}
+	if access.Has(wire.AccessMaximumAllowed) {
+		cr.maximum = true
+		access = access&^wire.AccessMaximumAllowed | t.access
+	}
+	if access == 0 || access&^wire.AccessAll != 0 || access&^t.access != 0 {
+		return wire.StatusAccessDenied
+	}
+	cr.access = access
+	return wire.StatusOK
+}
+
+// how translates a creation for the file system.
+func (cr *creation) how() vfs.How {
+	h := vfs.How{
+		Read:         cr.access.Has(wire.AccessReadData | wire.AccessExecute),
+		Write:        cr.access.Has(wire.AccessWriteData | wire.AccessAppendData),
+		Locate:       cr.access.Has(wire.AccessDelete),
+		Directory:    cr.options&wire.OptionDirectory != 0,
+		NonDirectory: cr.options&wire.OptionNonDirectory != 0,
+		MayReadOnly:  cr.maximum,
+		ReadOnly:     cr.attributes&wire.AttributeReadOnly != 0,
+	}
+	switch cr.disposition {
+	case wire.Create:
+		h.Create, h.Exclusive = true, true
+	case wire.OpenIf:
+		h.Create = true
+	case wire.Overwrite:
+		h.Write, h.NonDirectory = true, true
+	case wire.OverwriteIf, wire.Supersede:
+		h.Create, h.Write, h.NonDirectory = true, true, true
+	}
+	if h.Write && cr.disposition != wire.Open && cr.disposition != wire.OpenIf {
+		h.MayReadOnly = false // to cut it, or make it, it must be writable
+	}
+	return h
+}
+
+// openFile opens the file, enters the open with its share mode, and only then cuts
+// the file if that was asked for: nothing of another's is lost to a conflict.
+func (c *Conn) openFile(r *request, cr *creation) (*open, wire.CreateAction, wire.Status) {
+	if r.tree.share.ReadOnly && cr.disposition != wire.Open && cr.disposition != wire.OpenIf {
+		return nil, 0, wire.StatusMediaWriteProtected
+	}
+	how := cr.how()
+	f, created, err := r.tree.share.root.Open(cr.path, how)
+	if err != nil {
+		return nil, 0, wire.StatusOf(err)
+	}
+	if cr.maximum && how.Write && !f.IsDir() && !f.Writable() {
+		cr.access &^= wire.AccessWriteData | wire.AccessAppendData
+	}
+	o := &open{
+		id: c.srv.newFileID(), session: r.session, conn: c, tree: r.tree, access: cr.access, share: cr.share,
+		options: cr.options, canDelete: how.Locate, file: f,
+	}
+	cuts := !created && cr.disposition != wire.Open && cr.disposition != wire.OpenIf
+	var also wire.Access
+	if cuts {
+		also = wire.AccessWriteData
+	}
+	if status := c.enter(o, also); status != wire.StatusOK {
+		return nil, 0, status
+	}
+	if created {
+		o.deleteOnClose = cr.options&wire.OptionDeleteOnClose != 0
+		return o, wire.ActionCreated, wire.StatusOK
+	}
+	if cr.options&wire.OptionDeleteOnClose != 0 {
+		if f.IsReadOnly() {
+			return nil, 0, c.abandon(o, wire.StatusCannotDelete)
+		}
+		o.deleteOnClose = true
+	}
+	if !cuts {
+		return o, wire.ActionOpened, wire.StatusOK
+	}
+	if err := f.Truncate(0); err != nil {
+		o.deleteOnClose = false
+		return nil, 0, c.abandon(o, wire.StatusOf(err))
+	}
+	if cr.disposition == wire.Supersede {
+		return o, wire.ActionSuperseded, wire.StatusOK
+	}
+	return o, wire.ActionOverwritten, wire.StatusOK
+}
+
+// enter admits an open, or closes it. Its file was opened before, so it may have been
+// removed up to here; from here on, others wait for it to be closed.
+func (c *Conn) enter(o *open, also wire.Access) wire.Status {
+	if status := c.srv.files.admit(o, also); status != wire.StatusOK {
+		c.shut(o.file)
+		return status
+	}
+	switch gone, err := o.file.Gone(); {
+	case err != nil:
+		return c.abandon(o, wire.StatusOf(err))
+	case gone:
+		return c.abandon(o, wire.StatusDeletePending)
+	}
+	return wire.StatusOK
+}
+
+func (c *Conn) shut(f *vfs.File) {
+	if err := f.Close(); err != nil {
+		c.log.Warn("closing a file", "cause", err)
+	}
+}
+
+// putContexts answers the create contexts that were asked for, MS-SMB2 2.2.14.2.
+func (c *Conn) putContexts(b []byte, cr *creation, t *tree) (n int) {
+	last := -1
+	add := func(name string, data int) []byte {
+		if last >= 0 {
+			wire.PutContextNext(b[last:], n-last)
+		}
+		body, size := wire.PutContext(b[n:], name, data)
+		last, n = n, n+size
+		return body
+	}
+	if cr.wantMxAc {
+		wire.PutMaximalAccess(add(wire.ContextMaximalAccess, 8), t.access)
+	}
+	if cr.wantQFid {
+		wire.PutOnDiskID(add(wire.ContextQueryOnDiskID, 32), &c.info)
+	}
+	return n
+}

@@ -1,0 +1,49 @@
+// Package smbproto is an SMB2 file server over IO areas: requests are parsed where
+// TCP put them, replies are built where TCP takes them. It speaks the dialects
+// 2.0.2 and 2.1, and answers clients that begin with SMB1.
+//
+// # A request's way
+//
+// [Conn.Handle] is called with what has arrived. Framing and the fixed header
+// are enough to branch: [commands] has an entry for each command, in the manner of
+// reply_* functions, that says what the request needs (a session, a tree, an open),
+// how much its answer can take, and which function answers it. Most requests are
+// waited for as a whole, and stay in the in ring until they are answered. A WRITE that
+// is not signed goes to its file while it arrives (arriving.go). Room for the
+// greatest answer is reserved in the out ring first; the handler fills it in place
+// (a READ lets the file system do so), and what was filled is committed. READ and
+// WRITE allocate nothing.
+//
+// # Use
+//
+//	srv, err := smbproto.NewServer(smbproto.Config{
+//		Auth:   auth.Config{Users: users, Guest: true, ServerName: "FILES"},
+//		Shares: []smbproto.Share{{Name: "pub", Path: "/srv/pub", ReadOnly: true}},
+//		Log:    slog.Default(),
+//	})
+//	in, out := srv.RingSize()                   // of the largest message; rings hold 4 of it
+//	pool, err := ioarea.NewPool(4*in, 4*out, 16)
+//	...
+//	err = srv.Serve(area)                       // one goroutine for each connection
+//
+// # Where more of SMB goes
+//
+// A further command, or a fuller one, is an entry of the dispatch table and a file.
+// An encrypted message is decrypted where Conn.message tells them apart, and goes on to Conn.compound;
+// so does a whole SMB1 message, to a table of its own. Dialects are chosen in bestDialect.
+// Answers come in the order of the requests, before the next is looked at: one that
+// waits (locks, notifications) would be taken out of this order in Conn.answer.
+//
+// # Who owns what
+//
+// A [Server] may be used from any goroutine. A [Conn] belongs to the goroutine that
+// serves its area, with its sessions and trees. Another connection may end a session
+// (PreviousSessionId), so what a session holds is under its lock, and an open is used
+// under the open's: taken before a handler runs, given back after, and never
+// held while waiting for a peer. The table of open files (share modes, byte-range locks,
+// deletions to come) has one lock for the whole server. The order is: open, table,
+// file location; no session lock is held when one of these is taken. Files are removed and
+// replaced without the table's lock: their entry, with the deletion pending, keeps others off meanwhile.
+//
+// Slices of a ring are never kept beyond the call that got them.
+package smbproto

@@ -1,0 +1,159 @@
+package smbproto
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"ustack/smbproto/wire"
+)
+
+// outside makes a share's directory with ways out of it, beside a secret.
+func outside(t *testing.T) (p *peer, secret string) {
+	t.Helper()
+	base := t.TempDir()
+	secret = filepath.Join(base, "secret")
+	share := filepath.Join(base, "share")
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.WriteFile(secret, []byte("secret"), 0o644))
+	must(os.MkdirAll(filepath.Join(share, "a", "b"), 0o755))
+	must(os.WriteFile(filepath.Join(share, "inside"), []byte("inside"), 0o644))
+	must(os.Symlink("../secret", filepath.Join(share, "out")))
+	must(os.Symlink(secret, filepath.Join(share, "absolute")))
+	must(os.Symlink(filepath.Join(share, "inside"), filepath.Join(share, "absolute-inside")))
+	must(os.Symlink("..", filepath.Join(share, "up")))
+	must(os.Symlink("../../inside", filepath.Join(share, "a", "b", "within")))
+	must(os.Symlink("/proc/self/root/etc", filepath.Join(share, "magic")))
+	must(os.Symlink("loop", filepath.Join(share, "loop")))
+	must(os.Symlink("nothing", filepath.Join(share, "dangling")))
+	must(unix.Mkfifo(filepath.Join(share, "fifo"), 0o644))
+	if err := unix.Mknod(filepath.Join(share, "null"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))); err != nil {
+		t.Logf("no device node to try, a fifo stands in: %v", err)
+		must(unix.Mkfifo(filepath.Join(share, "null"), 0o644))
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	must(err)
+	must(unix.Bind(fd, &unix.SockaddrUnix{Name: filepath.Join(share, "socket")}))
+	must(unix.Close(fd))
+	return connect(t, newServerIn(t, share, nil), share).logOn("pub"), secret
+}
+
+var escapes = []string{
+	"..", `..\secret`, `a\..\..\secret`, `a\..\inside`, `a\..`, ".", `a\.\b`, `.\inside`,
+	"../secret", "a/b", "/etc/passwd", `\etc\passwd`, `\\server\share`, `C:\x`, "C:",
+	"out", "absolute", "absolute-inside", "up", `up\secret`, `up\share\inside`, "magic", `magic\passwd`, "loop",
+	"fifo", "null", "socket", "nul\x00byte", "inside\x00", "tab\tname", "star*", "what?", "pipe|", `quote"`, "<less",
+	"inside:stream", "inside:stream:$DATA", `a\\b`, strings.Repeat("x", 256), strings.Repeat(`a\`, 200) + "a",
+	`inside\below`, `fifo\below`,
+}
+
+func TestEveryPathStaysBelowTheRoot(t *testing.T) {
+	p, secret := outside(t)
+	for _, path := range escapes {
+		for _, o := range []opening{
+			{wire.AccessReadData, shareAll, wire.Open, 0},
+			{wire.AccessReadAttributes, shareAll, wire.Open, 0},
+			{wire.AccessMaximumAllowed, shareAll, wire.Open, 0},
+			{wire.AccessAll, shareAll, wire.OverwriteIf, 0},
+			{wire.AccessAll, shareAll, wire.Create, wire.OptionDirectory},
+			{wire.AccessDelete, shareAll, wire.Open, wire.OptionDeleteOnClose},
+		} {
+			if _, s := p.tryOpen(path, o); !s.IsError() {
+				t.Errorf("%q opened with %+v: %v", path, o, s)
+			}
+		}
+	}
+	id := p.open("inside", opening{wire.AccessAll, shareAll, wire.Open, 0})
+	for _, path := range escapes {
+		if path == "fifo" || path == "null" || path == "socket" || path == "dangling" ||
+			path == "out" || path == "absolute" || path == "absolute-inside" || path == "up" || path == "magic" || path == "loop" {
+			continue // a new name may take the place of such an entry, which leads nowhere
+		}
+		if s := status(p.ask(p.setMsg(id, wire.FileRenameInformation, renameInfo(path, true)))); s == wire.StatusOK && path != `\etc\passwd` {
+			t.Errorf("renamed to %q", path)
+		}
+	}
+	p.want(p.closeMsg(id), wire.StatusOK)
+	if b, err := os.ReadFile(secret); err != nil || string(b) != "secret" {
+		t.Errorf("the secret is %q, %v", b, err)
+	}
+}
+
+func TestLinkWithinTheShareIsFollowed(t *testing.T) {
+	p, _ := outside(t)
+	id := p.open(`a\b\within`, opening{wire.AccessAll, shareAll, wire.Open, 0})
+	if r := p.want(p.readMsg(id, 0, 100), wire.StatusOK); string(r[80:]) != "inside" {
+		t.Errorf("read %q", r[80:])
+	}
+	// The name that was opened is what is deleted: the link.
+	p.want(p.setMsg(id, wire.FileDispositionInformation, []byte{1}), wire.StatusOK)
+	p.want(p.closeMsg(id), wire.StatusOK)
+	if p.content("inside") != "inside" {
+		t.Error("the link's target is gone")
+	}
+	if _, err := os.Lstat(filepath.Join(p.dir, "a/b/within")); err == nil {
+		t.Error("the link is still there")
+	}
+}
+
+// What can't be opened is not listed.
+func TestWaysOutAreNotListed(t *testing.T) {
+	p, _ := outside(t)
+	dir := p.open("", opening{wire.AccessReadData, shareAll, wire.Open, 0})
+	got := p.names(dir, "*")
+	want := map[string]bool{".": true, "..": true, "a": true, "inside": true}
+	for _, name := range got {
+		if !want[name] {
+			t.Errorf("%q is listed", name)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("listed: %q", got)
+	}
+	// ".." of the root is the root.
+	r := p.want(p.listMsg(dir, wire.FileIDBothDirectoryInformation, "..", wire.RestartScans, 1000), wire.StatusOK)
+	st, err := os.Stat(p.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ino := le.Uint64(r[72+96:]); ino != inodeOf(st) {
+		t.Errorf("..: inode %d, the root has %d", ino, inodeOf(st))
+	}
+}
+
+// names lists a directory in small pieces.
+func (p *peer) names(dir wire.FileID, pattern string) (names []string) {
+	p.t.Helper()
+	flags := wire.RestartScans
+	for {
+		r := p.ask(p.listMsg(dir, wire.FileNamesInformation, pattern, flags, 600))
+		flags = 0
+		switch status(r) {
+		case wire.StatusOK:
+		case wire.StatusNoMoreFiles, wire.StatusNoSuchFile:
+			return names
+		default:
+			p.t.Fatal(status(r))
+		}
+		for e := r[72:]; ; {
+			name, err := wire.UTF16ToString(e[12 : 12+le.Uint32(e[8:])])
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			names = append(names, name)
+			next := le.Uint32(e)
+			if next == 0 {
+				break
+			}
+			e = e[next:]
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package smbproto
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+
+	"ustack/smbproto/wire"
+)
+
+// ioctlRoom is what an IOCTL lets its response grow by.
+func ioctlRoom(msg []byte) int {
+	return int(min(wire.IoctlRequest(msg).MaxOutput(), maxIoctlOutput))
+}
+
+// maxIoctlOutput is more than any control that there is gives back at once; the
+// rest of a pipe's message is read.
+const maxIoctlOutput = 64 << 10
+
+// ioctl: MS-SMB2 3.3.5.15.
+func (c *Conn) ioctl(r *request, w *reply) wire.Status {
+	req := wire.IoctlRequest(r.msg)
+	if req.Valid() != nil {
+		return wire.StatusInvalidParameter
+	}
+	if !req.IsFsctl() {
+		return wire.StatusNotSupported
+	}
+	if req.MaxOutput() > math.MaxInt32 || int(req.MaxOutput()) > c.maxTransact || len(req.Input()) > c.maxTransact ||
+		!c.paid(r, max(int(req.MaxOutput()), len(req.Input()))) {
+		return wire.StatusInvalidParameter
+	}
+	out := w.msg[wire.IoctlFixed:]
+	out = out[:min(len(out), int(req.MaxOutput()))]
+	switch req.Code() {
+	case wire.FsctlDFSGetReferrals, wire.FsctlDFSGetReferralsEx:
+		return wire.StatusFSDriverRequired // MS-SMB2 3.3.5.15.2: no DFS here
+	case wire.FsctlValidateNegotiateInfo:
+		n, status := c.validateNegotiate(r, req.Input(), out)
+		return c.ioctlDone(w, req, n, status)
+	case wire.FsctlPipeTransceive:
+		if !r.tree.isPipe() {
+			return wire.StatusInvalidDeviceRequest
+		}
+		if status := c.resolveOpen(r, req.FileID()); status != wire.StatusOK {
+			return status
+		}
+		r.open.mu.Lock()
+		defer r.open.mu.Unlock()
+		if r.open.closed {
+			return wire.StatusFileClosed
+		}
+		n, status := c.transceive(r.open, req.Input(), out)
+		return c.ioctlDone(w, req, n, status)
+	case wire.FsctlGetReparsePoint:
+		return wire.StatusNotAReparsePoint // links are followed here, and look like what they lead to
+	case wire.FsctlRequestResumeKey, wire.FsctlCopyChunk, wire.FsctlCopyChunkWrite:
+		return wire.StatusNotSupported // clients then copy by reading and writing
+	}
+	return wire.StatusInvalidDeviceRequest
+}
+
+func (c *Conn) ioctlDone(w *reply, req wire.IoctlRequest, n int, status wire.Status) wire.Status {
+	if status == wire.StatusOK || status == wire.StatusBufferOverflow {
+		wire.PutIoctl(w.msg, req.Code(), req.FileID(), n)
+		w.n = wire.IoctlFixed + n
+	}
+	return status
+}
+
+// validateNegotiate lets a client find out whether somebody changed the negotiation,
+// MS-SMB2 3.3.5.15.12. If so, the connection ends.
+func (c *Conn) validateNegotiate(r *request, in, out []byte) (int, wire.Status) {
+	req := wire.ValidateNegotiate(in)
+	if req.Valid() != nil || len(out) < 24 {
+		return 0, wire.StatusInvalidParameter
+	}
+	if best := bestDialect(req.DialectCount(), req.Dialect); best != c.dialect ||
+		req.Capabilities() != c.clientCaps || req.SecurityMode() != c.clientMode ||
+		!bytes.Equal(req.GUID(), c.clientGUID[:]) {
+		c.hangUp = fmt.Errorf("%w: the negotiation was changed on its way", wire.ErrMalformed)
+		return 0, wire.StatusAccessDenied
+	}
+	return wire.PutValidateNegotiate(out, c.capabilities(), c.srv.cfg.GUID, c.securityMode(), c.dialect), wire.StatusOK
+}

@@ -1,0 +1,148 @@
+package smbproto
+
+import "ustack/smbproto/wire"
+
+// byteRange is a lock of [off, off+length), MS-FSA 2.1.5.8. One of length 0 lies
+// between two bytes.
+type byteRange struct {
+	owner       *open
+	off, length uint64
+	exclusive   bool
+}
+
+func (b *byteRange) overlaps(off, length uint64) bool {
+	if b.length == 0 || length == 0 {
+		// An empty range conflicts only strictly inside of another.
+		switch {
+		case b.length == 0 && length == 0:
+			return false
+		case b.length == 0:
+			return b.off > off && b.off-off < length
+		default:
+			return off > b.off && off-b.off < b.length
+		}
+	}
+	// In differences, for the sums may overflow.
+	if b.off <= off {
+		return off-b.off < b.length
+	}
+	return b.off-off < length
+}
+
+// maxLocks bounds the locks of one file, and maxLockElements those of one request:
+// together, how long a request can hold the table of files.
+const (
+	maxLocks        = 4096
+	maxLockElements = 64
+)
+
+func (s *fileState) dropLocks(o *open) {
+	kept := s.locks[:0]
+	for _, l := range s.locks {
+		if l.owner != o {
+			kept = append(kept, l)
+		}
+	}
+	s.setLocks(kept)
+}
+
+func (s *fileState) setLocks(l []byteRange) {
+	s.locks = l
+	s.locked.Store(int32(len(l)))
+}
+
+// tryLock adds a lock, or says what is in the way.
+func (s *fileState) tryLock(l byteRange) wire.Status {
+	for i := range s.locks {
+		have := &s.locks[i]
+		if (l.exclusive || have.exclusive) && have.overlaps(l.off, l.length) {
+			return wire.StatusLockNotGranted
+		}
+	}
+	if len(s.locks) >= maxLocks {
+		return wire.StatusInsufficientResources
+	}
+	s.setLocks(append(s.locks, l))
+	return wire.StatusOK
+}
+
+func (s *fileState) unlock(o *open, off, length uint64) wire.Status {
+	for i, l := range s.locks {
+		if l.owner == o && l.off == off && l.length == length {
+			s.setLocks(append(s.locks[:i], s.locks[i+1:]...))
+			return wire.StatusOK
+		}
+	}
+	return wire.StatusRangeNotLocked
+}
+
+// mayAccess reports whether no other's lock forbids to read or write a range
+// (MS-FSA 2.1.4.10). Files without locks, nearly all, cost one atomic load.
+func (t *fileTable) mayAccess(o *open, off uint64, n int, write bool) bool {
+	if o.state.locked.Load() == 0 || n == 0 {
+		return true
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range o.state.locks {
+		l := &o.state.locks[i]
+		if l.overlaps(off, uint64(n)) && (l.owner != o && (write || l.exclusive) || l.owner == o && write && !l.exclusive) {
+			return false
+		}
+	}
+	return true
+}
+
+// lock: MS-SMB2 3.3.5.14. A lock that would have to wait is not granted, whether the
+// client would wait or not.
+func (c *Conn) lock(r *request, w *reply) wire.Status {
+	req := wire.LockRequest(r.msg)
+	o := r.open
+	switch {
+	case req.Valid() != nil, req.Count() == 0, req.Count() > maxLockElements:
+		return wire.StatusInvalidParameter
+	case o.file == nil || o.file.IsDir():
+		return wire.StatusInvalidDeviceRequest
+	}
+	t := &c.srv.files
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, _, first := req.Element(0)
+	for i := range req.Count() {
+		off, length, flags := req.Element(i)
+		if (flags^first)&wire.LockUnlock != 0 {
+			return wire.StatusInvalidParameter // all lock or all unlock
+		}
+		var status wire.Status
+		switch flags &^ wire.LockFailImmediately {
+		case wire.LockUnlock:
+			status = o.state.unlock(o, off, length)
+		case wire.LockShared, wire.LockExclusive:
+			if length > 0 && off+length-1 < off {
+				status = wire.StatusInvalidLockRange
+				break
+			}
+			status = o.state.tryLock(byteRange{o, off, length, flags&wire.LockExclusive != 0})
+		default:
+			status = wire.StatusInvalidParameter
+		}
+		if status != wire.StatusOK {
+			undoLocks(o, req, i, first)
+			return status
+		}
+	}
+	wire.PutEmpty(w.msg)
+	w.n = wire.EmptySize
+	return wire.StatusOK
+}
+
+// undoLocks takes back the first n locks of a request that failed. Unlocks stay done.
+func undoLocks(o *open, req wire.LockRequest, n int, flags uint32) {
+	if flags&wire.LockUnlock != 0 {
+		return
+	}
+	for i := range n {
+		off, length, _ := req.Element(i)
+		o.state.unlock(o, off, length)
+	}
+}

@@ -1,0 +1,128 @@
+package smbproto
+
+import (
+	"fmt"
+
+	"ustack/smbproto/wire"
+)
+
+// checkState says whether the command may come now: NEGOTIATE first, and once
+// (MS-SMB2 3.3.5.2, 3.3.5.3.1). An error ends the connection.
+func (c *Conn) checkState(r *request) error {
+	begun := c.dialect != 0 && c.dialect != wire.DialectWildcard
+	if begun == (r.cmd == wire.CommandNegotiate) {
+		return fmt.Errorf("%w: %v when the dialect is %v", wire.ErrMalformed, r.cmd, c.dialect)
+	}
+	return nil
+}
+
+// negotiateSMB1 answers a client that begins with SMB1 and says that it can do more,
+// MS-SMB2 3.3.5.3. One that cannot is told so in its own words, and left.
+func (c *Conn) negotiateSMB1(msg []byte) error {
+	req := wire.SMB1Negotiate(msg)
+	if err := req.Valid(); err != nil {
+		return err
+	}
+	if c.dialect != 0 {
+		return fmt.Errorf("%w: SMB1 message when the dialect is %v", wire.ErrMalformed, c.dialect)
+	}
+	c.srv.counters.requests[wire.CommandNegotiate].Add(1)
+	switch {
+	case req.Offers(wire.SMB1DialectWildcard):
+		c.dialect = wire.DialectWildcard
+	case req.Offers(wire.SMB1Dialect202):
+		c.setDialect(wire.Dialect202)
+	default:
+		c.log.Info("client speaks SMB1 only")
+		b, err := c.reserve(wire.SMB1RefusalSize)
+		if err != nil {
+			return err
+		}
+		wire.PutSMB1Refusal(b[wire.FrameHeaderSize:], req)
+		c.commit(b, wire.SMB1RefusalSize)
+		return errHangUp
+	}
+	if err := c.credits.take(0, 1); err != nil {
+		return err
+	}
+	b, err := c.reserve(wire.NegotiateFixed + len(c.srv.offer))
+	if err != nil {
+		return err
+	}
+	out := b[wire.FrameHeaderSize:]
+	n := c.putNegotiate(out)
+	h := wire.Header(out)
+	h.PutFirst(wire.CommandNegotiate)
+	h.PutCredits(c.credits.grant(1))
+	c.commit(b, n)
+	return nil
+}
+
+// negotiate chooses the dialect, MS-SMB2 3.3.5.4.
+func (c *Conn) negotiate(r *request, w *reply) wire.Status {
+	req := wire.NegotiateRequest(r.msg)
+	if req.Valid() != nil || req.DialectCount() == 0 {
+		return wire.StatusInvalidParameter
+	}
+	best := bestDialect(req.DialectCount(), req.Dialect)
+	if best == 0 {
+		return wire.StatusNotSupported
+	}
+	c.setDialect(best)
+	c.clientMode = req.SecurityMode()
+	c.clientCaps = req.Capabilities()
+	copy(c.clientGUID[:], req.ClientGUID())
+	w.n = c.putNegotiate(w.msg)
+	return wire.StatusOK
+}
+
+// bestDialect is the highest one that both sides speak, or 0.
+func bestDialect(n int, offered func(i int) wire.Dialect) (best wire.Dialect) {
+	for i := range n {
+		switch d := offered(i); d {
+		case wire.Dialect202, wire.Dialect210:
+			best = max(best, d)
+		}
+	}
+	return best
+}
+
+func (c *Conn) setDialect(d wire.Dialect) {
+	c.dialect = d
+	c.largeMTU = d >= wire.Dialect210
+	if !c.largeMTU {
+		const most = 64 << 10
+		c.maxRead, c.maxWrite, c.maxTransact = min(c.maxRead, most), min(c.maxWrite, most), min(c.maxTransact, most)
+	}
+}
+
+func (c *Conn) capabilities() uint32 {
+	if c.largeMTU {
+		return wire.CapabilityLargeMTU
+	}
+	return 0
+}
+
+func (c *Conn) securityMode() uint16 {
+	if c.srv.cfg.RequireSigning {
+		return wire.SigningEnabled | wire.SigningRequired
+	}
+	return wire.SigningEnabled
+}
+
+func (c *Conn) putNegotiate(msg []byte) int {
+	s := c.srv
+	wire.NegotiateResponse(msg).Put(&wire.NegotiateValues{
+		SecurityMode:    c.securityMode(),
+		Dialect:         c.dialect,
+		GUID:            s.cfg.GUID,
+		Capabilities:    c.capabilities(),
+		MaxTransact:     uint32(c.maxTransact),
+		MaxRead:         uint32(c.maxRead),
+		MaxWrite:        uint32(c.maxWrite),
+		SystemTime:      wire.FiletimeOf(s.cfg.Now()),
+		ServerStartTime: 0, // some clients take a late start for a restart
+		TokenLength:     len(s.offer),
+	})
+	return wire.NegotiateFixed + copy(msg[wire.NegotiateFixed:], s.offer)
+}

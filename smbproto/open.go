@@ -1,0 +1,72 @@
+package smbproto
+
+import (
+	"errors"
+	"sync"
+
+	"ustack/smbproto/rpc"
+	"ustack/smbproto/vfs"
+	"ustack/smbproto/wire"
+)
+
+// open is an open file, directory or pipe, MS-SMB2 3.3.1.10. What stands above mu
+// does not change; the rest is the lock holder's.
+type open struct {
+	id        wire.FileID
+	session   *session
+	conn      *Conn
+	tree      *tree
+	access    wire.Access
+	share     wire.ShareAccess
+	options   wire.CreateOptions
+	canDelete bool // the file knows its place in its directory
+
+	mu            sync.Mutex
+	closed        bool
+	file          *vfs.File // nil for a pipe
+	pipe          *rpc.Pipe
+	state         *fileState
+	deleteOnClose bool
+	position      uint64
+	search        search
+}
+
+// release closes what the open has, under its lock: share mode, locks, handles, and
+// the file itself if it is to be deleted.
+func (o *open) release() error {
+	if o.closed {
+		return nil
+	}
+	o.closed = true
+	if o.file == nil {
+		return nil
+	}
+	files := &o.session.srv.files
+	remove, keep := files.leave(o)
+	var errs []error
+	if remove != nil {
+		errs = append(errs, remove.Remove())
+		files.drop(remove.ID())
+		errs = append(errs, remove.Close())
+	}
+	if !keep {
+		errs = append(errs, o.file.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// fill puts all that is known of the file and the open into info.
+func (o *open) fill(info *wire.FileInfo) error {
+	if err := o.file.Stat(); err != nil {
+		return err
+	}
+	*info = wire.FileInfo{
+		DeletePending: o.session.srv.files.pending(o),
+		Access:        o.access,
+		Position:      o.position,
+		Mode:          uint32(o.options & (wire.OptionWriteThrough | wire.OptionDeleteOnClose)),
+		Name:          o.file.Path().Backslashed(),
+	}
+	o.file.Info(info)
+	return nil
+}

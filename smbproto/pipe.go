@@ -1,0 +1,73 @@
+package smbproto
+
+import (
+	"strings"
+
+	"ustack/smbproto/wire"
+)
+
+// maxPipes bounds a session's open pipes: each may hold a long reply.
+const maxPipes = 32
+
+// createPipe opens a named pipe of IPC$. There is one, in which shares are listed.
+func (c *Conn) createPipe(r *request, w *reply, name string) wire.Status {
+	name = strings.ToLower(strings.TrimPrefix(name, `\`))
+	if strings.TrimPrefix(name, `pipe\`) != "srvsvc" {
+		return wire.StatusObjectNameNotFound
+	}
+	if r.session.pipes() >= maxPipes {
+		return wire.StatusPipeNotAvailable
+	}
+	o := &open{
+		id: c.srv.newFileID(), session: r.session, conn: c, tree: r.tree,
+		access: wire.AccessAll, pipe: c.srv.srvsvc.Open(),
+	}
+	if !r.session.addOpen(o) {
+		return wire.StatusUserSessionDeleted
+	}
+	c.info = wire.FileInfo{Attributes: wire.AttributeNormal, AllocationSize: 4096}
+	wire.CreateResponse(w.msg).Put(wire.ActionOpened, &c.info, o.id, 0)
+	w.fileID = o.id
+	w.n = wire.CreateResponseFixed
+	return wire.StatusOK
+}
+
+// readPipe gives the next message of a pipe, or as much of it as fits.
+func (c *Conn) readPipe(o *open, w *reply, dst []byte) wire.Status {
+	if o.pipe.Pending() == 0 {
+		return wire.StatusPipeEmpty
+	}
+	n, more := o.pipe.Read(dst)
+	wire.ReadResponse(w.msg).Put(n)
+	w.n = wire.ReadResponseData + n
+	if more {
+		return wire.StatusBufferOverflow
+	}
+	return wire.StatusOK
+}
+
+func (c *Conn) writePipe(o *open, data []byte) wire.Status {
+	if err := o.pipe.Write(data); err != nil {
+		c.log.Info("pipe broken", "cause", err)
+		return wire.StatusPipeBroken
+	}
+	return wire.StatusOK
+}
+
+// transceive writes to a pipe and reads the answer, MS-SMB2 3.3.5.15.8.
+func (c *Conn) transceive(o *open, in, out []byte) (int, wire.Status) {
+	if o.pipe == nil {
+		return 0, wire.StatusInvalidDeviceRequest
+	}
+	if o.pipe.Pending() > 0 {
+		return 0, wire.StatusPipeBusy
+	}
+	if status := c.writePipe(o, in); status != wire.StatusOK {
+		return 0, status
+	}
+	n, more := o.pipe.Read(out)
+	if more {
+		return n, wire.StatusBufferOverflow
+	}
+	return n, wire.StatusOK
+}

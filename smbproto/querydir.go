@@ -1,0 +1,138 @@
+package smbproto
+
+import (
+	"math"
+
+	"ustack/smbproto/wire"
+)
+
+// search is how far an open directory has been listed.
+type search struct {
+	begun   bool
+	any     bool // something was found since the beginning
+	pattern wire.Pattern
+	next    searchStage
+	held    bool // name and info are an entry that did not fit into the last reply
+	name    string
+	info    wire.FileInfo
+}
+
+type searchStage int
+
+const (
+	searchDot searchStage = iota
+	searchDotDot
+	searchEntries
+)
+
+func queryDirectoryRoom(msg []byte) int {
+	return int(min(wire.QueryDirectoryRequest(msg).OutputLength(), math.MaxInt32))
+}
+
+// queryDirectory: MS-SMB2 3.3.5.18. Entries are written straight into the out ring.
+func (c *Conn) queryDirectory(r *request, w *reply) wire.Status {
+	req := wire.QueryDirectoryRequest(r.msg)
+	o := r.open
+	n := queryDirectoryRoom(r.msg)
+	switch {
+	case req.Valid() != nil, n > c.maxTransact, !c.paid(r, n), o.file == nil, !o.file.IsDir():
+		return wire.StatusInvalidParameter
+	case !req.InfoClass().IsDirectoryClass():
+		return wire.StatusInvalidInfoClass
+	case !o.access.Has(wire.AccessReadData):
+		return wire.StatusAccessDenied
+	}
+	if status := o.beginSearch(req); status != wire.StatusOK {
+		return status
+	}
+	out := w.msg[wire.OutputFixed:]
+	list := wire.NewDirWriter(out[:min(n, len(out))], req.InfoClass())
+	if status := o.list(&list, req.Flags()&wire.ReturnSingleEntry != 0); status != wire.StatusOK {
+		return status
+	}
+	wire.PutOutput(w.msg, list.Len())
+	w.n = wire.OutputFixed + list.Len()
+	return wire.StatusOK
+}
+
+// beginSearch starts a search, or starts it again. The pattern is kept until then.
+func (o *open) beginSearch(req wire.QueryDirectoryRequest) wire.Status {
+	s := &o.search
+	if s.begun && req.Flags()&(wire.RestartScans|wire.ReopenDirectory) == 0 {
+		return wire.StatusOK
+	}
+	if !s.begun || len(req.Pattern()) > 0 {
+		text, err := wire.UTF16ToString(req.Pattern())
+		if err != nil {
+			return wire.StatusObjectNameInvalid
+		}
+		if len(text) > 4*255 {
+			return wire.StatusObjectNameInvalid
+		}
+		s.pattern = wire.NewPattern(text)
+	}
+	if err := o.file.Rewind(); err != nil {
+		return wire.StatusOf(err)
+	}
+	s.begun, s.any, s.held, s.next = true, false, false, searchDot
+	return wire.StatusOK
+}
+
+// list fills w with what comes next.
+func (o *open) list(w *wire.DirWriter, single bool) wire.Status {
+	s := &o.search
+	for {
+		if !s.held {
+			ok, err := o.advance()
+			if err != nil && w.Count() == 0 {
+				return wire.StatusOf(err)
+			}
+			if !ok || err != nil {
+				break
+			}
+		}
+		s.held = !w.Put(s.name, &s.info)
+		if s.held {
+			if w.Count() == 0 {
+				return wire.StatusInfoLengthMismatch
+			}
+			break
+		}
+		s.any = true
+		if single {
+			break
+		}
+	}
+	switch {
+	case w.Count() > 0:
+		return wire.StatusOK
+	case s.any:
+		return wire.StatusNoMoreFiles
+	}
+	s.any = true // asked again, it is the end of the list
+	return wire.StatusNoSuchFile
+}
+
+// advance finds the next entry: ".", "..", then what the directory has.
+func (o *open) advance() (ok bool, err error) {
+	s := &o.search
+	for s.next != searchEntries {
+		s.info = wire.FileInfo{}
+		if s.next == searchDot {
+			s.name = "."
+			if err = o.file.Stat(); err == nil {
+				o.file.Info(&s.info)
+			}
+		} else {
+			s.name = ".."
+			err = o.file.ParentInfo(&s.info)
+		}
+		s.next++
+		if err == nil && s.pattern.Match(s.name) {
+			return true, nil
+		}
+	}
+	s.info = wire.FileInfo{}
+	s.name, ok, err = o.file.ReadDir(&s.info, s.pattern.Match)
+	return ok, err
+}

@@ -1,0 +1,88 @@
+package smbproto
+
+import (
+	"math"
+
+	"ustack/smbproto/wire"
+)
+
+func queryInfoRoom(msg []byte) int {
+	return int(min(wire.QueryInfoRequest(msg).OutputLength(), maxInfo))
+}
+
+// maxInfo is more than any information that there is.
+const maxInfo = 64 << 10
+
+// queryInfo: MS-SMB2 3.3.5.20.
+func (c *Conn) queryInfo(r *request, w *reply) wire.Status {
+	req := wire.QueryInfoRequest(r.msg)
+	if req.Valid() != nil || req.OutputLength() > math.MaxInt32 || int(req.OutputLength()) > c.maxTransact ||
+		!c.paid(r, int(req.OutputLength())) {
+		return wire.StatusInvalidParameter
+	}
+	out := w.msg[wire.OutputFixed:]
+	out = out[:min(len(out), int(req.OutputLength()))]
+	var n int
+	status := wire.StatusNotSupported
+	switch req.Type() {
+	case wire.InfoFile:
+		n, status = c.queryFile(r.open, out, wire.FileInfoClass(req.Class()))
+	case wire.InfoFilesystem:
+		n, status = c.queryVolume(r.open, out, wire.FsInfoClass(req.Class()))
+	case wire.InfoSecurity:
+		if n, status = c.querySecurity(r.open, out, req.Additional()); status == wire.StatusBufferTooSmall {
+			wire.PutErrorValue(w.msg, uint32(n))
+			w.n = wire.ErrorValueSize
+			return status
+		}
+	case wire.InfoQuota:
+	default:
+		status = wire.StatusInvalidParameter
+	}
+	if status == wire.StatusOK || status == wire.StatusBufferOverflow {
+		wire.PutOutput(w.msg, n)
+		w.n = wire.OutputFixed + n
+	}
+	return status
+}
+
+func (c *Conn) queryFile(o *open, out []byte, class wire.FileInfoClass) (int, wire.Status) {
+	switch class {
+	case wire.FileBasicInformation, wire.FileAllInformation, wire.FileNetworkOpenInformation, wire.FileAttributeTagInformation:
+		if !o.access.Has(wire.AccessReadAttributes) { // MS-FSA 2.1.5.12
+			return 0, wire.StatusAccessDenied
+		}
+	case wire.FileFullEAInformation:
+		return 0, wire.StatusNoEASOnFile
+	}
+	if o.file == nil {
+		c.info = wire.FileInfo{Attributes: wire.AttributeNormal, AllocationSize: 4096, Links: 1, Access: o.access, Name: `\srvsvc`}
+	} else if err := o.fill(&c.info); err != nil {
+		return 0, wire.StatusOf(err)
+	}
+	return wire.PutFileInfo(out, class, &c.info)
+}
+
+func (c *Conn) queryVolume(o *open, out []byte, class wire.FsInfoClass) (int, wire.Status) {
+	if o.file == nil {
+		return 0, wire.StatusInvalidDeviceRequest
+	}
+	info := wire.FsInfo{Label: o.tree.share.Name, ObjectID: c.srv.cfg.GUID}
+	if err := o.tree.share.root.Volume(&info); err != nil {
+		return 0, wire.StatusOf(err)
+	}
+	return wire.PutFsInfo(out, class, &info)
+}
+
+// querySecurity gives a descriptor that says what is so: whoever may connect to the
+// share has what the tree allows. With StatusBufferTooSmall, n is what it takes.
+func (c *Conn) querySecurity(o *open, out []byte, parts uint32) (n int, status wire.Status) {
+	if !o.access.Has(wire.AccessReadControl) {
+		return 0, wire.StatusAccessDenied
+	}
+	if n = wire.SecuritySize(parts); n > len(out) {
+		return n, wire.StatusBufferTooSmall
+	}
+	wire.PutSecurity(out, parts, o.tree.access, o.file != nil && o.file.IsDir())
+	return n, wire.StatusOK
+}

@@ -1,0 +1,153 @@
+package smbproto
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"ustack/ioarea"
+	"ustack/smbproto/auth"
+	"ustack/smbproto/rpc"
+	"ustack/smbproto/vfs"
+	"ustack/smbproto/wire"
+)
+
+const ipcName = "IPC$"
+
+// share is a Share with its directory open; root is nil for IPC$.
+type share struct {
+	Share
+	root *vfs.Root
+}
+
+// Server holds what connections have in common. It may be used from any goroutine.
+type Server struct {
+	cfg    Config
+	shares map[string]*share // by upper-case name
+	list   []rpc.Share
+	srvsvc *rpc.Server
+	offer  []byte // the token of every negotiate
+
+	files    fileTable
+	counters counters
+	fileIDs  atomic.Uint64
+
+	mu       sync.Mutex
+	sessions map[uint64]*session
+}
+
+// NewServer opens the shares.
+func NewServer(cfg Config) (*Server, error) {
+	if err := cfg.setDefaults(); err != nil {
+		return nil, err
+	}
+	s := &Server{
+		cfg:      cfg,
+		shares:   map[string]*share{ipcName: {Share: Share{Name: ipcName}}},
+		offer:    auth.Offer(),
+		sessions: map[uint64]*session{},
+	}
+	s.files.files = map[vfs.ID]*fileState{}
+	for _, sh := range cfg.Shares {
+		root, err := vfs.OpenRoot(sh.Path, vfs.Options{ReadOnly: sh.ReadOnly, FileMode: sh.FileMode, DirMode: sh.DirMode})
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("smbproto: share %q: %w", sh.Name, err), s.Close())
+		}
+		s.shares[strings.ToUpper(sh.Name)] = &share{Share: sh, root: root}
+		s.list = append(s.list, rpc.Share{Name: sh.Name, Comment: sh.Comment, Type: rpc.ShareTypeDisk})
+	}
+	s.list = append(s.list, rpc.Share{Name: ipcName, Comment: cfg.Comment, Type: rpc.ShareTypeIPC})
+	s.srvsvc = rpc.NewSrvsvc(cfg.Auth.ServerName, func() []rpc.Share { return s.list })
+	return s, nil
+}
+
+// Close closes the shares' directories. All connections must have been closed before.
+func (s *Server) Close() error {
+	var errs []error
+	for _, sh := range s.shares {
+		if sh.root != nil {
+			errs = append(errs, sh.root.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Framing is the room beside the payload of the largest request and reply:
+// headers, fixed bodies, and what a compound puts around a payload.
+const framing = 4 << 10
+
+// RingSize says how large the largest request and the largest reply are, in
+// bytes: a ring must hold one, and holds 4 for the design's default.
+func (s *Server) RingSize() (in, out int) {
+	l := &s.cfg.Limits
+	return max(l.MaxWrite, l.MaxTransact) + framing, max(l.MaxRead, l.MaxTransact) + framing
+}
+
+// Serve answers the requests of one connection until it ends, and then gives up
+// all that the connection held. It returns nil if the connection ended in order.
+func (s *Server) Serve(a *ioarea.Area) error {
+	c := s.NewConn(a)
+	err := ioarea.Serve(a, c)
+	switch {
+	case errors.Is(err, wire.ErrMalformed):
+		c.log.Warn("connection aborted: the client breaks the protocol", "cause", err)
+	case err != nil:
+		c.log.Info("connection aborted", "cause", err)
+	}
+	return errors.Join(err, c.Close())
+}
+
+// addSession gives a session an id that nobody can guess: it is all that
+// PreviousSessionId needs besides the user's log-on.
+func (s *Server) addSession(sess *session) error {
+	var b [8]byte
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		if _, err := io.ReadFull(s.cfg.Rand, b[:]); err != nil {
+			return err
+		}
+		id := binary.LittleEndian.Uint64(b[:])
+		if _, taken := s.sessions[id]; id == 0 || id == ^uint64(0) || taken {
+			continue
+		}
+		sess.id = id
+		s.sessions[id] = sess
+		return nil
+	}
+}
+
+func (s *Server) removeSession(id uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sessions, id)
+}
+
+func (s *Server) session(id uint64) *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sessions[id]
+}
+
+// share finds a share by the path of a TREE_CONNECT, \\server\share: any server
+// name is ours.
+func (s *Server) share(path string) *share {
+	rest, ok := strings.CutPrefix(path, `\\`)
+	if !ok {
+		return nil
+	}
+	_, name, ok := strings.Cut(rest, `\`)
+	if !ok {
+		return nil
+	}
+	return s.shares[strings.ToUpper(name)]
+}
+
+func (s *Server) newFileID() wire.FileID {
+	n := s.fileIDs.Add(1)
+	return wire.FileID{Persistent: n, Volatile: n}
+}

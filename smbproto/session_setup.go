@@ -1,0 +1,180 @@
+package smbproto
+
+import (
+	"errors"
+	"strings"
+
+	"ustack/smbproto/auth"
+	"ustack/smbproto/wire"
+)
+
+// sessionSetup carries one step of an authentication, MS-SMB2 3.3.5.5.
+func (c *Conn) sessionSetup(r *request, w *reply) wire.Status {
+	req := wire.SessionSetupRequest(r.msg)
+	if req.Valid() != nil {
+		return wire.StatusInvalidParameter
+	}
+	if req.Flags()&wire.SessionBinding != 0 {
+		return wire.StatusRequestNotAccepted // channels are of SMB 3
+	}
+	sess := r.session
+	if sess == nil {
+		if r.header().SessionID() != 0 {
+			return wire.StatusUserSessionDeleted
+		}
+		var status wire.Status
+		if sess, status = c.newSession(); status != wire.StatusOK {
+			return status
+		}
+	}
+	if sess.exchange == nil { // the first of a log-on, or of a renewed one
+		sess.exchange = auth.NewExchange(c.srv.cfg.Auth)
+	}
+	w.session = sess.id
+	token, done, err := sess.exchange.Step(req.Token())
+	if err != nil {
+		return c.refuse(r, sess, err)
+	}
+	if len(token) > maxToken {
+		return c.refuse(r, sess, errors.New("the reply token is too long"))
+	}
+	status := wire.StatusMoreProcessingRequired
+	var flags uint16
+	if done {
+		if status = c.accept(sess, req); status != wire.StatusOK {
+			return c.refuse(r, sess, status)
+		}
+		flags = sess.flags()
+		r.session = sess
+		r.signed = sess.signer != nil // so that the client knows who granted it
+	}
+	wire.PutSessionSetup(w.msg, flags, len(token))
+	w.n = wire.SessionSetupFixed + copy(w.msg[wire.SessionSetupFixed:], token)
+	return status
+}
+
+func (c *Conn) newSession() (*session, wire.Status) {
+	if len(c.sessions) >= c.srv.cfg.Limits.MaxSessions {
+		c.dropEnded()
+	}
+	if len(c.sessions) >= c.srv.cfg.Limits.MaxSessions {
+		return nil, wire.StatusInsufficientResources
+	}
+	sess := &session{srv: c.srv, conn: c, trees: map[uint32]*tree{}, opens: map[uint64]*open{}}
+	if err := c.srv.addSession(sess); err != nil {
+		c.log.Error("session id", "cause", err)
+		return nil, wire.StatusInsufficientResources
+	}
+	c.sessions[sess.id] = sess
+	c.srv.counters.sessions.Add(1)
+	return sess, wire.StatusOK
+}
+
+// dropEnded forgets the sessions that other connections have ended.
+func (c *Conn) dropEnded() {
+	for id, sess := range c.sessions {
+		if sess.ended() {
+			delete(c.sessions, id)
+		}
+	}
+}
+
+// refuse ends an exchange. A session that nobody has logged on to goes with it.
+func (c *Conn) refuse(r *request, sess *session, cause error) wire.Status {
+	c.log.Info("log-on refused", "cause", cause)
+	sess.exchange = nil
+	if !sess.valid {
+		c.endSession(sess)
+		r.session = nil
+	}
+	var status wire.Status
+	switch {
+	case errors.As(cause, &status):
+		return status
+	case errors.Is(cause, auth.ErrMalformed):
+		return wire.StatusInvalidParameter
+	}
+	return wire.StatusLogonFailure
+}
+
+func (c *Conn) endSession(sess *session) {
+	delete(c.sessions, sess.id)
+	if err := sess.end(); err != nil {
+		c.log.Warn("closing a session", "session", sess.id, "cause", err)
+	}
+}
+
+// accept makes a session valid, MS-SMB2 3.3.5.5.3. A renewed log-on keeps the
+// key of the first, and must be by the same user.
+func (c *Conn) accept(sess *session, req wire.SessionSetupRequest) wire.Status {
+	id := sess.exchange.Identity()
+	sess.exchange = nil
+	if sess.valid {
+		if !sameUser(sess.identity, id) {
+			return wire.StatusAccessDenied
+		}
+		return wire.StatusOK
+	}
+	if (id.Guest || id.Anonymous) && c.srv.cfg.RequireSigning {
+		return wire.StatusAccessDenied // no key to sign with
+	}
+	if !id.Guest && !id.Anonymous {
+		sess.signer = auth.NewSigner(id.SessionKey)
+		sess.mustSign = c.srv.cfg.RequireSigning ||
+			(c.clientMode|uint16(req.SecurityMode()))&wire.SigningRequired != 0
+	}
+	sess.mu.Lock()
+	sess.identity, sess.valid = id, true
+	sess.mu.Unlock()
+	c.loggedOn = true
+	if old := req.PreviousSessionID(); old != 0 && old != sess.id {
+		c.endPrevious(sess, old)
+	}
+	c.log.Info("logged on", "user", id.User, "domain", id.Domain, "workstation", id.Workstation,
+		"guest", id.Guest, "anonymous", id.Anonymous, "signing", sess.mustSign, "session", sess.id)
+	return wire.StatusOK
+}
+
+// endPrevious ends the session that a client had before its connection broke, if
+// the same user has come back.
+func (c *Conn) endPrevious(sess *session, old uint64) {
+	prev := c.srv.session(old)
+	if prev == nil {
+		return
+	}
+	prev.mu.Lock()
+	same := prev.valid && sameUser(prev.identity, sess.identity)
+	prev.mu.Unlock()
+	if !same {
+		return
+	}
+	if err := prev.end(); err != nil {
+		c.log.Warn("closing a previous session", "session", old, "cause", err)
+	}
+}
+
+func sameUser(a, b auth.Identity) bool {
+	return a.Guest == b.Guest && a.Anonymous == b.Anonymous &&
+		strings.EqualFold(a.User, b.User) && strings.EqualFold(a.Domain, b.Domain)
+}
+
+func (s *session) flags() uint16 {
+	switch {
+	case s.identity.Anonymous:
+		return wire.SessionAnonymous
+	case s.identity.Guest:
+		return wire.SessionGuest
+	}
+	return 0
+}
+
+// logoff ends the session, MS-SMB2 3.3.5.6. The response is still signed.
+func (c *Conn) logoff(r *request, w *reply) wire.Status {
+	if wire.EmptyRequest(r.msg).Valid() != nil {
+		return wire.StatusInvalidParameter
+	}
+	c.endSession(r.session)
+	wire.PutEmpty(w.msg)
+	w.n = wire.EmptySize
+	return wire.StatusOK
+}

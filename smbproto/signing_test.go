@@ -1,0 +1,78 @@
+package smbproto
+
+import (
+	"testing"
+
+	"ustack/smbproto/auth"
+	"ustack/smbproto/wire"
+)
+
+// key gives the session a key, as a log-on with a password does.
+func (p *peer) key() {
+	p.c.sessions[p.session].signer = auth.NewSigner([16]byte{1})
+}
+
+func (p *peer) signMsg(m []byte) []byte {
+	h := wire.Header(m)
+	h.PutFlags(h.Flags() | wire.FlagSigned)
+	if err := auth.NewSigner([16]byte{1}).Sign(m); err != nil {
+		p.t.Fatal(err)
+	}
+	return m
+}
+
+func TestSigningRule(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	p.key()
+	verify := auth.NewSigner([16]byte{1})
+	list := func() []byte {
+		return p.createMsg("", opening{wire.AccessReadData, shareAll, wire.Open, 0})
+	}
+	if r := p.want(list(), wire.StatusOK); wire.Header(r).Has(wire.FlagSigned) {
+		t.Error("the answer to an unsigned request is signed")
+	}
+	if r := p.want(p.signMsg(list()), wire.StatusOK); !wire.Header(r).Has(wire.FlagSigned) || !verify.Verify(r) {
+		t.Error("the answer to a signed request is not signed")
+	}
+	forged := p.signMsg(list())
+	forged[50] ^= 1
+	p.want(forged, wire.StatusAccessDenied)
+
+	p.c.sessions[p.session].mustSign = true
+	if r := p.want(list(), wire.StatusAccessDenied); !verify.Verify(r) {
+		t.Error("the refusal is not signed")
+	}
+	if r := p.want(p.signMsg(list()), wire.StatusOK); !verify.Verify(r) {
+		t.Error("the answer is not signed")
+	}
+	write := p.writeMsg(wire.FileID{Persistent: 1, Volatile: 1}, 0, pattern(100))
+	p.want(write, wire.StatusAccessDenied)
+}
+
+func TestCompoundIsSignedMessageByMessage(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	p.key()
+	a := pad(p.createMsg("file", opening{wire.AccessAll, shareAll, wire.OpenIf, 0}))
+	wire.Header(a).PutNextCommand(uint32(len(a)))
+	b := p.closeMsg(wire.FileIDNone)
+	wire.Header(b).PutFlags(wire.FlagRelated)
+	r := p.ask(append(p.signMsg(a), p.signMsg(b)...))
+	verify := auth.NewSigner([16]byte{1})
+	for len(r) > 0 {
+		first, rest, err := element(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status(first) != wire.StatusOK || !verify.Verify(first) {
+			t.Errorf("%v: %v, signature right: %v", wire.Header(first).Command(), status(first), verify.Verify(first))
+		}
+		r = rest
+	}
+}
+
+func pad(m []byte) []byte {
+	for len(m)%8 != 0 {
+		m = append(m, 0)
+	}
+	return m
+}

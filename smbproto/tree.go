@@ -1,0 +1,68 @@
+package smbproto
+
+import "ustack/smbproto/wire"
+
+// treeConnect connects a session to a share, MS-SMB2 3.3.5.7.
+func (c *Conn) treeConnect(r *request, w *reply) wire.Status {
+	req := wire.TreeConnectRequest(r.msg)
+	if req.Valid() != nil {
+		return wire.StatusInvalidParameter
+	}
+	path, err := wire.UTF16ToString(req.Path())
+	if err != nil {
+		return wire.StatusInvalidParameter
+	}
+	sh := c.srv.share(path)
+	if sh == nil {
+		return wire.StatusBadNetworkName
+	}
+	t := &tree{share: sh, access: wire.AccessAll}
+	kind, flags := wire.ShareDisk, uint32(0)
+	switch {
+	case t.isPipe():
+		kind, flags = wire.SharePipe, wire.ShareFlagNoCaching
+	case sh.ReadOnly:
+		t.access = wire.AccessReadOnly
+	}
+	if status := c.addTree(r.session, t); status != wire.StatusOK {
+		return status
+	}
+	w.tree = t.id
+	wire.PutTreeConnect(w.msg, kind, flags, t.access)
+	w.n = wire.TreeConnectSize
+	return wire.StatusOK
+}
+
+func (c *Conn) addTree(s *session, t *tree) wire.Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dead {
+		return wire.StatusUserSessionDeleted
+	}
+	if len(s.trees) >= c.srv.cfg.Limits.MaxTrees {
+		return wire.StatusInsufficientResources
+	}
+	for {
+		c.nextTree++
+		if _, taken := s.trees[c.nextTree]; !taken && c.nextTree != 0 && c.nextTree != ^uint32(0) {
+			break
+		}
+	}
+	t.id = c.nextTree
+	s.trees[t.id] = t
+	s.srv.counters.trees.Add(1)
+	return wire.StatusOK
+}
+
+// treeDisconnect: MS-SMB2 3.3.5.8.
+func (c *Conn) treeDisconnect(r *request, w *reply) wire.Status {
+	if wire.EmptyRequest(r.msg).Valid() != nil {
+		return wire.StatusInvalidParameter
+	}
+	if _, err := r.session.endTree(r.tree.id); err != nil {
+		c.log.Warn("closing a tree", "share", r.tree.share.Name, "cause", err)
+	}
+	wire.PutEmpty(w.msg)
+	w.n = wire.EmptySize
+	return wire.StatusOK
+}

@@ -1,0 +1,141 @@
+package vfs
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"ustack/smbproto/wire"
+)
+
+// dirReader reads the entries of a directory handle, in the order of the file system.
+type dirReader struct {
+	fd   int
+	buf  []byte
+	rest []byte
+}
+
+// dirBuffer holds some 200 entries, and is what an open directory costs once it is listed.
+const dirBuffer = 8 << 10
+
+func newDirReader(fd int) *dirReader {
+	return &dirReader{fd: fd, buf: make([]byte, dirBuffer)}
+}
+
+// next gives the next name, without "." and "..".
+func (d *dirReader) next() (name string, ok bool, err error) {
+	for {
+		if len(d.rest) == 0 {
+			n, err := unix.Getdents(d.fd, d.buf)
+			if err == unix.EINTR {
+				continue
+			}
+			if err != nil || n <= 0 {
+				return "", false, err
+			}
+			d.rest = d.buf[:n]
+		}
+		// struct linux_dirent64: inode 8, offset 8, record length 2, type 1, name.
+		length := int(binary.NativeEndian.Uint16(d.rest[16:]))
+		raw := d.rest[19:length]
+		d.rest = d.rest[length:]
+		if i := bytes.IndexByte(raw, 0); i >= 0 {
+			raw = raw[:i]
+		}
+		if name := string(raw); name != "." && name != ".." {
+			return name, true, nil
+		}
+	}
+}
+
+// Rewind makes ReadDir begin again.
+func (f *File) Rewind() error {
+	if f.pathOnly || !f.IsDir() {
+		return ErrNoHandle
+	}
+	if f.dir == nil {
+		f.dir = newDirReader(f.fd)
+	}
+	f.dir.rest = nil
+	_, err := unix.Seek(f.fd, 0, 0)
+	return err
+}
+
+// ReadDir gives the name of the next entry that match accepts, and fills info with
+// its attributes. ok is false at the end. What a client could not open is not listed:
+// devices, fifos, sockets, links that leave the share, names it can't write.
+func (f *File) ReadDir(info *wire.FileInfo, match func(name string) bool) (name string, ok bool, err error) {
+	if f.dir == nil {
+		if err := f.Rewind(); err != nil {
+			return "", false, err
+		}
+	}
+	for {
+		name, ok, err = f.dir.next()
+		if err != nil || !ok {
+			return "", false, err
+		}
+		if !Nameable(name) || !match(name) {
+			continue
+		}
+		var st unix.Statx_t
+		if err := f.statEntry(name, &st); err != nil {
+			continue // gone since, or not to be seen
+		}
+		fillInfo(info, &st, name)
+		return name, true, nil
+	}
+}
+
+func (f *File) statEntry(name string, st *unix.Statx_t) error {
+	if err := statx(f.fd, name, st); err != nil {
+		return err
+	}
+	if isType(st, unix.S_IFLNK) {
+		fd, err := f.root.beneath(f.Path().Join(name))
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(statx(fd, "", st), closeAll(fd)); err != nil {
+			return err
+		}
+	}
+	if !isType(st, unix.S_IFREG) && !isType(st, unix.S_IFDIR) {
+		return ErrSpecial
+	}
+	return nil
+}
+
+// ParentInfo fills info for "..": the parent, or for the root the root itself.
+func (f *File) ParentInfo(info *wire.FileInfo) error {
+	dir, _ := f.Path().Split()
+	fd, err := f.root.beneath(dir)
+	if err != nil {
+		return err
+	}
+	var st unix.Statx_t
+	err = errors.Join(statx(fd, "", &st), closeAll(fd))
+	fillInfo(info, &st, "")
+	return err
+}
+
+// empty fails with ENOTEMPTY if the directory has an entry, listed or not.
+func (f *File) empty() error {
+	fd, err := reopen(f.fd, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return err
+	}
+	_, ok, err := newDirReader(fd).next()
+	if ok {
+		err = unix.ENOTEMPTY
+	}
+	return errors.Join(err, closeAll(fd))
+}
+
+// HasPrefix reports whether p is dir or lies below it.
+func (p Path) HasPrefix(dir Path) bool {
+	return dir == "" || p == dir || strings.HasPrefix(string(p), string(dir)+"/")
+}

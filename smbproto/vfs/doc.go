@@ -1,0 +1,34 @@
+// Package vfs is a directory on disk as a share sees it: every file is found
+// below the share's root, and once found is known by its handle alone.
+//
+// # Below the root
+//
+// A [Root] holds the share's directory open. A path is resolved by openat2 with
+// RESOLVE_BENEATH and RESOLVE_NO_MAGICLINKS, so the kernel refuses "..", absolute
+// links and links that leave the share, whatever another process renames
+// meanwhile; where openat2 is missing, os.Root resolves instead and does not follow
+// a link in the last place. What is then done to a name is done with one
+// component relative to a directory handle.
+//
+// # Avoiding stat() races
+//
+// The thread of the mail is called so. A file is first opened with O_PATH, which
+// touches nothing; its type is read from that handle, and devices, fifos and sockets
+// are refused before anything has been opened that has side effects. The handle
+// for input and output is then opened through /proc/self/fd from the first, so it is the
+// same file. All attributes come from the open handle. To delete or rename, which
+// Linux can only do by name, a [File] holds its parent directory and the identity
+// of its entry there, and does it only if the name still leads to that identity.
+//
+// # Ownership
+//
+// Whoever opened a File closes it. Its methods are for one goroutine at a time, but for
+// those that say otherwise; the location may be moved from another (see
+// [File.Relocate]). A Root may be used from any goroutine, and is closed after its files.
+//
+//	root, err := vfs.OpenRoot("/srv/files", vfs.Options{})
+//	f, created, err := root.Open(path, vfs.How{Read: true})
+//	n, err := f.ReadAt(buf, 0)
+//
+// /proc must be mounted.
+package vfs

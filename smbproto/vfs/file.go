@@ -1,0 +1,114 @@
+package vfs
+
+import (
+	"errors"
+	"io"
+
+	"golang.org/x/sys/unix"
+)
+
+// File is an open file or directory: its handle, and the stat that belongs to it.
+type File struct {
+	root     *Root
+	fd       int
+	pathOnly bool // fd is of O_PATH: good for attributes alone
+	writable bool
+	st       unix.Statx_t
+	loc      location
+	dir      *dirReader
+}
+
+// Close closes all handles. A File that is closed must not be used.
+func (f *File) Close() error {
+	f.loc.mu.Lock()
+	defer f.loc.mu.Unlock()
+	err := closeAll(f.fd, f.loc.parent)
+	f.fd, f.loc.parent = -1, -1
+	return err
+}
+
+// ID of the file.
+func (f *File) ID() ID { return idOf(&f.st) }
+
+// IsDir reports whether it is a directory.
+func (f *File) IsDir() bool { return isType(&f.st, unix.S_IFDIR) }
+
+// Writable reports whether the handle takes output.
+func (f *File) Writable() bool { return f.writable }
+
+// ReadAt reads at an offset into b, and less than b only at the end of the file:
+// then with io.EOF if nothing was read. It allocates nothing.
+func (f *File) ReadAt(b []byte, off int64) (n int, err error) {
+	if f.pathOnly || f.IsDir() {
+		return 0, ErrNoHandle
+	}
+	for n < len(b) {
+		m, err := unix.Pread(f.fd, b[n:], off+int64(n))
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return n, err
+		case m == 0 && n == 0:
+			return 0, io.EOF
+		case m == 0:
+			return n, nil
+		}
+		n += m
+	}
+	return n, nil
+}
+
+// WriteAt writes b at an offset. It allocates nothing.
+func (f *File) WriteAt(b []byte, off int64) (n int, err error) {
+	if !f.writable {
+		return 0, ErrNoHandle
+	}
+	for n < len(b) {
+		m, err := unix.Pwrite(f.fd, b[n:], off+int64(n))
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return n, err
+		}
+		n += m
+	}
+	return n, nil
+}
+
+// Sync waits until the file is on disk. On a handle for attributes alone there is
+// nothing of ours to wait for.
+func (f *File) Sync() error {
+	if f.pathOnly {
+		return nil
+	}
+	return retry(func() error { return unix.Fsync(f.fd) })
+}
+
+// Truncate sets the size.
+func (f *File) Truncate(size int64) error {
+	if !f.writable {
+		return ErrNoHandle
+	}
+	return retry(func() error { return unix.Ftruncate(f.fd, size) })
+}
+
+// Allocate reserves or cuts to size bytes (MS-FSCC 2.4.4): a smaller size cuts the
+// file, a larger one reserves room behind its end, where the file system can.
+func (f *File) Allocate(size int64) error {
+	if err := f.Stat(); err != nil {
+		return err
+	}
+	if size <= int64(f.st.Size) {
+		return f.Truncate(size)
+	}
+	if !f.writable {
+		return ErrNoHandle
+	}
+	err := retry(func() error { return unix.Fallocate(f.fd, unix.FALLOC_FL_KEEP_SIZE, 0, size) })
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		return nil
+	}
+	return err
+}

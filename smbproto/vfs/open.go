@@ -1,0 +1,208 @@
+package vfs
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
+
+// How a file is opened.
+type How struct {
+	Read, Write bool // input, output; neither opens it for its attributes alone
+	Locate      bool // it may be deleted or renamed later
+
+	Create    bool // make it if it is missing
+	Exclusive bool // fail if it is there
+
+	Directory    bool // it must be one; a missing one is made as one
+	NonDirectory bool // it must not be one
+
+	// MayReadOnly lets Write fail quietly: the file is then open for input alone,
+	// and Writable tells. It is what MAXIMUM_ALLOWED needs.
+	MayReadOnly bool
+	ReadOnly    bool // a created file gets the attribute
+}
+
+// tries bounds how often a file may appear and vanish between two looks.
+const tries = 4
+
+// Open opens or creates a file or directory. It truncates nothing.
+func (r *Root) Open(p Path, how How) (f *File, created bool, err error) {
+	for range tries {
+		var fd int
+		var real Path
+		fd, real, err = r.lookup(p)
+		switch {
+		case err == nil && how.Exclusive:
+			return nil, false, pathError("create", string(p), errors.Join(ErrExists, closeAll(fd)))
+		case err == nil:
+			f, err = r.openFound(fd, real, how)
+		case errors.Is(err, ErrNotFound) && how.Create:
+			created = true
+			f, err = r.create(real, how)
+		}
+		if err == nil {
+			return f, created, nil
+		}
+		again := errors.Is(err, ErrMoved) || created && errors.Is(err, unix.EEXIST) && !how.Exclusive
+		if !again {
+			break
+		}
+		created = false
+	}
+	return nil, false, pathError("open", string(p), err)
+}
+
+// openFound takes over fd, an O_PATH handle.
+func (r *Root) openFound(fd int, p Path, how How) (*File, error) {
+	f := &File{root: r, fd: fd, pathOnly: true, loc: location{parent: -1, path: p}}
+	if err := f.open(how); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func (f *File) open(how How) error {
+	if err := f.Stat(); err != nil {
+		return err
+	}
+	if how.Locate {
+		if err := f.locate(); err != nil {
+			return err
+		}
+	}
+	switch {
+	case f.IsDir():
+		if how.NonDirectory {
+			return ErrIsDirectory
+		}
+		if how.Read {
+			return f.promote(unix.O_RDONLY | unix.O_DIRECTORY)
+		}
+		return nil
+	case !isType(&f.st, unix.S_IFREG):
+		return ErrSpecial
+	case how.Directory:
+		return ErrNotDirectory
+	}
+	if how.Write && f.refusesWrite() {
+		if !how.MayReadOnly {
+			return f.writeRefusal()
+		}
+		how.Write = false
+	}
+	return f.promoteFor(how)
+}
+
+func (f *File) promoteFor(how How) error {
+	switch {
+	case how.Read && how.Write:
+		err := f.promote(unix.O_RDWR)
+		if how.MayReadOnly && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EROFS)) {
+			return f.promote(unix.O_RDONLY)
+		}
+		return err
+	case how.Write:
+		return f.promote(unix.O_WRONLY)
+	case how.Read:
+		return f.promote(unix.O_RDONLY)
+	}
+	return nil
+}
+
+func (f *File) refusesWrite() bool { return f.root.opts.ReadOnly || f.readOnlyMode() }
+
+func (f *File) writeRefusal() error {
+	if f.root.opts.ReadOnly {
+		return ErrReadOnly
+	}
+	return ErrReadOnlyFile
+}
+
+// promote replaces the O_PATH handle by one for input or output on the same file.
+func (f *File) promote(flags int) error {
+	fd, err := reopen(f.fd, flags)
+	if err != nil {
+		return err
+	}
+	err = closeAll(f.fd)
+	f.fd, f.pathOnly = fd, false
+	f.writable = flags&unix.O_ACCMODE != unix.O_RDONLY
+	return err
+}
+
+// create makes a file or directory that lookup did not find.
+func (r *Root) create(p Path, how How) (*File, error) {
+	if r.opts.ReadOnly {
+		return nil, ErrReadOnly
+	}
+	dir, base := p.Split()
+	parent, err := r.beneath(dir)
+	if err != nil {
+		return nil, err
+	}
+	f := &File{root: r, fd: -1, loc: location{parent: parent, base: base, path: p}}
+	if err := f.make(parent, base, how); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	if !how.Locate {
+		f.loc.parent = -1
+		if err := closeAll(parent); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+	}
+	return f, nil
+}
+
+func (f *File) make(parent int, base string, how How) (err error) {
+	if how.Directory {
+		if err := unix.Mkdirat(parent, base, f.root.opts.DirMode); err != nil {
+			return err
+		}
+		f.fd, err = openat(parent, base, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	} else {
+		mode := f.root.opts.FileMode
+		if how.ReadOnly {
+			mode &^= 0o222
+		}
+		flags := unix.O_RDWR
+		if !how.Read {
+			flags = unix.O_WRONLY
+		}
+		f.writable = true
+		f.fd, err = openat(parent, base, flags|unix.O_CREAT|unix.O_EXCL, mode)
+	}
+	if err != nil {
+		f.fd = -1
+		return err
+	}
+	if err := f.Stat(); err != nil {
+		return err
+	}
+	f.loc.entry = f.ID()
+	return nil
+}
+
+// Hold opens what a path leads to, of whatever type, for nothing but its identity: as
+// long as it is open, no other file gets the same.
+func (r *Root) Hold(p Path) (*File, error) {
+	fd, real, err := r.lookup(p)
+	if err != nil {
+		return nil, err
+	}
+	f := &File{root: r, fd: fd, pathOnly: true, loc: location{parent: -1, path: real}}
+	if err := f.Stat(); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// Identify says which file a path leads to now. The answer may be old at once: it
+// is good for asking whether a file that is held open is meant.
+func (r *Root) Identify(p Path) (ID, error) {
+	f, err := r.Hold(p)
+	if err != nil {
+		return ID{}, err
+	}
+	return f.ID(), f.Close()
+}

@@ -1,0 +1,115 @@
+package vfs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Options of a share.
+type Options struct {
+	ReadOnly bool
+	// FileMode and DirMode are the permissions of what clients create; 0 means
+	// 0644 and 0755.
+	FileMode, DirMode uint32
+}
+
+// Root is a share's directory.
+type Root struct {
+	fd       int
+	opts     Options
+	id       ID
+	fallback *os.Root // where openat2 is missing
+}
+
+// OpenRoot opens a share's directory, for as long as the share exists: if the
+// directory is renamed the share goes with it.
+func OpenRoot(dir string, opts Options) (*Root, error) {
+	if opts.FileMode == 0 {
+		opts.FileMode = 0o644
+	}
+	if opts.DirMode == 0 {
+		opts.DirMode = 0o755
+	}
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("vfs: share directory %q: %w", dir, err)
+	}
+	r := &Root{fd: fd, opts: opts}
+	var st unix.Statx_t
+	if err := statx(fd, "", &st); err != nil {
+		return nil, errors.Join(fmt.Errorf("vfs: share directory %q: %w", dir, err), r.Close())
+	}
+	r.id = idOf(&st)
+	if probe, err := reopen(fd, unix.O_RDONLY|unix.O_DIRECTORY); err != nil {
+		return nil, errors.Join(fmt.Errorf("vfs: share directory %q through /proc/self/fd, which must be mounted: %w", dir, err), r.Close())
+	} else if err := closeAll(probe); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	if probe, err := r.beneath(""); errors.Is(err, unix.ENOSYS) {
+		if err := r.useFallback(); err != nil {
+			return nil, errors.Join(err, r.Close())
+		}
+	} else if err != nil {
+		return nil, errors.Join(fmt.Errorf("vfs: share directory %q: %w", dir, err), r.Close())
+	} else if err := closeAll(probe); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+func (r *Root) useFallback() (err error) {
+	r.fallback, err = os.OpenRoot(throughProc(r.fd))
+	return err
+}
+
+// Close closes the directory. Files opened below it stay open.
+func (r *Root) Close() error {
+	err := closeAll(r.fd)
+	r.fd = -1
+	if r.fallback != nil {
+		err = errors.Join(err, r.fallback.Close())
+	}
+	return err
+}
+
+// ReadOnly reports whether nothing may be changed.
+func (r *Root) ReadOnly() bool { return r.opts.ReadOnly }
+
+// beneath opens the path with O_PATH, following links only as long as they stay
+// in the share. It is the only way from a path of more than one component to a handle.
+func (r *Root) beneath(p Path) (fd int, err error) {
+	if r.fallback != nil {
+		return r.beneathFallback(p)
+	}
+	how := unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS,
+	}
+	for range 8 {
+		fd, err = unix.Openat2(r.fd, p.dot(), &how)
+		// EAGAIN: something was renamed while the kernel resolved "..", openat2(2).
+		if err != unix.EINTR && err != unix.EAGAIN {
+			break
+		}
+	}
+	if err == unix.EXDEV {
+		err = ErrEscape
+	}
+	return fd, err
+}
+
+func (r *Root) beneathFallback(p Path) (int, error) {
+	f, err := r.fallback.OpenFile(p.dot(), unix.O_PATH, 0)
+	if err != nil {
+		var errno unix.Errno
+		if !errors.As(err, &errno) {
+			err = ErrEscape // os.Root's own refusal has no errno
+		}
+		return -1, err
+	}
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	return fd, errors.Join(err, f.Close())
+}

@@ -1,0 +1,150 @@
+package vfs
+
+import (
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"ustack/smbproto/wire"
+)
+
+// Stat reads the attributes from the open handle.
+func (f *File) Stat() error { return statx(f.fd, "", &f.st) }
+
+// Gone reports whether the file has no name any more: what is written to it is lost
+// with the last handle.
+func (f *File) Gone() (bool, error) {
+	if err := f.Stat(); err != nil || f.st.Nlink > 0 {
+		return false, err
+	}
+	// There are file systems that count no links.
+	id, err := f.root.Identify(f.Path())
+	return err != nil || id != f.ID(), nil
+}
+
+// Size as of the last Stat.
+func (f *File) Size() int64 { return int64(f.st.Size) }
+
+// Info fills what the last Stat knows into info, and leaves what is the open's.
+func (f *File) Info(info *wire.FileInfo) {
+	f.loc.mu.Lock()
+	base := f.loc.path
+	f.loc.mu.Unlock()
+	_, name := base.Split()
+	fillInfo(info, &f.st, name)
+}
+
+func fillInfo(info *wire.FileInfo, st *unix.Statx_t, name string) {
+	info.LastAccess = wire.FiletimeUnix(st.Atime.Sec, int64(st.Atime.Nsec))
+	info.LastWrite = wire.FiletimeUnix(st.Mtime.Sec, int64(st.Mtime.Nsec))
+	info.Change = wire.FiletimeUnix(st.Ctime.Sec, int64(st.Ctime.Nsec))
+	info.Creation = info.LastWrite
+	if st.Mask&unix.STATX_BTIME != 0 {
+		info.Creation = wire.FiletimeUnix(st.Btime.Sec, int64(st.Btime.Nsec))
+	}
+	info.EndOfFile = st.Size
+	info.AllocationSize = st.Blocks * 512
+	info.Attributes = attributesOf(st, name)
+	if info.Directory() {
+		// A directory has no data (MS-FSA 2.1.5.12.27).
+		info.EndOfFile, info.AllocationSize = 0, 0
+	}
+	info.Links = st.Nlink
+	info.FileIndex = st.Ino
+	info.Volume = unix.Mkdev(st.Dev_major, st.Dev_minor)
+}
+
+// attributesOf maps what Linux knows to attributes: nobody may write it is
+// read-only, a leading dot is hidden.
+func attributesOf(st *unix.Statx_t, name string) (a wire.Attributes) {
+	if isType(st, unix.S_IFDIR) {
+		a |= wire.AttributeDirectory
+	} else if st.Mode&0o222 == 0 {
+		a |= wire.AttributeReadOnly
+	}
+	if strings.HasPrefix(name, ".") {
+		a |= wire.AttributeHidden
+	}
+	if a == 0 {
+		a = wire.AttributeNormal
+	}
+	return a
+}
+
+func (f *File) readOnlyMode() bool { return !f.IsDir() && f.st.Mode&0o222 == 0 }
+
+// IsReadOnly reports whether the file has the read-only attribute.
+func (f *File) IsReadOnly() bool { return f.readOnlyMode() }
+
+// SetReadOnly sets or takes the attribute. Directories have none to set.
+func (f *File) SetReadOnly(on bool) error {
+	if f.root.opts.ReadOnly {
+		return ErrReadOnly
+	}
+	if f.IsDir() || on == f.readOnlyMode() {
+		return nil
+	}
+	mode := uint32(f.st.Mode) & 0o7777 &^ 0o222
+	if !on {
+		mode |= f.root.opts.FileMode & 0o222
+	}
+	if err := retry(func() error { return unix.Chmod(throughProc(f.fd), mode) }); err != nil {
+		return err
+	}
+	return f.Stat()
+}
+
+// SetTimes sets the times that are given. The creation time and the change time
+// are Linux's own and can't be set.
+func (f *File) SetTimes(access, write wire.Filetime) error {
+	if f.root.opts.ReadOnly {
+		return ErrReadOnly
+	}
+	if !access.Sets() && !write.Sets() {
+		return nil
+	}
+	ts := []unix.Timespec{timespec(access), timespec(write)}
+	if err := retry(func() error { return unix.UtimesNanoAt(unix.AT_FDCWD, throughProc(f.fd), ts, 0) }); err != nil {
+		return err
+	}
+	return f.Stat()
+}
+
+func timespec(t wire.Filetime) unix.Timespec {
+	if !t.Sets() {
+		return unix.Timespec{Nsec: unix.UTIME_OMIT}
+	}
+	sec, nsec := t.Unix()
+	return unix.Timespec{Sec: sec, Nsec: nsec}
+}
+
+// Volume says what the file system below the root is like.
+func (r *Root) Volume(info *wire.FsInfo) error {
+	var st unix.Statfs_t
+	if err := retry(func() error { return unix.Fstatfs(r.fd, &st) }); err != nil {
+		return err
+	}
+	unit, scale := uint64(st.Bsize), uint64(1)
+	for unit > 1<<20 {
+		unit, scale = unit/2, scale*2
+	}
+	if unit < 512 {
+		unit = 512
+	}
+	info.FileSystem = "NTFS" // clients that ask want to know what it can do
+	info.Serial = uint32(r.id.Dev) ^ uint32(r.id.Ino)
+	info.Attributes = wire.FsCaseSensitiveSearch | wire.FsCasePreservedNames | wire.FsUnicodeOnDisk
+	info.ReadOnly = r.opts.ReadOnly
+	if info.ReadOnly {
+		info.Attributes |= wire.FsReadOnlyVolume
+	}
+	info.MaxName = maxComponent
+	info.UnitSize = uint32(unit)
+	info.Total, info.Free, info.ActuallyFree = st.Blocks*scale, st.Bavail*scale, st.Bfree*scale
+	var root unix.Statx_t
+	if err := statx(r.fd, "", &root); err != nil {
+		return err
+	}
+	info.Creation = wire.FiletimeUnix(root.Btime.Sec, int64(root.Btime.Nsec))
+	return nil
+}

@@ -1,0 +1,215 @@
+package wire
+
+import (
+	"testing"
+)
+
+// fuzz feeds a decoder: what Valid lets pass must be safe to use.
+func fuzz(f *testing.F, use func(m []byte)) {
+	f.Add([]byte{})
+	f.Add(make([]byte, 256))
+	f.Fuzz(func(t *testing.T, m []byte) {
+		before := string(m)
+		use(m)
+		if string(m) != before {
+			t.Error("a decoder changed its message")
+		}
+	})
+}
+
+func FuzzFrameHeader(f *testing.F) {
+	fuzz(f, func(m []byte) {
+		if len(m) >= FrameHeaderSize {
+			h := FrameHeader(m)
+			var back [FrameHeaderSize]byte
+			FrameHeader(back[:]).Put(h.Type(), h.Length())
+			if string(back[:]) != string(m[:FrameHeaderSize]) {
+				f.Errorf("% x is read as %v %d", m[:4], h.Type(), h.Length())
+			}
+		}
+	})
+}
+
+func FuzzHeader(f *testing.F) {
+	fuzz(f, func(m []byte) {
+		h := Header(m)
+		if h.Valid() != nil {
+			return
+		}
+		_, _, _, _, _ = h.CreditCharge(), h.Status(), h.Command().String(), h.Credits(), h.Flags()
+		_, _, _, _, _, _ = h.NextCommand(), h.MessageID(), h.AsyncID(), h.TreeID(), h.SessionID(), h.Signature()
+	})
+}
+
+func FuzzSMB1Negotiate(f *testing.F) {
+	fuzz(f, func(m []byte) {
+		if r := SMB1Negotiate(m); r.Valid() == nil {
+			r.Offers(SMB1DialectWildcard)
+			r.Offers(SMB1Dialect202)
+			PutSMB1Refusal(make([]byte, SMB1RefusalSize), r)
+		}
+	})
+}
+
+func FuzzNegotiateRequest(f *testing.F) {
+	fuzz(f, func(m []byte) {
+		if r := NegotiateRequest(m); r.Valid() == nil {
+			for i := range r.DialectCount() {
+				_ = r.Dialect(i).String()
+			}
+			_, _, _ = r.SecurityMode(), r.Capabilities(), r.ClientGUID()
+		}
+	})
+}
+
+func FuzzSessionSetupRequest(f *testing.F) {
+	fuzz(f, func(m []byte) {
+		if r := SessionSetupRequest(m); r.Valid() == nil {
+			_, _, _, _ = r.Flags(), r.SecurityMode(), r.Token(), r.PreviousSessionID()
+		}
+	})
+}
+
+func FuzzTreeConnectRequest(f *testing.F) {
+	fuzz(f, func(m []byte) {
+		if r := TreeConnectRequest(m); r.Valid() == nil {
+			_, _ = UTF16ToString(r.Path())
+		}
+	})
+}
+
+func FuzzCreateRequest(f *testing.F) {
+	fuzz(f, func(m []byte) {
+		r := CreateRequest(m)
+		if r.Valid() != nil {
+			return
+		}
+		_, _, _, _ = r.OplockLevel(), r.ImpersonationLevel(), r.DesiredAccess().Specific(), r.FileAttributes()
+		_, _, _ = r.ShareAccess(), r.Disposition(), r.Options()
+		_, _ = UTF16ToString(r.Name())
+		n := 0
+		for name, data := range r.Contexts() {
+			_, _ = string(name), string(data)
+			if n++; n > len(m) {
+				f.Fatal("the contexts have no end")
+			}
+		}
+	})
+}
+
+func FuzzFixedRequests(f *testing.F) {
+	fuzz(f, func(m []byte) {
+		if r := CloseRequest(m); r.Valid() == nil {
+			_ = r.Flags()
+		}
+		_, _, _, _ = EmptyRequest(m).Valid(), FlushRequest(m).Valid(), OplockBreakRequest(m).Valid(), ChangeNotifyRequest(m).Valid()
+	})
+}
+
+func FuzzLockRequest(f *testing.F) {
+	fuzz(f, func(m []byte) {
+		if r := LockRequest(m); r.Valid() == nil {
+			for i := range r.Count() {
+				r.Element(i)
+			}
+		}
+	})
+}
+
+func FuzzReadRequest(f *testing.F) {
+	fuzz(f, func(m []byte) {
+		if r := ReadRequest(m); r.Valid() == nil {
+			_, _, _, _ = r.Length(), r.Offset(), r.MinimumCount(), r.Channel()
+		}
+	})
+}
+
+func FuzzWriteRequest(f *testing.F) {
+	fuzz(f, func(m []byte) {
+		if r := WriteRequest(m); r.Valid(len(m)) == nil {
+			_, _, _, _ = r.Offset(), r.FileID(), r.Channel(), r.Flags()
+			if len(r.Data()) != int(r.Length()) {
+				f.Errorf("%d bytes of data, length %d", len(r.Data()), r.Length())
+			}
+		}
+	})
+}
+
+func FuzzIoctlRequest(f *testing.F) {
+	fuzz(f, func(m []byte) {
+		if r := IoctlRequest(m); r.Valid() == nil {
+			_, _, _, _ = r.Code(), r.FileID(), r.MaxOutput(), r.IsFsctl()
+			if v := ValidateNegotiate(r.Input()); v.Valid() == nil {
+				_, _, _ = v.Capabilities(), v.GUID(), v.SecurityMode()
+				for i := range v.DialectCount() {
+					v.Dialect(i)
+				}
+			}
+		}
+	})
+}
+
+func FuzzQueryDirectoryRequest(f *testing.F) {
+	fuzz(f, func(m []byte) {
+		if r := QueryDirectoryRequest(m); r.Valid() == nil {
+			_, _, _ = r.InfoClass(), r.Flags(), r.OutputLength()
+			_, _ = UTF16ToString(r.Pattern())
+		}
+	})
+}
+
+func FuzzQueryInfoRequest(f *testing.F) {
+	fuzz(f, func(m []byte) {
+		if r := QueryInfoRequest(m); r.Valid() == nil {
+			_, _, _, _ = r.Type(), r.Class(), r.OutputLength(), r.Additional()
+		}
+	})
+}
+
+func FuzzSetInfoRequest(f *testing.F) {
+	fuzz(f, func(m []byte) {
+		r := SetInfoRequest(m)
+		if r.Valid() != nil {
+			return
+		}
+		b := r.Buffer()
+		if v := BasicInfo(b); v.Valid() == nil {
+			_, _, _, _ = v.Creation().Time(), v.LastAccess(), v.LastWrite(), v.Attributes()
+		}
+		if v := SizeInfo(b); v.Valid() == nil && v.Size() < 0 {
+			f.Errorf("size %d", v.Size())
+		}
+		if v := DispositionInfo(b); v.Valid() == nil {
+			v.Delete()
+		}
+		if v := RenameInfo(b); v.Valid() == nil {
+			_, _, _ = v.Replace(), v.RootDirectory(), v.Name()
+		}
+	})
+}
+
+func FuzzUTF16(f *testing.F) {
+	f.Add([]byte("a\x00\x3d\xd8\x00\xde"))
+	fuzz(f, func(m []byte) {
+		s, err := UTF16ToString(m)
+		if err != nil {
+			return
+		}
+		back := make([]byte, UTF16Len(s))
+		if n := PutUTF16(back, s); string(back[:n]) != string(m) {
+			f.Errorf("% x becomes %q and % x", m, s, back[:n])
+		}
+	})
+}
+
+func FuzzPattern(f *testing.F) {
+	f.Add("*.txt", "a.txt")
+	f.Add("<>\"?*", "a.b.c")
+	f.Fuzz(func(t *testing.T, pattern, name string) {
+		p := NewPattern(pattern)
+		got := p.Match(name)
+		if !p.HasWildcard() && got != EqualFold(pattern, name) {
+			t.Errorf("pattern %q, name %q: %v", pattern, name, got)
+		}
+	})
+}

@@ -1,0 +1,128 @@
+package wire
+
+import "unicode"
+
+// Pattern is what a client searches a directory for, MS-FSA 2.1.4.4: * and ?, and
+// the DOS forms < (DOS_STAR), > (DOS_QM) and " (DOS_DOT). Letters match in either case.
+type Pattern struct {
+	text []rune
+	all  bool
+}
+
+// NewPattern prepares a pattern; empty matches everything, as "*" does.
+func NewPattern(s string) Pattern {
+	p := Pattern{all: s == "" || s == "*"}
+	for _, r := range s {
+		p.text = append(p.text, fold(r))
+	}
+	return p
+}
+
+// HasWildcard reports whether the pattern can match more than one name.
+func (p Pattern) HasWildcard() bool {
+	if p.all {
+		return true
+	}
+	for _, r := range p.text {
+		switch r {
+		case '*', '?', '<', '>', '"':
+			return true
+		}
+	}
+	return false
+}
+
+// Match reports whether the name matches.
+//
+// It follows every way through the pattern at once: states[i] is set when the
+// pattern from i on has still to match the rest of the name. So its time is
+// bounded by the product of the lengths, whatever stars the client sends.
+func (p Pattern) Match(name string) bool {
+	if p.all {
+		return true
+	}
+	var a, b [128]bool
+	states, next := a[:0], b[:0]
+	if len(p.text)+1 > len(a) {
+		states, next = make([]bool, 0, len(p.text)+1), make([]bool, 0, len(p.text)+1)
+	}
+	states, next = states[:len(p.text)+1], next[:len(p.text)+1]
+	clear(states)
+	states[0] = true
+	dots := 0
+	for _, r := range name {
+		if r == '.' {
+			dots++
+		}
+	}
+	for _, r := range name {
+		p.skip(states, r)
+		clear(next)
+		last := r == '.' && dots == 1 // the dot before the extension
+		if r == '.' {
+			dots--
+		}
+		alive := false
+		for i, c := range p.text {
+			if !states[i] {
+				continue
+			}
+			switch {
+			case c == '*', c == '<' && !last:
+				next[i], alive = true, true
+			case c == '<', // DOS_STAR ends with the last dot
+				c == '?', c == '>' && r != '.', c == '"' && r == '.', c == fold(r):
+				next[i+1], alive = true, true
+			}
+		}
+		if !alive {
+			return false
+		}
+		states, next = next, states
+	}
+	p.skip(states, endOfName)
+	return states[len(p.text)]
+}
+
+const endOfName rune = -1
+
+// skip adds the states that are reached by matching nothing before the character r
+// of the name: over stars anywhere, over DOS_QM at a dot and at the end, over
+// DOS_DOT at the end.
+func (p Pattern) skip(states []bool, r rune) {
+	for i, c := range p.text {
+		if !states[i] {
+			continue
+		}
+		switch {
+		case c == '*', c == '<',
+			c == '>' && (r == '.' || r == endOfName),
+			c == '"' && r == endOfName:
+			states[i+1] = true
+		}
+	}
+}
+
+func fold(r rune) rune {
+	if r < 0x80 {
+		if 'a' <= r && r <= 'z' {
+			return r - 'a' + 'A'
+		}
+		return r
+	}
+	return unicode.ToUpper(r)
+}
+
+// EqualFold reports whether two names are the same but for the case of letters.
+func EqualFold(a, b string) bool {
+	ra, rb := []rune(a), []rune(b)
+	if len(ra) != len(rb) {
+		return false
+	}
+	for i := range ra {
+		if fold(ra[i]) != fold(rb[i]) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,68 @@
+package smbproto
+
+import (
+	"math"
+
+	"ustack/smbproto/wire"
+)
+
+// checkWrite applies the rules of MS-SMB2 3.3.5.13 that need no data. The open is locked.
+func (c *Conn) checkWrite(r *request, total int) wire.Status {
+	req := wire.WriteRequest(r.msg)
+	if req.Valid(total) != nil || req.Channel() != 0 {
+		return wire.StatusInvalidParameter
+	}
+	n := int(min(req.Length(), math.MaxInt32))
+	if n > c.maxWrite || !c.paid(r, n) {
+		return wire.StatusInvalidParameter
+	}
+	o := r.open
+	if !o.access.Has(wire.AccessWriteData | wire.AccessAppendData) {
+		return wire.StatusAccessDenied
+	}
+	if o.file == nil {
+		return wire.StatusOK
+	}
+	switch {
+	case o.file.IsDir():
+		return wire.StatusInvalidDeviceRequest
+	case req.Offset() > math.MaxInt64-uint64(n):
+		return wire.StatusInvalidParameter
+	case !c.srv.files.mayAccess(o, req.Offset(), n, true):
+		return wire.StatusFileLockConflict
+	}
+	return wire.StatusOK
+}
+
+// write handles a WRITE that had to arrive as a whole: it is signed, part of a
+// compound, or for a pipe. Its data goes from the ring to the file all the same.
+func (c *Conn) write(r *request, w *reply) wire.Status {
+	if status := c.checkWrite(r, len(r.msg)); status != wire.StatusOK {
+		return status
+	}
+	req := wire.WriteRequest(r.msg)
+	o := r.open
+	if o.file == nil {
+		if status := c.writePipe(o, req.Data()); status != wire.StatusOK {
+			return status
+		}
+	} else if _, err := o.file.WriteAt(req.Data(), int64(req.Offset())); err != nil {
+		return wire.StatusOf(err)
+	} else if err := c.writeDone(o, req); err != nil {
+		return wire.StatusOf(err)
+	}
+	wire.WriteResponse(w.msg).Put(req.Length())
+	w.n = wire.WriteResponseSize
+	return wire.StatusOK
+}
+
+// writeDone notes a WRITE whose data has gone to its file, and puts it on disk if
+// that was asked for.
+func (c *Conn) writeDone(o *open, req wire.WriteRequest) error {
+	o.position = req.Offset() + uint64(req.Length())
+	c.srv.counters.bytesWritten.Add(uint64(req.Length()))
+	if req.Flags()&wire.WriteThrough != 0 || o.options&wire.OptionWriteThrough != 0 {
+		return o.file.Sync()
+	}
+	return nil
+}
