@@ -1,0 +1,362 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ustack/ioarea"
+	"ustack/netstack"
+	"ustack/tap"
+)
+
+// stackFlags choose and tune the TCP stack that a server runs on.
+type stackFlags struct {
+	Stack      string        `help:"TCP stack: netstack (user space, on a TAP device) or kernel." enum:"netstack,kernel" default:"netstack"`
+	TAP        string        `name:"tap" help:"TAP device: made if there is none of that name, and gone with the process then." default:"ustack0"`
+	Addr       []string      `help:"Address to serve at. On netstack a prefix such as 10.77.0.2/24, on the kernel a plain address. May be repeated." required:""`
+	HostAddr   []string      `help:"Prefix to put on the kernel's side of the TAP, such as 10.77.0.1/24. May be repeated."`
+	Gateway    []string      `help:"Router for addresses that are not on the link (netstack)."`
+	Congestion string        `help:"Congestion control of connections." default:"cubic"`
+	Recovery   string        `help:"Loss recovery: sack (RFC 6675) or rack (RFC 8985) (netstack)." enum:"sack,rack" default:"sack"`
+	HyStart    bool          `name:"hystart" help:"Let CUBIC leave slow start before a loss, as gVisor does (netstack)."`
+	RingIn     int           `help:"Size of a connection's in ring, bytes (0: what the handler needs)."`
+	RingOut    int           `help:"Size of a connection's out ring, bytes (0: what the handler needs)."`
+	MaxConns   int           `help:"Most connections at once; further ones are refused." default:"10000"`
+	Queues     int           `help:"Most queues of the TAP to use, one for each bulk flow (netstack)." default:"16"`
+	InFlight   byteSize      `help:"Most bytes of a connection on their way at once (netstack)." default:"1MiB"`
+	Spin       time.Duration `help:"Longest time to poll for the next frame before resting (netstack); negative: never poll." default:"100us"`
+	CopyAll    bool          `help:"Copy each payload byte into the in ring and out of the out ring: no placement, no lending (netstack)."`
+	CPU        []int         `name:"cpu" help:"Run on these processors only."`
+	Procs      int           `help:"Goroutines that run at a time; 1 keeps receiving, TCP and handlers on one thread." default:"1"`
+	Control    string        `help:"Unix socket for 'ustack stats' (default: in the runtime directory)."`
+}
+
+// A backend is where a server's areas come from.
+type backend interface {
+	Kind() string
+	// Listen listens at port of each address.
+	Listen(port uint16) (acceptor, error)
+	// Snapshot describes connections and counters.
+	Snapshot() snapshot
+	Close() error
+}
+
+type acceptor interface {
+	Accept() (*ioarea.Area, error)
+	Close() error
+	Addr() net.Addr
+}
+
+// open makes the backend, with rings that hold at least in and out bytes.
+func (f *stackFlags) open(log *slog.Logger, in, out int) (backend, error) {
+	if f.RingIn != 0 {
+		in = f.RingIn
+	}
+	if f.RingOut != 0 {
+		out = f.RingOut
+	}
+	if f.MaxConns < 1 {
+		return nil, fmt.Errorf("--max-conns %d: at least 1", f.MaxConns)
+	}
+	if f.Stack == "kernel" {
+		return newKernelBackend(f, log, in, out)
+	}
+	return newNetstackBackend(f, log, in, out)
+}
+
+type netstackBackend struct {
+	stack *netstack.Stack
+	addrs []netip.Prefix
+}
+
+func newNetstackBackend(f *stackFlags, log *slog.Logger, in, out int) (backend, error) {
+	addrs, err := prefixes("--addr", f.Addr)
+	if err != nil {
+		return nil, err
+	}
+	host, err := prefixes("--host-addr", f.HostAddr)
+	if err != nil {
+		return nil, err
+	}
+	var gateways []netip.Addr
+	for _, g := range f.Gateway {
+		a, err := netip.ParseAddr(g)
+		if err != nil {
+			return nil, fmt.Errorf("--gateway: %w", err)
+		}
+		gateways = append(gateways, a)
+	}
+	dev, err := tap.Open(tap.Config{Name: f.TAP, Queues: f.Queues, HostAddrs: host, Up: len(host) > 0})
+	if err != nil {
+		return nil, err
+	}
+	s, err := netstack.New(netstack.Config{
+		Device: dev, Addrs: addrs, Gateways: gateways,
+		RingIn: in, RingOut: out, MaxConns: f.MaxConns, Queues: f.Queues,
+		InFlight: int(f.InFlight), Spin: f.Spin, Congestion: f.Congestion, Recovery: f.Recovery, HyStart: f.HyStart, CopyAll: f.CopyAll, Logger: log,
+	})
+	if err != nil {
+		return nil, errors.Join(err, dev.Close())
+	}
+	log.Info("user-space TCP is up", "tap", dev.Name(), "addrs", addrs, "congestion", f.Congestion, "ring_in", in, "ring_out", out)
+	return &netstackBackend{s, addrs}, nil
+}
+
+func prefixes(flag string, ss []string) ([]netip.Prefix, error) {
+	var ps []netip.Prefix
+	for _, s := range ss {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, fmt.Errorf("%s %q: want an address with its prefix length, such as 10.77.0.2/24: %w", flag, s, err)
+		}
+		ps = append(ps, p)
+	}
+	return ps, nil
+}
+
+func (b *netstackBackend) Kind() string { return "netstack" }
+func (b *netstackBackend) Close() error { return b.stack.Close() }
+
+func (b *netstackBackend) Listen(port uint16) (acceptor, error) {
+	var all acceptors
+	for _, p := range b.addrs {
+		ln, err := b.stack.Listen(netip.AddrPortFrom(p.Addr(), port))
+		if err != nil {
+			return nil, errors.Join(err, all.close())
+		}
+		all = append(all, ln)
+	}
+	return join(all), nil
+}
+
+func (b *netstackBackend) Snapshot() snapshot {
+	st := b.stack.Stats()
+	return snapshot{Congestion: b.stack.Congestion(), Conns: b.stack.Conns(), Netstack: &st, Syscalls: st.Polls, Retransmits: st.Retransmits, Total: b.stack.Totals()}
+}
+
+// kernelBackend is kernel TCP behind the same areas.
+type kernelBackend struct {
+	log        *slog.Logger
+	addrs      []netip.Addr
+	congestion string // asked for
+	used       string // what the kernel says
+	maxConns   int
+	pool       *ioarea.Pool
+	refused    atomic.Uint64
+
+	mu    sync.Mutex
+	conns map[*ioarea.Kernel]struct{}
+	past  ioarea.Stats // of connections that have ended
+	gone  sync.WaitGroup
+}
+
+func newKernelBackend(f *stackFlags, log *slog.Logger, in, out int) (backend, error) {
+	b := &kernelBackend{log: log, congestion: f.Congestion, maxConns: f.MaxConns, conns: map[*ioarea.Kernel]struct{}{}}
+	for _, s := range f.Addr {
+		a, err := netip.ParseAddr(s)
+		if err != nil {
+			return nil, fmt.Errorf("--addr %q: on the kernel's stack want a plain address: %w", s, err)
+		}
+		b.addrs = append(b.addrs, a)
+	}
+	var err error
+	if b.pool, err = ioarea.NewPool(in, out, f.MaxConns); err != nil {
+		return nil, err
+	}
+	log.Info("kernel TCP", "addrs", b.addrs, "congestion", f.Congestion, "ring_in", in, "ring_out", out)
+	return b, nil
+}
+
+func (b *kernelBackend) Kind() string { return "kernel" }
+
+func (b *kernelBackend) Listen(port uint16) (acceptor, error) {
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error { return setCongestion(c, b.congestion) }}
+	lc.SetMultipathTCP(false)
+	var all acceptors
+	for _, a := range b.addrs {
+		ln, err := lc.Listen(context.Background(), "tcp", netip.AddrPortFrom(a, port).String())
+		if err != nil {
+			return nil, errors.Join(err, all.close())
+		}
+		all = append(all, &kernelListener{b, ln.(*net.TCPListener)})
+		if b.used, err = congestionOf(ln.(*net.TCPListener)); err != nil {
+			return nil, errors.Join(err, all.close())
+		}
+	}
+	return join(all), nil
+}
+
+// setCongestion sets a socket's congestion control by name.
+func setCongestion(c syscall.RawConn, name string) error {
+	var err error
+	if e := c.Control(func(fd uintptr) {
+		err = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, name)
+	}); e != nil {
+		return e
+	}
+	if err != nil {
+		return fmt.Errorf("congestion control %q: %w", name, err)
+	}
+	return nil
+}
+
+// congestionOf is a socket's congestion control.
+func congestionOf(c syscall.Conn) (name string, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return "", err
+	}
+	if e := raw.Control(func(fd uintptr) {
+		name, err = unix.GetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION)
+	}); e != nil {
+		return "", e
+	}
+	return name, err
+}
+
+type kernelListener struct {
+	b  *kernelBackend
+	ln *net.TCPListener
+}
+
+func (l *kernelListener) Addr() net.Addr { return l.ln.Addr() }
+func (l *kernelListener) Close() error   { return l.ln.Close() }
+
+func (l *kernelListener) Accept() (*ioarea.Area, error) {
+	for {
+		c, err := l.ln.AcceptTCP()
+		if err != nil {
+			return nil, err
+		}
+		a, err := l.b.start(c)
+		if err == nil {
+			return a, nil
+		}
+		l.b.refused.Add(1)
+		l.b.log.Warn("connection refused", "peer", c.RemoteAddr(), "err", err)
+		_ = c.SetLinger(0)
+		c.Close()
+	}
+}
+
+func (b *kernelBackend) start(c *net.TCPConn) (*ioarea.Area, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n := len(b.conns); n >= b.maxConns {
+		return nil, fmt.Errorf("connection table full: %d connections", n)
+	}
+	var k *ioarea.Kernel
+	a, err := ioarea.StartKernel(b.pool, c, c, func(error) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.past.Add(k.Stats())
+		delete(b.conns, k)
+		b.gone.Done()
+	})
+	if err != nil {
+		return nil, err
+	}
+	k = a.Stream().(*ioarea.Kernel)
+	b.conns[k] = struct{}{}
+	b.gone.Add(1)
+	return a, nil
+}
+
+func (b *kernelBackend) Snapshot() snapshot {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := b.past
+	s := snapshot{Congestion: b.used}
+	for k := range b.conns {
+		st := k.Stats()
+		all.Add(st)
+		s.Conns = append(s.Conns, netstack.Conn{Local: addrPortOf(k.LocalAddr()), Remote: addrPortOf(k.RemoteAddr()), Stats: st})
+	}
+	s.Retransmits, s.Total = all.Retransmits, all
+	return s
+}
+
+func addrPortOf(a net.Addr) netip.AddrPort {
+	if t, ok := a.(*net.TCPAddr); ok {
+		return t.AddrPort()
+	}
+	return netip.AddrPort{}
+}
+
+// Close waits until the connections are gone: their handlers have ended before,
+// and what they have committed has its time.
+func (b *kernelBackend) Close() error {
+	gone := make(chan struct{})
+	go func() {
+		b.gone.Wait()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+		return b.pool.Close()
+	case <-time.After(drainTime):
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return fmt.Errorf("%d connections have not taken all that was sent", len(b.conns))
+	}
+}
+
+// acceptors joins several listeners into one.
+type acceptors []acceptor
+
+func (as acceptors) close() (err error) {
+	for _, a := range as {
+		err = errors.Join(err, a.Close())
+	}
+	return err
+}
+
+type joined struct {
+	all   acceptors
+	areas chan *ioarea.Area
+}
+
+func join(all acceptors) acceptor {
+	if len(all) == 1 {
+		return all[0]
+	}
+	j := &joined{all: all, areas: make(chan *ioarea.Area)}
+	var running sync.WaitGroup
+	for _, a := range all {
+		running.Go(func() {
+			for {
+				area, err := a.Accept()
+				if err != nil {
+					return
+				}
+				j.areas <- area
+			}
+		})
+	}
+	go func() {
+		running.Wait()
+		close(j.areas)
+	}()
+	return j
+}
+
+func (j *joined) Addr() net.Addr { return j.all[0].Addr() }
+func (j *joined) Close() error   { return j.all.close() }
+
+func (j *joined) Accept() (*ioarea.Area, error) {
+	a, ok := <-j.areas
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return a, nil
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// startTime and stopTime bound how long a server may take to be ready and to go.
+const (
+	startTime = 10 * time.Second
+	stopTime  = 15 * time.Second
+)
+
+// A lab is what scripts/lab.sh has put up.
+type lab struct{ name string }
+
+func (l lab) namespace(side string) string { return "ustack-" + l.name + "-" + side[:1] }
+
+// check says whether the lab is up.
+func (l lab) check() error {
+	for _, side := range []string{"client", "server"} {
+		if _, err := os.Stat("/run/netns/" + l.namespace(side)); err != nil {
+			return fmt.Errorf("the lab %q is not up (scripts/lab.sh -n %s up): %w", l.name, l.name, err)
+		}
+	}
+	return nil
+}
+
+// address is where a server on the given stack answers.
+func (l lab) address(stack string) string {
+	if stack == "kernel" {
+		return "10.78.0.2"
+	}
+	return "10.77.0.2"
+}
+
+// command makes a command that runs in the client's or the server's namespace, on
+// the given processors.
+func (l lab) command(ctx context.Context, side string, cpus []int, args ...string) *exec.Cmd {
+	in := []string{"netns", "exec", l.namespace(side)}
+	if len(cpus) > 0 {
+		in = append(in, "taskset", "-c", cpuList(cpus))
+	}
+	c := exec.CommandContext(ctx, "ip", append(in, args...)...)
+	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
+	c.WaitDelay = stopTime
+	// A parent that is killed takes its children along.
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	return c
+}
+
+func cpuList(cpus []int) string {
+	s := make([]string, len(cpus))
+	for i, c := range cpus {
+		s[i] = strconv.Itoa(c)
+	}
+	return strings.Join(s, ",")
+}
+
+// A child is a server of this program in the lab.
+type child struct {
+	cmd    *exec.Cmd
+	socket string
+	dir    string
+	stderr bytes.Buffer
+	exited chan error
+}
+
+// serve starts "ustack serve SERVICE" on a stack, and returns when it answers.
+func (l lab) serve(ctx context.Context, stack, service string, cpus []int, args ...string) (*child, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "ustack-")
+	if err != nil {
+		return nil, err
+	}
+	side, addr := "client", l.address(stack)+"/24"
+	if stack == "kernel" {
+		side, addr = "server", l.address(stack)
+	}
+	c := &child{socket: filepath.Join(dir, "control"), dir: dir, exited: make(chan error, 1)}
+	all := append([]string{self, "--log-level", "warn", "serve", service, "--stack", stack, "--addr", addr, "--control", c.socket}, args...)
+	c.cmd = l.command(ctx, side, cpus, all...)
+	c.cmd.Stderr = &c.stderr
+	if err := c.cmd.Start(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	go func() { c.exited <- c.cmd.Wait() }()
+	for until := time.Now().Add(startTime); ; {
+		if _, err := readSnapshot(c.socket); err == nil {
+			return c, nil
+		}
+		select {
+		case err := <-c.exited:
+			c.exited <- err
+			return nil, fmt.Errorf("%s server on %s did not start: %w", service, stack, errors.Join(err, c.stop()))
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(until) {
+			return nil, errors.Join(fmt.Errorf("%s server on %s was not ready in %v", service, stack, startTime), c.stop())
+		}
+	}
+}
+
+func (c *child) snapshot() (snapshot, error) { return readSnapshot(c.socket) }
+
+// stop ends the server, and returns what went wrong with it.
+func (c *child) stop() error {
+	_ = c.cmd.Process.Signal(syscall.SIGTERM) // it may be gone
+	var err error
+	select {
+	case err = <-c.exited:
+	case <-time.After(stopTime):
+		err = errors.Join(errors.New("server did not stop in time"), c.cmd.Process.Kill())
+		<-c.exited
+	}
+	if msg := strings.TrimSpace(c.stderr.String()); msg != "" && err != nil {
+		err = fmt.Errorf("%w: %s", err, msg)
+	}
+	return errors.Join(err, os.RemoveAll(c.dir))
+}
+
+// usage is what a server has used between two snapshots.
+type usage struct {
+	cpu         time.Duration
+	calls       uint64
+	retransmits uint64
+	in, out     uint64
+	placedIn    uint64
+	copiedIn    uint64
+	copiedOut   uint64
+}
+
+// since is what was used after o.
+func (s snapshot) since(o snapshot) usage {
+	return usage{
+		cpu:         time.Duration((s.UserS + s.SystemS - o.UserS - o.SystemS) * float64(time.Second)),
+		calls:       s.Syscalls - o.Syscalls,
+		retransmits: s.Retransmits - o.Retransmits,
+		in:          s.Total.BytesIn - o.Total.BytesIn,
+		out:         s.Total.BytesOut - o.Total.BytesOut,
+		placedIn:    s.Total.PlacedIn - o.Total.PlacedIn,
+		copiedIn:    s.Total.CopiedIn - o.Total.CopiedIn,
+		copiedOut:   s.Total.CopiedOut - o.Total.CopiedOut,
+	}
+}
+
+// twoCPUs is where the server and its client run: on a processor each, if there
+// are two.
+func twoCPUs(n int) (server, client []int) {
+	if n < 2 {
+		return []int{0}, []int{0}
+	}
+	return []int{0}, []int{1}
+}
+
+// median of values, of which there is at least one.
+func median(v []float64) float64 {
+	s := sorted(v)
+	if n := len(s); n%2 == 0 {
+		return (s[n/2-1] + s[n/2]) / 2
+	}
+	return s[len(s)/2]
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ustack/ioarea"
+	"ustack/netstack"
+	"ustack/smbproto"
+)
+
+// A snapshot is what a running server tells about itself.
+type snapshot struct {
+	PID     int    `json:"pid"`
+	Service string `json:"service"`
+	// Congestion is the congestion control of connections that are accepted.
+	Congestion string  `json:"congestion_control"`
+	Stack      string  `json:"stack"`
+	UptimeS    float64 `json:"uptime_s"`
+	// CPU time of the process in user and kernel mode, seconds.
+	UserS   float64 `json:"user_s"`
+	SystemS float64 `json:"system_s"`
+	// Syscalls counts the process's reads and writes of frames, sockets and files,
+	// as the kernel does (/proc/self/io), and epoll_wait on TAP queues; not what
+	// Go's runtime does for its own scheduling.
+	Syscalls    uint64 `json:"syscalls"`
+	Retransmits uint64 `json:"retransmits"`
+	// Total sums the streams, those that have ended too.
+	Total    ioarea.Stats    `json:"total"`
+	Conns    []netstack.Conn `json:"conns"`
+	Netstack *netstack.Stats `json:"netstack,omitempty"`
+	SMB      *smbproto.Stats `json:"smb,omitempty"`
+}
+
+// controlDir is where servers put their control sockets.
+func controlDir() string {
+	if d := os.Getenv("XDG_RUNTIME_DIR"); d != "" {
+		return filepath.Join(d, "ustack")
+	}
+	if os.Geteuid() == 0 {
+		return "/run/ustack"
+	}
+	return filepath.Join(os.TempDir(), fmt.Sprintf("ustack-%d", os.Geteuid()))
+}
+
+// A control answers each connection to a Unix socket with a snapshot in JSON.
+type control struct {
+	path    string
+	ln      net.Listener
+	running sync.WaitGroup
+}
+
+func (s *server) listenControl(path string) (*control, error) {
+	if path == "" {
+		if err := os.MkdirAll(controlDir(), 0o700); err != nil {
+			return nil, fmt.Errorf("directory of control sockets: %w", err)
+		}
+		path = filepath.Join(controlDir(), fmt.Sprintf("%d.sock", os.Getpid()))
+	}
+	if err := removeStale(path); err != nil {
+		return nil, err
+	}
+	// Nobody else may connect, not even for a moment.
+	old := unix.Umask(0o177)
+	ln, err := net.Listen("unix", path)
+	unix.Umask(old)
+	if err != nil {
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	c := &control{path: path, ln: ln}
+	began := time.Now()
+	c.running.Go(func() {
+		for {
+			conn, err := ln.Accept()
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			if err != nil {
+				time.Sleep(acceptAgain)
+				continue
+			}
+			_ = conn.SetDeadline(time.Now().Add(time.Second))
+			_ = json.NewEncoder(conn).Encode(s.snapshot(began)) // a reader that has left misses it
+			conn.Close()
+		}
+	})
+	return c, nil
+}
+
+// removeStale removes a socket that a server has left behind, and only that.
+func removeStale(path string) error {
+	fi, err := os.Lstat(path)
+	if err != nil {
+		return nil
+	}
+	if fi.Mode()&os.ModeSocket == 0 {
+		return fmt.Errorf("control socket %s: something else is there", path)
+	}
+	if c, err := net.Dial("unix", path); err == nil {
+		c.Close()
+		return fmt.Errorf("control socket %s: a server answers there already", path)
+	}
+	return os.Remove(path)
+}
+
+func (c *control) Close() error {
+	err := c.ln.Close() // removes the socket too
+	c.running.Wait()
+	return err
+}
+
+func (s *server) snapshot(began time.Time) snapshot {
+	snap := s.backend.Snapshot()
+	user, system := cpuTime()
+	snap.PID, snap.Service, snap.Stack = os.Getpid(), s.service, s.backend.Kind()
+	snap.Syscalls += readsAndWrites()
+	snap.UptimeS = time.Since(began).Seconds()
+	snap.UserS, snap.SystemS = user.Seconds(), system.Seconds()
+	if s.extra != nil {
+		s.extra(&snap)
+	}
+	return snap
+}
+
+// readSnapshot asks the server behind a control socket.
+func readSnapshot(path string) (snapshot, error) {
+	var s snapshot
+	c, err := net.DialTimeout("unix", path, time.Second)
+	if err != nil {
+		return s, err
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	if err := json.NewDecoder(c).Decode(&s); err != nil {
+		return s, fmt.Errorf("control socket %s: %w", path, err)
+	}
+	return s, nil
+}

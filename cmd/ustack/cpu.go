@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// pin keeps all threads of this process on the given processors; those that the
+// runtime starts later inherit that from the thread that starts them.
+func pin(cpus []int) error {
+	if len(cpus) == 0 {
+		return nil
+	}
+	var set unix.CPUSet
+	for _, c := range cpus {
+		set.Set(c)
+	}
+	for range 2 { // a thread may start another while we are at it
+		tasks, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			return fmt.Errorf("pin to CPUs %v: %w", cpus, err)
+		}
+		for _, t := range tasks {
+			tid, _ := strconv.Atoi(t.Name())
+			if err := unix.SchedSetaffinity(tid, &set); err != nil && err != unix.ESRCH {
+				return fmt.Errorf("pin to CPUs %v: %w", cpus, err)
+			}
+		}
+	}
+	return nil
+}
+
+// cpuTime is the CPU time that this process has used, in user and kernel mode.
+func cpuTime() (user, system time.Duration) {
+	var ru unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &ru); err != nil {
+		return 0, 0
+	}
+	return time.Duration(ru.Utime.Nano()), time.Duration(ru.Stime.Nano())
+}
+
+// readsAndWrites is how often this process has called read, write, and their
+// gathered and positioned kin, as the kernel counts; 0 where it does not.
+func readsAndWrites() (n uint64) {
+	b, err := os.ReadFile("/proc/self/io")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(b)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		if name == "syscr" || name == "syscw" {
+			v, _ := strconv.ParseUint(value, 10, 64)
+			n += v
+		}
+	}
+	return n
+}

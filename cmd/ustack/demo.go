@@ -1,0 +1,359 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+)
+
+type demoCmd struct {
+	Lab       string   `help:"Name of the lab, as scripts/lab.sh has it." default:"lab"`
+	Size      byteSize `help:"Size of the file that is put and got." default:"256MiB"`
+	Rounds    int      `help:"How often, with the two stacks in turn; after a first time that does not count; the table shows medians." default:"3"`
+	JSON      string   `name:"json" help:"Write the figures to this file too." type:"path"`
+	Smbclient string   `help:"The client." default:"smbclient"`
+}
+
+func (c *demoCmd) Help() string {
+	return `
+Example:
+
+  ./scripts/lab.sh up && ustack demo && ./scripts/lab.sh down     (which is what scripts/demo.sh does)
+`
+}
+
+// A demoResult is one stack's row of the demonstration; the JSON file holds one
+// for each.
+type demoResult struct {
+	PutMBs       float64 `json:"put_mb_per_s"`
+	GetMBs       float64 `json:"get_mb_per_s"`
+	CPUPerGB     float64 `json:"cpu_s_per_gb"`
+	CopiesIn     float64 `json:"copies_in_per_byte"`
+	CopiesOut    float64 `json:"copies_out_per_byte"`
+	InPlace      float64 `json:"in_place_share"`
+	CallsPerMB   float64 `json:"syscalls_per_mb"`
+	Retransmits  float64 `json:"retransmissions"`
+	SHA256OK     bool    `json:"sha256_ok"`
+	Congestion   string  `json:"congestion_control"`
+	ServerCPU    []int   `json:"server_cpus"`
+	ClientCPU    []int   `json:"client_cpus"`
+	FileBytes    uint64  `json:"file_bytes"`
+	Measurements int     `json:"rounds"`
+}
+
+var demoStacks = []string{"netstack", "kernel"}
+
+func (c *demoCmd) Run(ctx context.Context, log *slog.Logger) error {
+	if c.Rounds < 1 || c.Size < 1 {
+		return fmt.Errorf("--rounds %d --size %d: both at least 1", c.Rounds, c.Size)
+	}
+	l := lab{c.Lab}
+	if err := l.check(); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "ustack-demo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "random")
+	sum, err := randomFile(file, int64(c.Size))
+	if err != nil {
+		return err
+	}
+	rounds := map[string][]demoResult{}
+	for i := range c.Rounds + 1 {
+		for _, stack := range demoStacks {
+			// The first round does not count: memory that a virtual machine touches for
+			// the first time comes slowly, and one of the two has to be the first.
+			if i == 0 {
+				fmt.Fprintf(os.Stderr, "warming up, %s: ", stack)
+			} else {
+				fmt.Fprintf(os.Stderr, "round %d of %d, %s: ", i, c.Rounds, stack)
+			}
+			d := &demoRun{cmd: c, lab: l, stack: stack, file: file, sum: sum}
+			d.serverCPU, d.clientCPU = twoCPUs(runtime.NumCPU())
+			r, err := d.run(ctx)
+			if err != nil {
+				fmt.Fprintln(os.Stderr)
+				return fmt.Errorf("demonstration on %s: %w", stack, err)
+			}
+			fmt.Fprintf(os.Stderr, "put %.0f MB/s, get %.0f MB/s\n", r.PutMBs, r.GetMBs)
+			if i > 0 {
+				rounds[stack] = append(rounds[stack], r)
+			}
+		}
+	}
+	results := map[string]demoResult{}
+	for stack, rs := range rounds {
+		results[stack] = medians(rs)
+	}
+	printDemo(os.Stdout, results)
+	if c.JSON != "" {
+		b, err := json.MarshalIndent(results, "", "  ")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(c.JSON, append(b, '\n'), 0o644); err != nil {
+			return err
+		}
+	}
+	for stack, r := range results {
+		if !r.SHA256OK {
+			return fmt.Errorf("%s: a file came back with another SHA-256", stack)
+		}
+	}
+	return nil
+}
+
+// randomFile writes n random bytes and returns their SHA-256.
+func randomFile(path string, n int64) (string, error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	_, err = io.CopyN(io.MultiWriter(f, h), rand.Reader, n)
+	return hex.EncodeToString(h.Sum(nil)), errors.Join(err, f.Close())
+}
+
+func sha256Of(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	return hex.EncodeToString(h.Sum(nil)), err
+}
+
+// A demoRun is one round on one stack.
+type demoRun struct {
+	cmd       *demoCmd
+	lab       lab
+	stack     string
+	file, sum string
+	serverCPU []int
+	clientCPU []int
+}
+
+func (d *demoRun) run(ctx context.Context) (r demoResult, err error) {
+	dir, err := os.MkdirTemp("", "ustack-share-")
+	if err != nil {
+		return r, err
+	}
+	defer os.RemoveAll(dir)
+	share := filepath.Join(dir, "share")
+	got := filepath.Join(dir, "got")
+	if err := os.Mkdir(share, 0o755); err != nil {
+		return r, err
+	}
+	srv, err := d.lab.serve(ctx, d.stack, "smb", d.serverCPU, "--share", "demo="+share)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, srv.stop()) }()
+
+	host := "//" + d.lab.address(d.stack)
+	if out, err := d.smbclient(ctx, "-L", host); err != nil || !strings.Contains(out, "demo") {
+		return r, fmt.Errorf("list shares: %w: %s", err, out)
+	}
+	before, err := srv.snapshot()
+	if err != nil {
+		return r, err
+	}
+	putOut, err := d.on(ctx, host, fmt.Sprintf("put %s random", d.file))
+	if err != nil {
+		return r, err
+	}
+	put, err := srv.snapshot()
+	if err != nil {
+		return r, err
+	}
+	stored, err := sha256Of(filepath.Join(share, "random"))
+	if err != nil {
+		return r, err
+	}
+	getOut, err := d.on(ctx, host, fmt.Sprintf("get random %s", got))
+	if err != nil {
+		return r, err
+	}
+	get, err := srv.snapshot()
+	if err != nil {
+		return r, err
+	}
+	back, err := sha256Of(got)
+	if err != nil {
+		return r, err
+	}
+	if err := d.rearrange(ctx, host, share); err != nil {
+		return r, err
+	}
+	r, err = d.result(put.since(before), get.since(put), putOut, getOut)
+	if err != nil {
+		return r, err
+	}
+	if r.Congestion, err = d.congestion(ctx, before); err != nil {
+		return r, err
+	}
+	r.SHA256OK = stored == d.sum && back == d.sum
+	return r, err
+}
+
+// rearrange has the client list, make a directory, rename and delete, and looks
+// at what that did to the directory that is served.
+func (d *demoRun) rearrange(ctx context.Context, host, share string) error {
+	out, err := d.on(ctx, host, `ls; mkdir sub; rename random sub\renamed; ls sub\*`)
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(out, "random") || !strings.Contains(out, "renamed") {
+		return fmt.Errorf("list, mkdir, rename: the lists lack what should be there: %s", out)
+	}
+	if _, err := os.Stat(filepath.Join(share, "sub", "renamed")); err != nil {
+		return fmt.Errorf("rename: %w", err)
+	}
+	if _, err := d.on(ctx, host, `del sub\renamed; rmdir sub`); err != nil {
+		return err
+	}
+	left, err := os.ReadDir(share)
+	if err != nil || len(left) > 0 {
+		return fmt.Errorf("delete: %d entries are left: %w", len(left), err)
+	}
+	return nil
+}
+
+func (d *demoRun) on(ctx context.Context, host, commands string) (string, error) {
+	out, err := d.smbclient(ctx, host+"/demo", "-c", commands)
+	if err != nil || strings.Contains(out, "NT_STATUS_") {
+		return out, fmt.Errorf("%s: %s: %w: %s", d.cmd.Smbclient, commands, err, out)
+	}
+	return out, nil
+}
+
+func (d *demoRun) smbclient(ctx context.Context, args ...string) (string, error) {
+	cmd := d.lab.command(ctx, "client", d.clientCPU, append([]string{d.cmd.Smbclient, "-N"}, args...)...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// rate is how smbclient tells its speed, in KiB/s: "(306601.1 kb/s)" of a put,
+// "(339125.4 KiloBytes/sec)" of a get.
+var rate = regexp.MustCompile(`\(([0-9.]+) (?:kb/s|KiloBytes/sec)\)`)
+
+func goodput(out string) (float64, error) {
+	m := rate.FindStringSubmatch(out)
+	if m == nil {
+		return 0, fmt.Errorf("the client did not tell its speed: %s", out)
+	}
+	kib, err := strconv.ParseFloat(m[1], 64)
+	return kib * 1024 / 1e6, err
+}
+
+// congestion is the congestion control at both ends. The client's sockets are not
+// ours to ask: the route to the server, by which it is chosen, is.
+func (d *demoRun) congestion(ctx context.Context, server snapshot) (string, error) {
+	out, err := d.lab.command(ctx, "client", nil, "ip", "route", "get", d.lab.address(d.stack)).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("route to the server: %w: %s", err, out)
+	}
+	if !strings.Contains(string(out), "congctl "+server.Congestion) {
+		return "", fmt.Errorf("the server uses %s, the client's route says: %s", server.Congestion, out)
+	}
+	return server.Congestion, nil
+}
+
+func (d *demoRun) result(put, get usage, putOut, getOut string) (r demoResult, err error) {
+	if r.PutMBs, err = goodput(putOut); err != nil {
+		return r, err
+	}
+	if r.GetMBs, err = goodput(getOut); err != nil {
+		return r, err
+	}
+	total := float64(2 * d.cmd.Size)
+	r.CPUPerGB = (put.cpu + get.cpu).Seconds() / (total / 1e9)
+	r.CopiesIn = float64(put.copiedIn) / float64(put.in)
+	r.CopiesOut = float64(get.copiedOut) / float64(get.out)
+	r.InPlace = float64(put.placedIn) / float64(put.in)
+	r.CallsPerMB = float64(put.calls+get.calls) / (total / 1e6)
+	r.Retransmits = float64(put.retransmits + get.retransmits)
+	r.ServerCPU, r.ClientCPU = d.serverCPU, d.clientCPU
+	r.FileBytes = uint64(d.cmd.Size)
+	return r, nil
+}
+
+// medians of the figures of some rounds; a file that came back wrong in one of
+// them is wrong.
+func medians(rs []demoResult) demoResult {
+	m := rs[0]
+	m.Measurements = len(rs)
+	for _, f := range []func(*demoResult) *float64{
+		func(r *demoResult) *float64 { return &r.PutMBs },
+		func(r *demoResult) *float64 { return &r.GetMBs },
+		func(r *demoResult) *float64 { return &r.CPUPerGB },
+		func(r *demoResult) *float64 { return &r.CopiesIn },
+		func(r *demoResult) *float64 { return &r.CopiesOut },
+		func(r *demoResult) *float64 { return &r.InPlace },
+		func(r *demoResult) *float64 { return &r.CallsPerMB },
+		func(r *demoResult) *float64 { return &r.Retransmits },
+	} {
+		values := make([]float64, len(rs))
+		for i := range rs {
+			values[i] = *f(&rs[i])
+		}
+		*f(&m) = median(values)
+	}
+	for _, r := range rs {
+		m.SHA256OK = m.SHA256OK && r.SHA256OK
+	}
+	return m
+}
+
+func sorted(v []float64) []float64 {
+	s := slices.Clone(v)
+	slices.Sort(s)
+	return s
+}
+
+func printDemo(w io.Writer, results map[string]demoResult) {
+	n, k := results["netstack"], results["kernel"]
+	fmt.Fprintf(w, "\nsmbclient puts and gets a file of %d bytes; %d rounds in turn after one that does not count, medians; congestion control %s at both ends;\n"+
+		"server on CPU %s, client on CPU %s; %s\n\n", n.FileBytes, n.Measurements, n.Congestion, cpuList(n.ServerCPU), cpuList(n.ClientCPU), environment())
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(what, format string, a, b any) {
+		fmt.Fprintf(t, "%s\t"+format+"\t"+format+"\t\n", what, a, b)
+	}
+	row("", "%s", "user-space TCP", "kernel TCP")
+	row("put, MB/s", "%.0f", n.PutMBs, k.PutMBs)
+	row("get, MB/s", "%.0f", n.GetMBs, k.GetMBs)
+	row("server CPU, s/GB", "%.3f", n.CPUPerGB, k.CPUPerGB)
+	row("user-space copies per byte, inward", "%.4f", n.CopiesIn, k.CopiesIn)
+	row("user-space copies per byte, outward", "%.4f", n.CopiesOut, k.CopiesOut)
+	row("payload placed by the device", "%.2f%%", 100*n.InPlace, 100*k.InPlace)
+	row("server system calls per MB", "%.1f", n.CallsPerMB, k.CallsPerMB)
+	row("segments sent again", "%.0f", n.Retransmits, k.Retransmits)
+	row("SHA-256", "%s", yesNo(n.SHA256OK), yesNo(k.SHA256OK))
+	t.Flush()
+}
+
+func yesNo(ok bool) string {
+	if ok {
+		return "as sent"
+	}
+	return "WRONG"
+}

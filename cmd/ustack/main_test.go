@@ -1,0 +1,306 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestMain lets the test binary be the program: its tests run it as a user would.
+func TestMain(m *testing.M) {
+	if os.Getenv("USTACK_TEST_MAIN") == "1" {
+		main()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func program(ctx context.Context, args ...string) *exec.Cmd {
+	c := exec.CommandContext(ctx, os.Args[0], args...)
+	c.Env = append(os.Environ(), "USTACK_TEST_MAIN=1")
+	return c
+}
+
+// started runs a server on loopback until the test ends, and returns its control
+// socket and the way to stop it, which returns how it ended and what it logged.
+func started(t *testing.T, args ...string) (socket string, stop func() (string, error)) {
+	t.Helper()
+	socket = filepath.Join(t.TempDir(), "control")
+	var log bytes.Buffer
+	c := program(context.Background(), append(args, "--control", socket)...)
+	c.Stderr = &log
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	exited := make(chan error, 1)
+	go func() { exited <- c.Wait() }()
+	stopped := false
+	stop = func() (string, error) {
+		stopped = true
+		_ = c.Process.Signal(syscall.SIGTERM)
+		select {
+		case err := <-exited:
+			return log.String(), err
+		case <-time.After(20 * time.Second):
+			_ = c.Process.Kill()
+			<-exited
+			return log.String(), errors.New("did not stop")
+		}
+	}
+	t.Cleanup(func() {
+		if !stopped {
+			if log, err := stop(); err != nil {
+				t.Errorf("server: %v\n%s", err, log)
+			}
+		}
+	})
+	ready := time.NewTicker(10 * time.Millisecond)
+	defer ready.Stop()
+	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); <-ready.C {
+		if _, err := readSnapshot(socket); err == nil {
+			return socket, stop
+		}
+		select {
+		case err := <-exited:
+			exited <- err
+			t.Fatalf("server ended: %v\n%s", err, log.String())
+		default:
+		}
+	}
+	t.Fatal("server was not ready")
+	return "", nil
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	return port
+}
+
+func kernelServer(service, port string, more ...string) []string {
+	return append([]string{"serve", service, "--stack", "kernel", "--addr", "127.0.0.1", "--port", port}, more...)
+}
+
+func TestLoadsRunAgainstTheSmallServices(t *testing.T) {
+	for _, c := range []struct {
+		service string
+		more    []string
+		load    []string
+		bytes   uint64
+	}{
+		{"echo", nil, []string{"ping", "--requests", "100", "--flows", "3"}, 3 * 100 * 64 * 2},
+		{"sink", []string{"--check"}, []string{"push", "--bytes", "3MiB", "--flows", "2"}, 6 << 20},
+		{"source", []string{"--bytes", "5MiB", "--fill"}, []string{"pull"}, 5 << 20},
+	} {
+		t.Run(c.service, func(t *testing.T) {
+			port := freePort(t)
+			socket, stop := started(t, kernelServer(c.service, port, c.more...)...)
+			args := append([]string{"load"}, c.load...)
+			out, err := program(t.Context(), append(args, "--to", "127.0.0.1:"+port, "--json")...).Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var r loadResult
+			if err := json.Unmarshal(out, &r); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			if r.Bytes != c.bytes {
+				t.Errorf("%d bytes, want %d", r.Bytes, c.bytes)
+			}
+			s, err := readSnapshot(socket)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.Stack != "kernel" || s.Service != c.service || s.Syscalls == 0 {
+				t.Errorf("snapshot: %+v", s)
+			}
+			if log, err := stop(); err != nil {
+				t.Errorf("stop: %v\n%s", err, log)
+			}
+			if _, err := os.Stat(socket); err == nil {
+				t.Error("the control socket was left behind")
+			}
+		})
+	}
+}
+
+func TestStoppingDrains(t *testing.T) {
+	port := freePort(t)
+	socket, stop := started(t, kernelServer("echo", port)...)
+	conn, err := net.Dial("tcp", "127.0.0.1:"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte("before")); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 16)
+	if n, err := conn.Read(buf); err != nil || string(buf[:n]) != "before" {
+		t.Fatalf("%q, %v", buf[:n], err)
+	}
+	s, err := readSnapshot(socket)
+	if err != nil || len(s.Conns) != 1 {
+		t.Fatalf("%+v, %v", s.Conns, err)
+	}
+	if log, err := stop(); err != nil {
+		t.Fatalf("%v\n%s", err, log)
+	}
+	if n, err := conn.Read(buf); n != 0 || err == nil || err.Error() != "EOF" {
+		t.Errorf("an idle client sees %d bytes, %v; want an end in order", n, err)
+	}
+}
+
+func TestAFullTableRefusesAndSaysSo(t *testing.T) {
+	port := freePort(t)
+	_, stop := started(t, kernelServer("echo", port, "--max-conns", "1")...)
+	first, err := net.Dial("tcp", "127.0.0.1:"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	buf := make([]byte, 1)
+	if _, err := first.Write(buf); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := first.Read(buf); err != nil {
+		t.Fatal(err)
+	}
+	// The reset may come before connect has returned.
+	if second, err := net.Dial("tcp", "127.0.0.1:"+port); err == nil {
+		defer second.Close()
+		if _, err := second.Read(buf); err == nil {
+			t.Error("a connection beyond the table was served")
+		}
+	}
+	if log, err := stop(); err != nil || !strings.Contains(log, "connection table full") {
+		t.Errorf("%v, logged:\n%s", err, log)
+	}
+}
+
+func TestBadFlagsGetAClearError(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"serve", "echo", "--addr", "10.0.0.1"}, "prefix"},
+		{[]string{"serve", "echo", "--stack", "kernel", "--addr", "10.0.0.1/24"}, "plain address"},
+		{[]string{"serve", "echo", "--stack", "other", "--addr", "::1"}, "--stack"},
+		{[]string{"serve", "echo"}, "--addr"},
+		{[]string{"serve", "source", "--stack", "kernel", "--addr", "::1", "--bytes", "lots"}, "not a number of bytes"},
+		{[]string{"serve", "smb", "--stack", "kernel", "--addr", "::1", "--share", "nameonly"}, "NAME=PATH"},
+		{[]string{"serve", "smb", "--stack", "kernel", "--addr", "::1", "--share", "a=" + filepath.Join(dir, "missing")}, "no such file"},
+		{[]string{"serve", "smb", "--stack", "kernel", "--addr", "::1", "--share", "a=" + dir, "--user-file", filepath.Join(dir, "none")}, "no such file"},
+		{[]string{"serve", "echo", "--stack", "kernel", "--addr", "127.0.0.1", "--congestion", "bogus"}, "bogus"},
+		{[]string{"serve", "echo", "--stack", "kernel", "--addr", "127.0.0.1", "--max-conns", "0"}, "--max-conns"},
+		{[]string{"load", "ping", "--to", "127.0.0.1:1", "--size", "0"}, "--size"},
+		{[]string{"load", "push", "--to", "127.0.0.1:1", "--flows", "0"}, "--flows"},
+		{[]string{"stats", filepath.Join(dir, "nothing")}, "nothing"},
+		{[]string{"demo", "--lab", "nosuchlab"}, "lab.sh"},
+		{[]string{"bench", "--lab", "nosuchlab"}, "lab.sh"},
+		{[]string{"smb", "user", "add", "--user-file", filepath.Join(dir, "users"), "a:b", "--password", "p"}, "name"},
+	} {
+		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
+			out, err := program(t.Context(), c.args...).CombinedOutput()
+			if err == nil {
+				t.Fatalf("succeeded: %s", out)
+			}
+			if !strings.Contains(string(out), c.want) || strings.Contains(string(out), "panic") {
+				t.Errorf("said %q, want it to mention %q", out, c.want)
+			}
+		})
+	}
+}
+
+func TestUsersAreKeptInAPrivateFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "users")
+	run := func(args ...string) string {
+		t.Helper()
+		out, err := program(t.Context(), append([]string{"smb", "user"}, append(args, "--user-file", file)...)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return string(out)
+	}
+	run("add", "alice", "--password", "secret")
+	run("add", "bob", "--password", "other")
+	run("add", "alice", "--password", "changed")
+	run("remove", "bob")
+	if got := run("list"); got != "alice\n" {
+		t.Errorf("users: %q", got)
+	}
+	fi, err := os.Stat(file)
+	if err != nil || fi.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", fi.Mode(), err)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil || bytes.Contains(b, []byte("changed")) {
+		t.Errorf("the password is in the file: %s, %v", b, err)
+	}
+}
+
+func TestAControlSocketIsNeverTakenFromAnother(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "precious")
+	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := program(t.Context(), append(kernelServer("echo", freePort(t)), "--control", file)...).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "something else is there") {
+		t.Errorf("%v: %s", err, out)
+	}
+	socket, _ := started(t, kernelServer("echo", freePort(t))...)
+	out, err = program(t.Context(), append(kernelServer("echo", freePort(t)), "--control", socket)...).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "answers there already") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+func TestParsing(t *testing.T) {
+	for text, want := range map[string]byteSize{"0": 0, "512": 512, "64KiB": 64 << 10, "1.5 MiB": 3 << 19, "2GB": 2e9, "7B": 7} {
+		var b byteSize
+		if err := b.UnmarshalText([]byte(text)); err != nil || b != want {
+			t.Errorf("%q: %d, %v, want %d", text, b, err, want)
+		}
+	}
+	for _, text := range []string{"", "x", "-1", "1 parsec", "1e300", "NaN"} {
+		var b byteSize
+		if err := b.UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q was taken for %d", text, b)
+		}
+	}
+	sh, err := parseShare("pub=/srv/a=b,ro")
+	if err != nil || sh.Name != "pub" || sh.Path != "/srv/a=b" || !sh.ReadOnly {
+		t.Errorf("%+v, %v", sh, err)
+	}
+	for out, want := range map[string]float64{
+		`putting file x as \x (306601.1 kb/s) (average 306601.2 kb/s)`:                             306601.1 * 1024 / 1e6,
+		`getting file \x of size 9 as y (339125.4 KiloBytes/sec) (average 339125.5 KiloBytes/sec)`: 339125.4 * 1024 / 1e6,
+	} {
+		if got, err := goodput(out); err != nil || math.Abs(got-want) > 1e-6 {
+			t.Errorf("%q: %v, %v", out, got, err)
+		}
+	}
+	if m := median([]float64{3, 1, 2}); m != 2 {
+		t.Errorf("median %v", m)
+	}
+	if m := median([]float64{4, 1, 2, 3}); m != 2.5 {
+		t.Errorf("median %v", m)
+	}
+}

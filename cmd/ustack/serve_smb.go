@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"ustack/smbproto"
+	"ustack/smbproto/auth"
+)
+
+// messagesInRing is how many of the largest messages a ring holds: "around 3 to 4
+// times the size of SMB request size" (the mail).
+const messagesInRing = 4
+
+type serveSMBCmd struct {
+	stackFlags
+	Port           uint16        `help:"TCP port." default:"445"`
+	Share          []string      `help:"NAME=PATH, with ',ro' behind it for a share that is only read. May be repeated." required:"" sep:"none"`
+	UserFile       string        `help:"File of users, as 'ustack smb user' keeps it." type:"path"`
+	Guest          *bool         `help:"Let in as guest who has no account (default: only where there is no --user-file)." negatable:""`
+	Name           string        `help:"NetBIOS name of the server (default: this machine's)."`
+	Workgroup      string        `help:"NetBIOS name of its domain." default:"WORKGROUP"`
+	RequireSigning bool          `help:"Refuse requests that are not signed, and with them guests."`
+	MaxIO          byteSize      `name:"max-io" help:"Largest READ and WRITE." default:"1MiB"`
+	RequestTimeout time.Duration `help:"Longest that a request, once begun, may rest." default:"30s"`
+	IdleTimeout    time.Duration `help:"Longest that a connection may rest between requests." default:"15m"`
+}
+
+func (c *serveSMBCmd) Help() string {
+	return `
+Examples:
+
+  ustack serve smb --share pub=/srv/pub --addr 10.77.0.2/24 --host-addr 10.77.0.1/24
+  ustack smb user add --user-file users alice
+  ustack serve smb --share pub=/srv/pub,ro --share home=/srv/home --user-file users \
+      --stack kernel --addr 127.0.0.1 --port 4450
+
+A guest may do whatever the share allows: give --no-guest, or share with ,ro, where
+that is not meant.
+`
+}
+
+func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) error {
+	guest := c.UserFile == ""
+	if c.Guest != nil {
+		guest = *c.Guest
+	}
+	cfg := smbproto.Config{
+		Auth:           auth.Config{Guest: guest, ServerName: c.Name, Domain: c.Workgroup},
+		RequireSigning: c.RequireSigning,
+		Comment:        "ustack",
+		Limits: smbproto.Limits{
+			MaxRead: int(c.MaxIO), MaxWrite: int(c.MaxIO), MaxTransact: int(c.MaxIO),
+			RequestTimeout: c.RequestTimeout, IdleTimeout: c.IdleTimeout,
+		},
+		Log: log,
+	}
+	if cfg.Auth.ServerName == "" {
+		cfg.Auth.ServerName = netbiosName()
+	}
+	for _, s := range c.Share {
+		sh, err := parseShare(s)
+		if err != nil {
+			return err
+		}
+		cfg.Shares = append(cfg.Shares, sh)
+	}
+	for _, sh := range cfg.Shares {
+		if guest && !sh.ReadOnly {
+			log.Warn("guests may write", "share", sh.Name, "path", sh.Path)
+		}
+	}
+	if c.UserFile != "" {
+		users, err := auth.OpenUserFile(c.UserFile)
+		if err != nil {
+			return err
+		}
+		cfg.Auth.Users = users
+	}
+	srv, err := smbproto.NewServer(cfg)
+	if err != nil {
+		return err
+	}
+	in, out := srv.RingSize()
+	err = c.run(ctx, log, c.Port, messagesInRing*in, messagesInRing*out, &server{
+		service: "smb",
+		serve:   srv.Serve,
+		extra: func(s *snapshot) {
+			st := srv.Stats()
+			s.SMB = &st
+		},
+	})
+	return errors.Join(err, srv.Close())
+}
+
+// parseShare reads NAME=PATH or NAME=PATH,ro.
+func parseShare(s string) (smbproto.Share, error) {
+	name, path, ok := strings.Cut(s, "=")
+	if !ok || name == "" || path == "" {
+		return smbproto.Share{}, fmt.Errorf("--share %q: want NAME=PATH or NAME=PATH,ro", s)
+	}
+	path, ro := strings.CutSuffix(path, ",ro")
+	return smbproto.Share{Name: name, Path: path, ReadOnly: ro}, nil
+}
+
+// netbiosName is this machine's name as NetBIOS has it: 15 characters, upper case.
+func netbiosName() string {
+	h, err := os.Hostname()
+	if err != nil || h == "" {
+		return "USTACK"
+	}
+	h, _, _ = strings.Cut(h, ".")
+	return strings.ToUpper(h[:min(len(h), 15)])
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"ustack/ioarea"
+)
+
+// drainTime bounds how long a server that is told to stop waits for the requests
+// that have begun.
+const drainTime = 5 * time.Second
+
+// acceptAgain is how long a server that could not accept waits.
+const acceptAgain = 100 * time.Millisecond
+
+// A server runs one handler for each area that its backend accepts.
+type server struct {
+	log     *slog.Logger
+	backend backend
+	service string
+	// serve answers one connection until it ends, and closes its area.
+	serve func(*ioarea.Area) error
+	// extra adds a service's counters to a snapshot; it may be nil.
+	extra func(*snapshot)
+
+	mu      sync.Mutex
+	areas   map[*ioarea.Area]struct{}
+	running sync.WaitGroup
+}
+
+// run opens the backend and serves until ctx ends. in and out are the least ring
+// sizes that the service needs.
+func (f *stackFlags) run(ctx context.Context, log *slog.Logger, port uint16, in, out int, s *server) error {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(max(1, f.Procs))
+	}
+	if err := pin(f.CPU); err != nil {
+		return err
+	}
+	b, err := f.open(log, in, out)
+	if err != nil {
+		return err
+	}
+	s.log, s.backend, s.areas = log, b, map[*ioarea.Area]struct{}{}
+	ln, err := b.Listen(port)
+	if err != nil {
+		return errors.Join(err, b.Close())
+	}
+	ctl, err := s.listenControl(f.Control)
+	if err != nil {
+		return errors.Join(err, ln.Close(), b.Close())
+	}
+	log.Info("serving", "service", s.service, "stack", b.Kind(), "addr", ln.Addr(), "control", ctl.path)
+
+	accepting := make(chan error, 1)
+	go func() { accepting <- s.acceptAll(ln) }()
+	select {
+	case <-ctx.Done():
+		log.Info("stopping", "connections", s.count())
+		err = errors.Join(ln.Close(), ignoreClosed(<-accepting))
+	case err = <-accepting:
+		err = errors.Join(err, ln.Close())
+	}
+	s.drain()
+	return errors.Join(err, ctl.Close(), b.Close())
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// acceptAll accepts until the listener is closed. Whatever else keeps it from
+// accepting, descriptors that have run out say, may pass.
+func (s *server) acceptAll(ln acceptor) error {
+	for {
+		a, err := ln.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		if err != nil {
+			s.log.Error("accept", "addr", ln.Addr(), "err", err)
+			time.Sleep(acceptAgain)
+			continue
+		}
+		s.mu.Lock()
+		s.areas[a] = struct{}{}
+		s.mu.Unlock()
+		s.running.Go(func() { s.serveOne(a) })
+	}
+}
+
+func (s *server) serveOne(a *ioarea.Area) {
+	st := a.Stream()
+	s.log.Debug("connection", "peer", st.RemoteAddr(), "stack", st.Kind())
+	err := s.serve(a)
+	s.mu.Lock()
+	delete(s.areas, a)
+	s.mu.Unlock()
+	if err != nil {
+		s.log.Info("connection ended", "peer", st.RemoteAddr(), "err", err)
+		return
+	}
+	s.log.Debug("connection closed", "peer", st.RemoteAddr())
+}
+
+func (s *server) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.areas)
+}
+
+// drain lets handlers finish the requests that have arrived, and stops those that
+// take longer.
+func (s *server) drain() {
+	s.each(func(a *ioarea.Area) { a.In.Close(nil) })
+	if s.wait(drainTime) {
+		return
+	}
+	s.log.Warn("connections cut", "connections", s.count())
+	s.each(func(a *ioarea.Area) { a.Out.Refuse(fmt.Errorf("server stopped: %w", ioarea.ErrClosed)) })
+	s.wait(drainTime)
+}
+
+func (s *server) each(f func(*ioarea.Area)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for a := range s.areas {
+		f(a)
+	}
+}
+
+// wait reports whether all handlers have ended in time.
+func (s *server) wait(d time.Duration) bool {
+	done := make(chan struct{})
+	go func() {
+		s.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return true
+	case <-time.After(d):
+		return false
+	}
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+)
+
+type statsCmd struct {
+	Socket []string `arg:"" optional:"" help:"Control sockets (default: those of all running servers of this user)."`
+	JSON   bool     `help:"Print JSON, one object a server."`
+}
+
+func (c *statsCmd) Help() string {
+	return `
+Examples:
+
+  ustack stats
+  ustack stats --json | jq '.conns[] | {remote, placed_in, bytes_in}'
+`
+}
+
+func (c *statsCmd) Run() error {
+	sockets := c.Socket
+	if len(sockets) == 0 {
+		sockets, _ = filepath.Glob(filepath.Join(controlDir(), "*.sock"))
+	}
+	shown := 0
+	for _, path := range sockets {
+		s, err := readSnapshot(path)
+		if err != nil {
+			if len(c.Socket) > 0 {
+				return err
+			}
+			continue // of a server that is gone
+		}
+		shown++
+		if c.JSON {
+			if err := json.NewEncoder(os.Stdout).Encode(s); err != nil {
+				return err
+			}
+			continue
+		}
+		printSnapshot(os.Stdout, s)
+	}
+	if shown == 0 {
+		return fmt.Errorf("no server is running (looked in %s)", controlDir())
+	}
+	return nil
+}
+
+func printSnapshot(w io.Writer, s snapshot) {
+	fmt.Fprintf(w, "%s on %s, pid %d, up %.0f s, CPU %.2f s user %.2f s system, %d system calls, %d retransmits\n",
+		s.Service, s.Stack, s.PID, s.UptimeS, s.UserS, s.SystemS, s.Syscalls, s.Retransmits)
+	if n := s.Netstack; n != nil {
+		fmt.Fprintf(w, "frames %d in, %d out; payload in place %d, copied %d; %d queues, %d flows steered, %d ACKs dropped, %d refused\n",
+			n.FramesIn, n.FramesOut, n.PlacedIn, n.CopiedIn, n.Queues, n.Steered, n.ACKsDropped, n.Refused)
+	}
+	if len(s.Conns) == 0 {
+		fmt.Fprintln(w, "no connections")
+		return
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "remote\tring in\tring out\twindow\tcwnd\tRTT\tbytes in\tin place\tcopied\tbytes out\tcopied\tsent again\t")
+	for _, c := range s.Conns {
+		fmt.Fprintf(t, "%v\t%d\t%d\t%d\t%d\t%v\t%d\t%d\t%d\t%d\t%d\t%d\t\n", c.Remote, c.RingIn, c.RingOut, c.Window, c.Cwnd,
+			c.RTT.Round(time.Microsecond), c.BytesIn, c.PlacedIn, c.CopiedIn, c.BytesOut, c.CopiedOut, c.Retransmits)
+	}
+	t.Flush()
+}
