@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Measures anew and writes the figures into README.md: what stands between the
+# markers there is what "ustack demo" and "ustack bench" print. Takes some minutes;
+# nothing else should run meanwhile.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+scripts/demo.sh --rounds 5 >"$work/demo"
+scripts/bench.sh --rounds 5 >"$work/bench"
+for block in demo bench; do
+	awk -v block="$block" -v file="$work/$block" '
+		$0 == "<!-- " block " -->" {
+			print; print ""
+			while ((getline line < file) > 0) if (line != "" || seen) { seen = 1; sub(/ +$/, "", line); print (line == "" ? "" : "    " line) }
+			print ""; skip = 1
+		}
+		$0 == "<!-- /" block " -->" { skip = 0 }
+		!skip' README.md >"$work/readme"
+	grep -q "<!-- /$block -->" "$work/readme"
+	cp "$work/readme" README.md
+done

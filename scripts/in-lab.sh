@@ -1,0 +1,39 @@
+# Sourced by demo.sh and bench.sh: runs a command of ustack in a lab that is made
+# for it, and takes everything down afterwards, on Ctrl-C and failure too.
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+. "$root/scripts/need.sh"
+
+child=
+clean() {
+	trap - EXIT INT TERM HUP
+	if [[ -n $child ]]; then
+		kill -TERM "$child" 2>/dev/null || true
+		wait "$child" 2>/dev/null || true
+	fi
+	"$root/scripts/lab.sh" -n "$lab" down
+	rm -rf "$work"
+}
+
+# in_lab COMMAND ARG...: COMMAND is one of ustack's that takes --lab.
+in_lab() {
+	[[ $EUID -eq 0 ]] || { echo "$0: needs root, for network namespaces and a TAP device" >&2; exit 1; }
+	need ip iproute2
+	need taskset util-linux
+	need_go
+	lab=r$$
+	# In memory where there is a place: what is compared is the network, and a disk
+	# that has to write back what one stack put slows the other down.
+	work=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)
+	trap clean EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+	go -C "$root" build -o "$work/ustack" ./cmd/ustack
+	"$root/scripts/lab.sh" -n "$lab" up
+	local command=$1 status=0
+	shift
+	TMPDIR=$work "$work/ustack" "$command" --lab "$lab" "$@" &
+	child=$!
+	wait "$child" || status=$?
+	child=
+	exit "$status"
+}

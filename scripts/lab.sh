@@ -1,0 +1,155 @@
+#!/usr/bin/env bash
+# The lab: two network namespaces on this machine, and two ways from one to the other.
+#
+#   ustack-NAME-c (client)                      ustack-NAME-s (server)
+#   +--------------------------+                +------------------------+
+#   |  ustack0  10.77.0.1/24   |                |                        |
+#   |           fd77::1/64     |                |                        |
+#   |    |  TAP, multi-queue   |                |                        |
+#   |    +-- ustack serve at   |                |                        |
+#   |        10.77.0.2         |                |                        |
+#   |        fd77::2           |                |                        |
+#   |                          |      veth      |                        |
+#   |  veth0    10.78.0.1/24 --+----------------+-- veth0  10.78.0.2/24  |
+#   |           fd78::1/64     |                |          fd78::2/64    |
+#   +--------------------------+                +------------------------+
+#
+# A server on user-space TCP runs in the client's namespace and owns the far end
+# of the TAP; a server on kernel TCP runs in the server's namespace.
+set -eEuo pipefail
+
+usage() {
+	cat <<'TXT'
+usage: lab.sh [-n NAME] up|down|status
+       lab.sh [-n NAME] exec client|server COMMAND [ARG ...]
+
+up is idempotent; down takes away what up made, and nothing else. NAME (default:
+"lab") tells labs apart, so that two can stand at once.
+TXT
+	exit "${1:-2}"
+}
+
+name=lab
+while getopts n:h opt; do
+	case $opt in
+	n) name=$OPTARG ;;
+	h) usage 0 ;;
+	*) usage ;;
+	esac
+done
+shift $((OPTIND - 1))
+[[ $name =~ ^[a-z0-9]{1,12}$ ]] || { echo "lab.sh: bad name '$name': want 1 to 12 of a-z and 0-9" >&2; exit 2; }
+
+client=ustack-$name-c
+server=ustack-$name-s
+state=/run/ustack/lab
+# A file for each namespace that up has made, which says which one it was: another
+# of the same name is not ours.
+mark() { echo "$state/$1"; }
+identity() { stat -Lc %i "/run/netns/$1"; }
+
+exists() { ip netns list | awk '{print $1}' | grep -qxF "$1"; }
+ours() { exists "$1" && [[ -e $(mark "$1") && $(cat "$(mark "$1")") == $(identity "$1") ]]; }
+
+make_netns() {
+	if exists "$1"; then
+		ours "$1" || { echo "lab.sh: a namespace $1 is there that this script did not make" >&2; return 1; }
+		return 0
+	fi
+	ip netns add "$1"
+	mkdir -p "$state"
+	identity "$1" >"$(mark "$1")"
+	ip -n "$1" link set lo up
+}
+
+# Kernels differ in their default congestion control: both ends are to run the
+# same, whoever opens the socket. A route can say so without a change to the host.
+use_cubic() { # NAMESPACE DEVICE SUBNET4 ADDRESS4 SUBNET6
+	ip -n "$1" route replace "$3" dev "$2" proto kernel scope link src "$4" congctl cubic
+	ip -n "$1" -6 route replace "$5" dev "$2" proto kernel metric 256 congctl cubic
+}
+
+has_link() { ip -n "$1" link show "$2" >/dev/null 2>&1; }
+
+make_links() {
+	if ! has_link "$client" ustack0; then
+		ip -n "$client" tuntap add dev ustack0 mode tap multi_queue vnet_hdr
+		ip -n "$client" addr add 10.77.0.1/24 dev ustack0
+		ip -n "$client" addr add fd77::1/64 dev ustack0 nodad
+		ip -n "$client" link set ustack0 up
+		use_cubic "$client" ustack0 10.77.0.0/24 10.77.0.1 fd77::/64
+	fi
+	if ! has_link "$client" veth0; then
+		ip -n "$client" link add veth0 type veth peer name veth0 netns "$server"
+		ip -n "$client" addr add 10.78.0.1/24 dev veth0
+		ip -n "$client" addr add fd78::1/64 dev veth0 nodad
+		ip -n "$server" addr add 10.78.0.2/24 dev veth0
+		ip -n "$server" addr add fd78::2/64 dev veth0 nodad
+		ip -n "$client" link set veth0 up
+		ip -n "$server" link set veth0 up
+		use_cubic "$client" veth0 10.78.0.0/24 10.78.0.1 fd78::/64
+		use_cubic "$server" veth0 10.78.0.0/24 10.78.0.2 fd78::/64
+	fi
+}
+
+up() {
+	trap 'trap - ERR INT TERM; down; exit 130' INT TERM
+	trap 'echo "lab.sh: could not put up the lab; taking it down" >&2; trap - ERR; down; exit 1' ERR
+	make_netns "$client"
+	make_netns "$server"
+	make_links
+	trap - ERR INT TERM
+}
+
+down() {
+	local ns
+	for ns in "$client" "$server"; do
+		if ours "$ns"; then
+			ip netns delete "$ns" # its devices go with it
+		fi
+		rm -f "$(mark "$ns")"
+	done
+	rmdir "$state" 2>/dev/null || true
+	rmdir /run/ustack 2>/dev/null || true
+}
+
+status() {
+	local ns
+	for ns in "$client" "$server"; do
+		if ours "$ns"; then
+			echo "$ns: up"
+			ip -n "$ns" -br addr show | sed 's/^/  /'
+		else
+			echo "$ns: down"
+		fi
+	done
+	ours "$client" && ours "$server"
+}
+
+[[ $# -ge 1 ]] || usage
+verb=$1
+shift
+case $verb in
+up | down | status)
+	[[ $# -eq 0 ]] || usage
+	command -v ip >/dev/null || { echo "lab.sh: needs ip (Debian: apt-get install iproute2)" >&2; exit 1; }
+	[[ $verb == status || $EUID -eq 0 ]] || { echo "lab.sh: namespaces need root" >&2; exit 1; }
+	if [[ $verb != status ]]; then
+		exec 9<"${BASH_SOURCE[0]}"
+		flock 9 # one up or down at a time
+	fi
+	"$verb"
+	;;
+exec)
+	[[ $# -ge 2 ]] || usage
+	case $1 in
+	client) ns=$client ;;
+	server) ns=$server ;;
+	*) usage ;;
+	esac
+	shift
+	ours "$ns" || { echo "lab.sh: the lab '$name' is not up" >&2; exit 1; }
+	exec ip netns exec "$ns" "$@"
+	;;
+*) usage ;;
+esac

@@ -1,0 +1,19 @@
+# Sourced by the scripts: installs what is missing, where there is a package
+# manager that it knows, and says what to install where there is not.
+
+# need COMMAND PACKAGE
+need() {
+	command -v "$1" >/dev/null && return
+	if [[ $EUID -eq 0 ]] && command -v apt-get >/dev/null; then
+		echo "installing $2 for $1" >&2
+		[[ -n ${ustack_apt_updated:-} ]] || apt-get update -qq >/dev/null
+		ustack_apt_updated=1
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2" >/dev/null </dev/null
+	fi
+	command -v "$1" >/dev/null || { echo "needs $1: install $2" >&2; exit 1; }
+}
+
+need_go() {
+	command -v go >/dev/null || PATH=$PATH:/usr/local/go/bin
+	command -v go >/dev/null || { echo "needs Go 1.26 or later: see https://go.dev/doc/install" >&2; exit 1; }
+}

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# The promises of lab.sh: up and down are idempotent, two labs stand side by side,
+# what others made is left alone, and a server that is killed leaves nothing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+a=a$$ b=b$$
+foreign=ustack-c$$-s
+work=$(mktemp -d)
+server='' client='' made_foreign=''
+clean() {
+	trap - EXIT INT TERM
+	[[ -z $server ]] || kill -KILL "$server" 2>/dev/null || true
+	[[ -z $client ]] || kill -TERM "$client" 2>/dev/null || true
+	scripts/lab.sh -n "$a" down
+	scripts/lab.sh -n "$b" down
+	[[ -z $made_foreign ]] || ip netns delete "$foreign" 2>/dev/null || true
+	rm -rf "$work"
+}
+trap clean EXIT
+trap 'exit 130' INT TERM
+fail() { echo "test-lab.sh: $*" >&2; exit 1; }
+lab() { local n=$1; shift; scripts/lab.sh -n "$n" "$@"; }
+
+before=$(ip netns list | sort)
+lab "$a" up
+lab "$a" up
+lab "$b" up
+lab "$a" status >/dev/null || fail "status of a lab that is up says that it is down"
+lab "$a" exec client ip -br addr show ustack0 | grep -q 10.77.0.1 || fail "no TAP in the client's namespace"
+lab "$b" down
+lab "$b" down
+lab "$b" status >/dev/null && fail "status of a lab that is down says that it is up"
+lab "$a" status >/dev/null || fail "taking one lab down took the other too"
+
+# A namespace of the name that a lab would use, but that somebody else has made.
+ip netns add "$foreign"
+made_foreign=1
+lab "c$$" up 2>/dev/null && fail "up took a namespace that it had not made"
+lab "c$$" down
+ip netns list | grep -q "$foreign" || fail "down removed a namespace that it had not made"
+ip netns delete "$foreign"
+made_foreign=
+
+# A server that is killed while a client writes: its own TAP goes with it.
+go build -o "$work/ustack" ./cmd/ustack
+scripts/lab.sh -n "$a" exec client "$work/ustack" --log-level error serve sink --tap own0 --addr 10.79.0.2/24 --host-addr 10.79.0.1/24 \
+	--control "$work/control" &
+server=$!
+for _ in $(seq 100); do
+	[[ -S $work/control ]] && break
+	kill -0 "$server" || fail "the server did not start"
+	read -rt 0.1 <> <(:) || true
+done
+scripts/lab.sh -n "$a" exec client "$work/ustack" load push --to 10.79.0.2:9 --bytes 64GiB >/dev/null 2>&1 &
+client=$!
+for _ in $(seq 100); do
+	in=$("$work/ustack" stats --json "$work/control" | sed -n 's/.*"total":{"bytes_in":\([0-9]*\).*/\1/p')
+	[[ ${in:-0} -gt 0 ]] && break
+	read -rt 0.1 <> <(:) || true
+done
+[[ ${in:-0} -gt 0 ]] || fail "no byte arrived"
+kill -KILL "$server"
+wait "$server" 2>/dev/null || true
+server=
+lab "$a" exec client ip link show own0 >/dev/null 2>&1 && fail "the device of a killed server is still there"
+kill "$client" 2>/dev/null || true
+wait "$client" 2>/dev/null || true
+client=
+
+lab "$a" down
+[[ $(ip netns list | sort) == "$before" ]] || fail "namespaces are left behind"
+echo "lab: up, down, side by side, others left alone, nothing left of a killed server"

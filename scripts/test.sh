@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# Every test: formatting, vet, staticcheck, all packages under the race detector
+# (those that need a TAP included), the heavy ones without it, each fuzz target
+# for some seconds, the scripts, and a small run of the demonstration. What is
+# skipped is listed at the end with its reason.
+#
+# FUZZTIME (default 2s) is the time for each fuzz target.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/need.sh
+need_go
+need gcc gcc # the race detector needs cgo
+if [[ $EUID -eq 0 ]]; then
+	need ip iproute2
+	need smbclient smbclient
+	need taskset util-linux
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+began=$SECONDS
+step() { echo "== $* ($((SECONDS - began)) s)"; }
+
+step "format, vet, staticcheck"
+unformatted=$(git ls-files '*.go' | xargs gofmt -l)
+[[ -z $unformatted ]] || { echo "not formatted by gofmt:"; echo "$unformatted"; exit 1; }
+go vet ./...
+go tool staticcheck ./...
+for script in scripts/*.sh .ci/run; do
+	bash -n "$script"
+done
+go mod tidy -diff >"$work/tidy" || { echo "go.mod is not tidy:"; cat "$work/tidy"; exit 1; }
+
+# run_tests NAME ARG...: go test, the whole output into a file, what matters shown.
+run_tests() {
+	local log=$work/$1.log
+	shift
+	if ! go test -count=1 -v "$@" >"$log" 2>&1; then
+		grep -E '^(--- FAIL|    --- FAIL|FAIL|panic:|WARNING: DATA RACE)|_test.go:[0-9]+:' "$log" | tail -n 60
+		echo "the last lines:"
+		tail -n 60 "$log"
+		exit 1
+	fi
+	grep -E '^(ok|FAIL|\?)' "$log" | grep -v 'no test files' || true
+	# "--- SKIP: Name (0.00s)", and the reason on the line behind it.
+	awk '/--- SKIP/ {name=$3; getline; sub(/^ *[^:]*:[0-9]+: /, ""); print name ": " $0}' "$log" >"$work/skipped"
+}
+
+# heavy is a pattern of the tests that the last run skipped, and of those that
+# carry less data under the race detector.
+heavy() {
+	echo "^($(awk -F'[:/]' '{print $1}' "$work/skipped" | sort -u | tr '\n' '|')TestEveryByteIsRight|TestEightBulkFlows.*|TestTheRingWraps.*|TestNothingIsTakenForLost.*)$"
+}
+
+step "tests, race detector on"
+run_tests race -race -timeout 280s ./...
+
+# What the race detector makes too slow, or counts otherwise, and so skips.
+step "the tests that the race detector skips, without it"
+run_tests heavy -timeout 240s -run "$(heavy)" ./...
+
+step "fuzz targets"
+for pkg in $(go list ./...); do
+	dir=$(go list -f '{{.Dir}}' "$pkg")
+	grep -qs '^func Fuzz' "$dir"/*_test.go || continue
+	for target in $(grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$dir"/*_test.go | awk '{print $2}' | sort -u); do
+		if ! go test -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZTIME:-2s}" "$pkg" >"$work/fuzz.log" 2>&1; then
+			cat "$work/fuzz.log"
+			exit 1
+		fi
+		echo "$pkg $target: $(grep -oE 'execs: [0-9]+' "$work/fuzz.log" | tail -n 1)"
+	done
+done
+
+step "scripts and a small demonstration"
+if [[ $EUID -eq 0 && -c /dev/net/tun ]]; then
+	scripts/test-lab.sh
+	scripts/demo.sh --size 16MiB --rounds 1 --json "$work/demo.json" >"$work/demo.log" 2>&1 || { cat "$work/demo.log"; exit 1; }
+	cat "$work/demo.log"
+	[[ $(grep -c '"sha256_ok": true' "$work/demo.json") -eq 2 ]]
+else
+	[[ ${CI:-} != true ]] || { echo "no root or no /dev/net/tun in CI"; exit 1; }
+	echo "the lab and the demonstration: need root and /dev/net/tun" >>"$work/skipped"
+fi
+
+if [[ -s $work/skipped ]]; then
+	step "skipped"
+	cat "$work/skipped"
+fi
+step "all passed"
