@@ -60,17 +60,7 @@ step "the tests that the race detector skips, without it"
 run_tests heavy -timeout 240s -run "$(heavy)" ./...
 
 step "fuzz targets"
-for pkg in $(go list ./...); do
-	dir=$(go list -f '{{.Dir}}' "$pkg")
-	grep -qs '^func Fuzz' "$dir"/*_test.go || continue
-	for target in $(grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$dir"/*_test.go | awk '{print $2}' | sort -u); do
-		if ! go test -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZTIME:-2s}" "$pkg" >"$work/fuzz.log" 2>&1; then
-			cat "$work/fuzz.log"
-			exit 1
-		fi
-		echo "$pkg $target: $(grep -oE 'execs: [0-9]+' "$work/fuzz.log" | tail -n 1)"
-	done
-done
+scripts/fuzz.sh "${FUZZTIME:-2s}"
 
 step "scripts and a small demonstration"
 if [[ $EUID -eq 0 && -c /dev/net/tun ]]; then
