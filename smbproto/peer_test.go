@@ -41,6 +41,9 @@ func newServerIn(t testing.TB, dir string, change func(*Config)) *Server {
 	}
 	t.Cleanup(func() {
 		if n := len(srv.files.files); n != 0 {
+			t.Errorf("%d files left in the table", n)
+		}
+		if n := srv.budget.Open(); n != 0 {
 			t.Errorf("%d files left open", n)
 		}
 		if err := srv.Close(); err != nil {

@@ -33,6 +33,7 @@ type Server struct {
 	offer  []byte // the token of every negotiate
 
 	files    fileTable
+	budget   *vfs.Budget // of MaxFiles
 	counters counters
 	fileIDs  atomic.Uint64
 
@@ -50,10 +51,11 @@ func NewServer(cfg Config) (*Server, error) {
 		shares:   map[string]*share{ipcName: {Share: Share{Name: ipcName}}},
 		offer:    auth.Offer(),
 		sessions: map[uint64]*session{},
+		budget:   vfs.NewBudget(cfg.Limits.MaxFiles),
 	}
 	s.files.files = map[vfs.ID]*fileState{}
 	for _, sh := range cfg.Shares {
-		root, err := vfs.OpenRoot(sh.Path, vfs.Options{ReadOnly: sh.ReadOnly, FileMode: sh.FileMode, DirMode: sh.DirMode})
+		root, err := vfs.OpenRoot(sh.Path, vfs.Options{ReadOnly: sh.ReadOnly, FileMode: sh.FileMode, DirMode: sh.DirMode, Budget: s.budget})
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("smbproto: share %q: %w", sh.Name, err), s.Close())
 		}

@@ -95,7 +95,7 @@ func (f *File) statEntry(name string, st *unix.Statx_t) error {
 		return err
 	}
 	if isType(st, unix.S_IFLNK) {
-		fd, err := f.root.beneath(f.Path().Join(name))
+		fd, err := f.followEntry(name)
 		if err != nil {
 			return err
 		}
@@ -107,6 +107,17 @@ func (f *File) statEntry(name string, st *unix.Statx_t) error {
 		return ErrSpecial
 	}
 	return nil
+}
+
+// followEntry opens what a link in the directory leads to: from the directory's own
+// handle where the link does not lead upwards.
+func (f *File) followEntry(name string) (fd int, err error) {
+	if f.root.fallback == nil {
+		if fd, err = resolve(f.fd, name); !errors.Is(err, ErrEscape) {
+			return fd, err
+		}
+	}
+	return f.root.beneath(f.Path().Join(name))
 }
 
 // ParentInfo fills info for "..": the parent, or for the root the root itself.
