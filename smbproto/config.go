@@ -27,6 +27,12 @@ const (
 	DefaultIdleTimeout    = 15 * time.Minute
 )
 
+// Bounds of Limits.MaxRead, MaxWrite and MaxTransact, bytes.
+const (
+	LeastIO = 4 << 10
+	MostIO  = 8 << 20
+)
+
 // Share is a directory that the server offers.
 type Share struct {
 	Name    string // what clients connect to; case does not matter
@@ -120,9 +126,9 @@ func (l *Limits) setDefaults() error {
 		atLeast int
 		atMost  int
 	}{
-		{"MaxRead", &l.MaxRead, DefaultMaxIO, 4096, 8 << 20},
-		{"MaxWrite", &l.MaxWrite, DefaultMaxIO, 4096, 8 << 20},
-		{"MaxTransact", &l.MaxTransact, DefaultMaxIO, 4096, 8 << 20},
+		{"MaxRead", &l.MaxRead, DefaultMaxIO, LeastIO, MostIO},
+		{"MaxWrite", &l.MaxWrite, DefaultMaxIO, LeastIO, MostIO},
+		{"MaxTransact", &l.MaxTransact, DefaultMaxIO, LeastIO, MostIO},
 		{"MaxSessions", &l.MaxSessions, DefaultMaxSessions, 1, 1 << 16},
 		{"MaxTrees", &l.MaxTrees, DefaultMaxTrees, 1, 1 << 16},
 		{"MaxOpens", &l.MaxOpens, DefaultMaxOpens, 1, 1 << 20},

@@ -89,9 +89,26 @@ func (s *Server) RingSize() (in, out int) {
 	return max(l.MaxWrite, l.MaxTransact) + framing, max(l.MaxRead, l.MaxTransact) + framing
 }
 
+// LeastRing is the smallest ring that a connection can be served in, bytes: a log-on and
+// a payload of 4 KiB fit it.
+const LeastRing = 16 << 10
+
+// CheckRings says whether connections can be served in rings of these sizes. Those that are
+// smaller than RingSize lower what a READ or WRITE may carry.
+func (s *Server) CheckRings(in, out int) error {
+	if in < LeastRing || out < LeastRing {
+		return fmt.Errorf("%w: rings of %d and %d bytes, want at least %d each", ErrConfig, in, out, LeastRing)
+	}
+	return nil
+}
+
 // Serve answers the requests of one connection until it ends, and then gives up
 // all that the connection held. It returns nil if the connection ended in order.
 func (s *Server) Serve(a *ioarea.Area) error {
+	if err := s.CheckRings(a.In.Cap(), a.Out.Cap()); err != nil {
+		a.Abort(err)
+		return err
+	}
 	c := s.NewConn(a)
 	err := ioarea.Serve(a, c)
 	switch {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,6 +47,9 @@ that is not meant.
 }
 
 func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) error {
+	if err := c.check(); err != nil {
+		return err
+	}
 	guest := c.UserFile == ""
 	if c.Guest != nil {
 		guest = *c.Guest
@@ -87,7 +91,11 @@ func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	in, out := srv.RingSize()
-	err = c.run(ctx, log, c.Port, messagesInRing*in, messagesInRing*out, &server{
+	in, out = messagesInRing*in, messagesInRing*out
+	if err := srv.CheckRings(cmp.Or(c.RingIn, in), cmp.Or(c.RingOut, out)); err != nil {
+		return errors.Join(fmt.Errorf("--ring-in %d, --ring-out %d: %w", c.RingIn, c.RingOut, err), srv.Close())
+	}
+	err = c.run(ctx, log, c.Port, in, out, &server{
 		service: "smb",
 		serve:   srv.Serve,
 		extra: func(s *snapshot) {
@@ -96,6 +104,18 @@ func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) error {
 		},
 	})
 	return errors.Join(err, srv.Close())
+}
+
+func (c *serveSMBCmd) check() error {
+	switch {
+	case c.MaxIO < smbproto.LeastIO || c.MaxIO > smbproto.MostIO:
+		return fmt.Errorf("--max-io %d: want %d to %d bytes", c.MaxIO, smbproto.LeastIO, smbproto.MostIO)
+	case c.RequestTimeout <= 0:
+		return fmt.Errorf("--request-timeout %v: want more than 0", c.RequestTimeout)
+	case c.IdleTimeout <= 0:
+		return fmt.Errorf("--idle-timeout %v: want more than 0", c.IdleTimeout)
+	}
+	return nil
 }
 
 // parseShare reads NAME=PATH or NAME=PATH,ro.
