@@ -41,6 +41,9 @@ Examples:
   ustack serve smb --share pub=/srv/pub,ro --share home=/srv/home --user-file users \
       --stack kernel --addr 127.0.0.1 --port 4450
 
+A change of the file of users holds from the next log-on; who is logged on stays so.
+SIGHUP is ignored. SIGTERM and Ctrl-C let requests that have begun end first.
+
 A guest may do whatever the share allows: give --no-guest, or share with ,ro, where
 that is not meant.
 `
@@ -84,7 +87,7 @@ func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) error {
 		if err != nil {
 			return err
 		}
-		cfg.Auth.Users = users
+		cfg.Auth.Users = freshUsers{users, log}
 	}
 	srv, err := smbproto.NewServer(cfg)
 	if err != nil {
@@ -116,6 +119,19 @@ func (c *serveSMBCmd) check() error {
 		return fmt.Errorf("--idle-timeout %v: want more than 0", c.IdleTimeout)
 	}
 	return nil
+}
+
+// freshUsers are the accounts as their file has them at each log-on.
+type freshUsers struct {
+	file *auth.UserFile
+	log  *slog.Logger
+}
+
+func (u freshUsers) Lookup(name string) (ntHash [16]byte, ok bool) {
+	if err := u.file.Refresh(); err != nil {
+		u.log.Error("the accounts stay as they were: their file can't be read again", "err", err)
+	}
+	return u.file.Lookup(name)
 }
 
 // parseShare reads NAME=PATH or NAME=PATH,ro.

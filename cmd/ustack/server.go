@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"runtime"
 	"sync"
+	"syscall"
 	"time"
 
 	"ustack/ioarea"
@@ -42,6 +44,7 @@ func (f *stackFlags) run(ctx context.Context, log *slog.Logger, port uint16, in,
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(max(1, f.Procs))
 	}
+	signal.Ignore(syscall.SIGHUP) // there is nothing to read again
 	if err := pin(f.CPU); err != nil {
 		return err
 	}
