@@ -24,7 +24,7 @@ type How struct {
 }
 
 // tries bounds how often a file may appear and vanish between two looks.
-const tries = 4
+const tries = 32
 
 // Open opens or creates a file or directory. It truncates nothing.
 func (r *Root) Open(p Path, how How) (f *File, created bool, err error) {
