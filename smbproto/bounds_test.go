@@ -4,10 +4,40 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"ustack/smbproto/wire"
 )
+
+// A pattern that is dear to compare does not keep the server from others for long.
+func TestASearchIsGivenUp(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	for i := range maxSteps/(wire.MaxPattern*wire.MaxPattern) + 100 {
+		if err := os.WriteFile(filepath.Join(p.dir, fmt.Sprintf("%0255d", i)), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := p.open("", opening{wire.AccessReadData, shareAll, wire.Open, 0})
+	search := func(pattern string) wire.Status {
+		return status(p.ask(p.listMsg(dir, wire.FileNamesInformation, pattern, wire.RestartScans, 1000)))
+	}
+	for _, c := range []struct {
+		pattern string
+		want    wire.Status
+	}{
+		{strings.Repeat("*?", 127) + "x", wire.StatusInsufficientResources},
+		{strings.Repeat("x", 256), wire.StatusObjectNameInvalid},
+		{"*x", wire.StatusNoSuchFile},
+		{"*0", wire.StatusOK},
+	} {
+		if s := search(c.pattern); s != c.want {
+			t.Errorf("pattern %.10q: %v, want %v", c.pattern, s, c.want)
+		}
+	}
+}
 
 // lockMsg locks n bytes of every other one from off on.
 func (p *peer) lockMsg(id wire.FileID, off uint64, n int, flags uint32) []byte {

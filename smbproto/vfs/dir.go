@@ -64,10 +64,9 @@ func (f *File) Rewind() error {
 	return err
 }
 
-// ReadDir gives the name of the next entry that match accepts, and fills info with
-// its attributes. ok is false at the end. What a client could not open is not listed:
-// devices, fifos, sockets, links that leave the share, names it can't write.
-func (f *File) ReadDir(info *wire.FileInfo, match func(name string) bool) (name string, ok bool, err error) {
+// ReadName gives the name of the next entry that a client can write; ok is false at the
+// end.
+func (f *File) ReadName() (name string, ok bool, err error) {
 	if f.dir == nil {
 		if err := f.Rewind(); err != nil {
 			return "", false, err
@@ -75,19 +74,21 @@ func (f *File) ReadDir(info *wire.FileInfo, match func(name string) bool) (name 
 	}
 	for {
 		name, ok, err = f.dir.next()
-		if err != nil || !ok {
-			return "", false, err
+		if err != nil || !ok || Nameable(name) {
+			return name, ok, err
 		}
-		if !Nameable(name) || !match(name) {
-			continue
-		}
-		var st unix.Statx_t
-		if err := f.statEntry(name, &st); err != nil {
-			continue // gone since, or not to be seen
-		}
-		fillInfo(info, &st, name)
-		return name, true, nil
 	}
+}
+
+// EntryInfo fills info with the attributes of an entry. It fails for what a client could not
+// open: devices, fifos, sockets, links that leave the share, and what is gone.
+func (f *File) EntryInfo(name string, info *wire.FileInfo) error {
+	var st unix.Statx_t
+	if err := f.statEntry(name, &st); err != nil {
+		return err
+	}
+	fillInfo(info, &st, name)
+	return nil
 }
 
 func (f *File) statEntry(name string, st *unix.Statx_t) error {
