@@ -194,7 +194,14 @@ func (p *pausing) Write(b []byte) (int, error) {
 // A request that has begun when the server is told to stop is answered.
 func TestStoppingWaitsForARequestThatHasBegun(t *testing.T) {
 	dir, port := t.TempDir(), freePort(t)
-	_, stop := started(t, kernelServer("smb", port, "--share", "pub="+dir)...)
+	socket, stop := started(t, kernelServer("smb", port, "--share", "pub="+dir)...)
+	received := func() uint64 {
+		s, err := readSnapshot(socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Total.BytesIn
+	}
 	conn, err := net.Dial("tcp", "127.0.0.1:"+port)
 	if err != nil {
 		t.Fatal(err)
@@ -214,12 +221,18 @@ func TestStoppingWaitsForARequestThatHasBegun(t *testing.T) {
 	}
 	data := bytes.Repeat([]byte("ustack"), 10_000)
 	wrote := make(chan error, 1)
+	before := received()
 	slow.armed.Store(true)
 	go func() {
 		_, err := file.Write(data)
 		wrote <- err
 	}()
 	<-slow.half
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for received() < before+uint64(len(data)/2) {
+		<-look.C
+	}
 	type end struct {
 		log string
 		err error
@@ -229,8 +242,6 @@ func TestStoppingWaitsForARequestThatHasBegun(t *testing.T) {
 		log, err := stop()
 		stopped <- end{log, err}
 	}()
-	look := time.NewTicker(10 * time.Millisecond)
-	defer look.Stop()
 	for accepts := true; accepts; <-look.C {
 		c, err := net.Dial("tcp", "127.0.0.1:"+port)
 		if accepts = err == nil; accepts {
