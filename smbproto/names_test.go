@@ -306,3 +306,50 @@ func TestOpenFilesOfAllConnectionsAreBounded(t *testing.T) {
 	p.hangUp()
 	q.openAll("1")
 }
+
+// Whoever has a file open finds it by the path that he was told, whatever directory another
+// client renames meanwhile.
+func TestAnOpenFileKeepsItsPath(t *testing.T) {
+	dir := t.TempDir()
+	srv := newServerIn(t, dir, nil)
+	a, b := connect(t, srv, dir).logOn("pub"), connect(t, srv, dir).logOn("pub")
+	if err := os.Mkdir(filepath.Join(dir, "d"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "d", "file"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	moved := 0
+	go func() {
+		defer close(done)
+		names := []string{"d", "e"}
+		id := a.openAll("d")
+		for range 1000 {
+			if a.rename(id, names[1], false) == wire.StatusOK {
+				slices.Reverse(names)
+				moved++
+			}
+		}
+	}()
+	opened := 0
+	for {
+		select {
+		case <-done:
+			if opened == 0 || moved == 0 {
+				t.Errorf("opened %d times, moved %d times: nothing was tested", opened, moved)
+			}
+			return
+		default:
+		}
+		id, s := b.tryOpen(`d\file`, opening{rd, shareAll, wire.Open, 0})
+		if s != wire.StatusOK {
+			continue // it is in "e"
+		}
+		opened++
+		if _, err := os.Stat(filepath.Join(dir, string(b.openOf(id).file.Path()))); err != nil {
+			t.Error(err)
+		}
+		b.want(b.closeMsg(id), wire.StatusOK)
+	}
+}

@@ -20,8 +20,8 @@ type search struct {
 }
 
 // maxSteps bounds the comparing for one reply: some tenths of a second. A pattern that is no
-// worse than clients send passes over a million names with it.
-const maxSteps = 1 << 27
+// worse than clients send passes over half a million names with it.
+const maxSteps = 1 << 26
 
 type searchStage int
 
