@@ -59,10 +59,6 @@ func (s *Stack) dial(ctx context.Context, addr netip.AddrPort) (*ioarea.Area, er
 	}
 	made := make(chan result, 1)
 	if !s.l.do(func() {
-		if n := s.l.conns.len(); n >= s.c.MaxConns {
-			made <- result{nil, fmt.Errorf("%w: %d connections", ErrTableFull, n)}
-			return
-		}
 		f, err := s.l.newFlow(ep, wq, addrPort(local), addr)
 		made <- result{f, err}
 	}) {

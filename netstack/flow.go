@@ -118,6 +118,9 @@ func (l *loop) newFlow(ep tcpip.Endpoint, wq *waiter.Queue, local, remote netip.
 	if l.refusing {
 		return nil, errStopped
 	}
+	if n, held := l.conns.len(), l.areas.held(); n+held >= l.maxConns {
+		return nil, fmt.Errorf("%w: %d connections, and the rings of %d that have ended", ErrTableFull, n, held)
+	}
 	pa, err := l.areas.get()
 	if err != nil {
 		return nil, err
@@ -255,6 +258,11 @@ func (f *flow) release() {
 	}
 	f.wq.EventUnregister(&f.ent)
 	f.ep.Close() // a second Close is none
+	if !f.inOver && f.view.held() {
+		// Behind a gap that the peer has left open. TCP keeps such segments until a
+		// FIN comes, or a reset: it would keep the ring for ever.
+		f.ep.Abort()
+	}
 	// What TCP has queued of this flow must know that it is gone: lent payload is
 	// nowhere then.
 	f.l.collect()

@@ -132,9 +132,6 @@ func (ln *Listener) acceptAll() {
 
 func (ln *Listener) take(ep tcpip.Endpoint, wq *waiter.Queue, peer netip.AddrPort) error {
 	l := ln.s.l
-	if n := l.conns.len(); n >= ln.s.c.MaxConns {
-		return fmt.Errorf("%w: %d connections", ErrTableFull, n)
-	}
 	if len(ln.accepted) == cap(ln.accepted) {
 		return fmt.Errorf("%w: %d wait to be accepted", ErrTableFull, len(ln.accepted))
 	}

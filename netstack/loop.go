@@ -42,6 +42,7 @@ type loop struct {
 	stk       *stack.Stack
 	log       *slog.Logger
 	maxQueues int
+	maxConns  int
 	inFlight  int
 	endpoints endpointLayout
 	hyStart   bool

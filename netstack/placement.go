@@ -57,11 +57,12 @@ func (f *flow) next() []byte {
 }
 
 // inOrder reports whether a segment carries the payload that follows nxt, and
-// nothing that would make TCP look at it otherwise.
+// nothing that would make TCP look at it otherwise: one without an ACK is dropped
+// (RFC 9293, section 3.10.7.4), and would leave a gap behind it.
 func (f *flow) inOrder(s *segment) bool {
 	return f.placing && s.payload > 0 &&
 		s.seq == f.irs+1+uint32(f.nxt) &&
-		s.flags&(flagSYN|flagRST|flagURG) == 0
+		s.flags&(flagSYN|flagRST|flagURG|flagACK) == flagACK
 }
 
 // placed judges a frame of n bytes that was read for flow f: its first bytes are

@@ -176,6 +176,7 @@ func newWith(c Config, findLayout func() (viewLayout, error)) (*Stack, error) {
 		dev:        c.Device,
 		log:        c.Logger,
 		maxQueues:  c.Queues,
+		maxConns:   c.MaxConns,
 		inFlight:   c.InFlight,
 		lend:       epErr == nil && !c.CopyAll,
 		endpoints:  endpoints,
@@ -287,8 +288,8 @@ func addrPort(f tcpip.FullAddress) netip.AddrPort {
 func (s *Stack) Congestion() string { return s.c.Congestion }
 
 // Close ends all listeners and resets all connections, waits until their handlers have let go of their
-// areas, and closes the device. It returns an error if they take too long;
-// their rings then stay mapped.
+// areas, and closes the device. It returns an error if they take too long, or
+// TCP refers to rings beyond its end; these rings then stay mapped.
 func (s *Stack) Close() error {
 	s.closing.Do(func() { s.closed = s.close() })
 	return s.closed
@@ -315,11 +316,12 @@ func (s *Stack) close() error {
 	}
 	err := s.l.dev.Close()
 	s.l.stk.Destroy()
+	var held error
 	if n := s.l.areas.sweep(); n > 0 {
-		s.c.Logger.Warn("rings stay mapped: TCP still refers to them", "rings", n)
+		held = fmt.Errorf("netstack: TCP still refers to the rings of %d connections that have ended: they stay mapped", n)
 	}
 	s.l.areas.freeing.Wait()
-	return errors.Join(late, err, s.pool.Close())
+	return errors.Join(late, err, held, s.pool.Close())
 }
 
 // emptyWithin waits until there is no connection, for at most d.
