@@ -199,11 +199,17 @@ func (l *loop) readAll() bool {
 	return n > 0
 }
 
-// sweep does what is due now and then: idle rings give their pages back, and
-// rings that gVisor has let go of are freed.
+// sweep does what is due now and then: idle rings give their pages back,
+// rings that gVisor has let go of are freed, and acknowledgements that placement could not
+// read, in fragments or behind extension headers of IPv6, are found.
 func (l *loop) sweep() {
 	l.swept = l.now
 	l.c.limbo.Store(int64(l.areas.sweep()))
+	for _, f := range l.flows {
+		if f.detached || f.handed > f.area.Out.Start() {
+			f.notify(evAcked)
+		}
+	}
 	trimmed := 0
 	for _, f := range l.flows {
 		if in := f.area.In; f.nxt <= in.End() && l.now.Sub(f.lastIn) > sweepEvery {

@@ -106,6 +106,7 @@ func (q *queue) scattered(head, tail []byte) {
 		q.deliver(joined(head, tail), nil)
 		return
 	}
+	head, tail = cut(head, tail, s.headerLen+s.payload)
 	f := q.l.acked(nil, s)
 	if f == nil || s.payload == 0 {
 		q.l.c.copied.Add(uint64(s.payload))
@@ -144,6 +145,12 @@ func (q *queue) scattered(head, tail []byte) {
 	f.moved.Add(uint64(s.payload)) // TCP will find it in place, but it was copied there
 	copy(q.headMem[headChunk-s.headerLen:], first[:s.headerLen])
 	q.deliver(q.takeHead(s.headerLen), payload)
+}
+
+// cut returns the first n bytes of head and tail, which hold as many.
+func cut(head, tail []byte, n int) ([]byte, []byte) {
+	h := min(n, len(head))
+	return head[:h], tail[:n-h]
 }
 
 // joined returns a view of a copy of head and tail.
