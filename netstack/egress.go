@@ -16,6 +16,7 @@ type outFrame struct {
 	drop  bool
 	lent  *flow   // the payload is in this flow's Out
 	seg   segment // if lent
+	news  bool    // if lent: it must be told that what it acknowledges has come
 }
 
 // enqueue adds packets to what the next flush writes. Any goroutine.
@@ -78,10 +79,12 @@ func (l *loop) addToBatch(p *stack.PacketBuffer) {
 			o.queue = f.queue
 			f.mss = int(p.GSOOptions.MSS)
 			again := false // it may be acknowledged, and stale, when it is written
-			if s.payload > 0 && f.lending {
-				o.lent, o.seg = f, *s
-				o.seg.options = nil
+			if f.lending && (s.payload > 0 || s.flags&flagFIN != 0) {
 				again = f.isAgain(s)
+			}
+			if f.lending && s.payload > 0 {
+				o.lent, o.seg, o.news = f, *s, f.news(s)
+				o.seg.options = nil
 			}
 			if j := f.overtakes(s, i); j >= 0 && !again {
 				l.batch[j].drop = true
@@ -122,20 +125,25 @@ func headersOf(p *stack.PacketBuffer, s *segment) bool {
 // device takes no more now.
 func (l *loop) write(o *outFrame) bool {
 	q, p := o.queue, o.pkt
-	vnetHeader(p).Encode(q.vnetOut[:])
+	v := vnetHeader(p)
 	bufs := append(q.out[:0], q.vnetOut[:])
 	views, offset := p.AsViewList()
-	if o.lent != nil {
-		payload := o.lent.lentBytes(&o.seg)
-		switch {
-		case payload != nil:
-			bufs = append(bufs, views.Front().AsSlice()[offset:][:o.seg.headerLen], payload)
-			views.Reset()
-		case !o.lent.isProbe(&o.seg):
+	if o.lent != nil && !o.lent.isProbe(&o.seg) {
+		h := views.Front().AsSlice()[offset:][:o.seg.headerLen]
+		payload, ok := o.rest(h)
+		if len(payload) == 0 {
 			l.c.txStale.Add(1)
+		}
+		if !ok {
 			return true
 		}
+		if len(payload) <= int(v.GSOSize) {
+			v.GSOType, v.GSOSize = 0, 0
+		}
+		bufs = append(bufs, h, payload)
+		views.Reset()
 	}
+	v.Encode(q.vnetOut[:])
 	for v := views.Front(); v != nil; v = v.Next() {
 		b := v.AsSlice()
 		if offset >= len(b) {

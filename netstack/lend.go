@@ -34,6 +34,9 @@ func (f *flow) isProbe(s *segment) bool {
 // in part, and takes note of it.
 func (f *flow) isAgain(s *segment) bool {
 	end := s.seq + uint32(s.payload)
+	if s.flags&flagFIN != 0 {
+		end++
+	}
 	if again := f.haveSent && int32(s.seq-f.sentTo) < 0; again {
 		if int32(end-f.sentTo) > 0 {
 			f.sentTo = end
@@ -107,19 +110,24 @@ func (f *flow) awaitSettled() {
 	f.settling.Reset(wait)
 }
 
+// ahead is how many bytes lie between the first that is not acknowledged and the
+// segment's first.
+func (f *flow) ahead(s *segment) int {
+	return int(int32(s.seq - f.iss - 1 - uint32(f.area.Out.Start())))
+}
+
 // lentBytes returns the payload of a segment that is about to be written, or nil if
-// the peer has acknowledged a part of it meanwhile: then it need not be sent, and
-// the bytes may be others by now.
+// the peer has acknowledged a part of it meanwhile: the bytes may be others by now
+// (stale.go).
 func (f *flow) lentBytes(s *segment) []byte {
 	if f.area == nil {
 		return nil
 	}
-	start := f.area.Out.Start()
-	back := int32(s.seq - f.iss - 1 - uint32(start))
-	if back < 0 {
+	ahead := f.ahead(s)
+	if ahead < 0 {
 		return nil
 	}
-	off := start + uint64(back)
+	off := f.area.Out.Start() + uint64(ahead)
 	if off+uint64(s.payload) > f.handed {
 		return nil
 	}
