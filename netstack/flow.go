@@ -134,7 +134,9 @@ func (l *loop) newFlow(ep tcpip.Endpoint, wq *waiter.Queue, local, remote netip.
 	if !l.hyStart {
 		l.endpoints.keepSlowStart(ep)
 	}
-	l.collect() // the ACK that tells the peer's initial number may be queued yet
+	// The ACK that tells the peer's initial number may be queued yet, and what an
+	// earlier connection between the same ports has sent again.
+	l.collect()
 	f := &flow{
 		l: l, ep: ep, wq: wq, area: pa.area, rings: pa.area, view: pa.view,
 		key:        keyOf(local, remote),
@@ -155,6 +157,7 @@ func (l *loop) newFlow(ep tcpip.Endpoint, wq *waiter.Queue, local, remote netip.
 		f.iss, f.lending = l.endpoints.iss(ep)
 	}
 	f.area.Bind(f)
+	l.expectNone(f.key) // the handler of that one may not have let go yet
 	l.flows[f.key] = f
 	l.conns.add(f)
 	f.ent = waiter.NewFunctionEntry(waiter.ReadableEvents|waiter.WritableEvents|waiter.EventHUp|waiter.EventErr, func(m waiter.EventMask) {

@@ -132,6 +132,42 @@ func TestAResetIsSeenAsSuch(t *testing.T) {
 	server.Close()
 }
 
+// A port is used again while the handler of its last connection is busy elsewhere: the
+// new connection is served as any other.
+func TestAPortMayBeUsedAgainBeforeItsHandlerHasLetGo(t *testing.T) {
+	w := newWire(t, nil)
+	ln := w.listen()
+	c := w.open(1001, 7)
+	a := w.accept(ln)
+	c.send(0, []byte("hello"))
+	mustWait(t, a, 5)
+	w.write(w.ip(protoTCP, nil, c.tcp(flagRST|flagACK, c.iss+6, c.irs+1, nil, nil)))
+	if err := a.In.Wait(6, patience); !errors.Is(err, syscall.ECONNRESET) {
+		t.Fatalf("the first connection ends with %v, want ECONNRESET", err)
+	}
+
+	d := w.open(1001, 1<<20)
+	b := w.accept(ln)
+	if err := b.Out.Append(patience, []byte("welcome")); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.payload(func(s *segment) bool { return s.payload > 0 }); got != "welcome" {
+		t.Errorf("the second connection is told %q", got)
+	}
+	w.write(w.ip(protoTCP, nil, d.tcp(flagACK, d.iss+1, d.irs+1+7, nil, nil)))
+	w.barrier(1)
+	var seen uint64
+	w.stack.onLoop(t, func() { seen = b.Stream().(*flow).ackedTo })
+	if seen != 7 {
+		t.Errorf("%d bytes were seen to be acknowledged, want 7", seen)
+	}
+	d.send(0, []byte("thank you"))
+	mustWait(t, b, 9)
+	if got := string(a.In.Peek(5)); got != "hello" || a.In.Len() != 5 {
+		t.Errorf("the first connection's handler reads %q of %d bytes now", got, a.In.Len())
+	}
+}
+
 func TestDialSaysWhy(t *testing.T) {
 	h := newHosts(t, nil, nil, nil)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

@@ -226,15 +226,20 @@ func (l *loop) sweep() {
 // forget takes a flow out of the tables.
 func (l *loop) forget(f *flow) {
 	f.yield()
-	for _, q := range l.queues {
-		if q.expect == f {
-			q.expect = nil
-		}
-	}
+	l.expectNone(f.key)
 	if l.flows[f.key] == f {
 		delete(l.flows, f.key)
 	}
 	l.conns.remove(f)
+}
+
+// expectNone has the next frame of a connection be looked up.
+func (l *loop) expectNone(key flowKey) {
+	for _, q := range l.queues {
+		if q.expect != nil && q.expect.key == key {
+			q.expect = nil
+		}
+	}
 }
 
 // runSignals does what was signalled since it was last called.
