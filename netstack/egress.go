@@ -9,6 +9,11 @@ import (
 	"ustack/tap"
 )
 
+// maxWaiting is how many frames may wait for a device that takes no more, before
+// further ones are lost, and counted. To stop reading instead would have two stacks
+// that are joined wait for each other.
+const maxWaiting = 4096
+
 // An outFrame is a packet in the batch that waits to be written.
 type outFrame struct {
 	pkt   *stack.PacketBuffer
@@ -31,7 +36,7 @@ func (l *loop) enqueue(pkts []*stack.PacketBuffer) {
 
 // flush writes what was queued, in order, without pure ACKs that were overtaken.
 // It reports whether it wrote anything. If the device takes no more, the rest
-// stays: nothing is dropped, and the loop comes again.
+// stays, and the loop comes again.
 func (l *loop) flush() bool {
 	l.collect()
 	wrote := 0
@@ -56,7 +61,12 @@ func (l *loop) collect() {
 	l.txQueued = l.txSpare[:0]
 	l.mu.Unlock()
 	for i, p := range queued {
-		l.addToBatch(p)
+		if l.waiting < maxWaiting {
+			l.addToBatch(p)
+		} else {
+			p.DecRef()
+			l.c.txLost.Add(1)
+		}
 		queued[i] = nil
 	}
 	l.mu.Lock()
@@ -211,5 +221,6 @@ func (l *loop) endBatch(wrote int) {
 	rest := copy(l.batch, l.batch[wrote:])
 	clear(l.batch[rest:])
 	l.batch = l.batch[:rest]
+	l.waiting = rest
 	l.batchNo++ // indices that flows remember are void
 }

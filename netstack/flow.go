@@ -266,6 +266,7 @@ func (f *flow) release() {
 		// FIN comes, or a reset: it would keep the ring for ever.
 		f.ep.Abort()
 	}
+	f.l.orphans.add(f.ep)
 	// What TCP has queued of this flow must know that it is gone: lent payload is
 	// nowhere then.
 	f.l.collect()

@@ -54,8 +54,10 @@ type loop struct {
 	queues     []*queue
 	flows      map[flowKey]*flow
 	handshakes handshakes
+	orphans    orphans
 	now        time.Time // of this batch
 	batch      []outFrame
+	waiting    int // frames of it that the device did not take last time
 	batchNo    uint64
 	seg        segment // of the frame that is being read
 	segOut     segment // of the one that is being written
@@ -205,6 +207,7 @@ func (l *loop) readAll() bool {
 func (l *loop) sweep() {
 	l.swept = l.now
 	l.c.limbo.Store(int64(l.areas.sweep()))
+	l.orphans.sweep()
 	for _, f := range l.flows {
 		if f.detached || f.handed > f.area.Out.Start() {
 			f.notify(evAcked)

@@ -185,6 +185,7 @@ func newWith(c Config, findLayout func() (viewLayout, error)) (*Stack, error) {
 		conns:      connTable{flows: map[*flow]struct{}{}},
 		flows:      map[flowKey]*flow{},
 		handshakes: handshakes{},
+		orphans:    orphans{most: c.MaxConns},
 		spin:       spinner{limit: c.Spin},
 		tick:       time.NewTicker(sweepEvery),
 		kick:       make(chan struct{}, 1),
