@@ -17,13 +17,9 @@ const (
 	// batchFrames bounds how many frames of one queue are read before TCP and
 	// the handlers run.
 	batchFrames = 64
-	// sweepEvery is the interval of what is done now and then: returning pages of
-	// idle rings, freeing rings that gVisor held on to.
+	// sweepEvery is the interval of what is done now and then: finding idle rings,
+	// freeing rings that gVisor held on to.
 	sweepEvery = time.Second
-	// trimTo is how many bytes an idle ring keeps.
-	trimTo = 16 << 10
-	// trimStep and trimFlows bound what one sweep gives back: some bytes of some rings.
-	trimStep, trimFlows = 1 << 20, 4
 )
 
 var errStopped = errors.New("netstack: the stack was closed")
@@ -64,6 +60,7 @@ type loop struct {
 	ready      []int
 	running    []*flow
 	spin       spinner
+	trim       trimmer
 	tick       *time.Ticker // of sweeps
 	swept      time.Time
 	gone       bool // the device is closed, or has failed
@@ -175,8 +172,10 @@ func (l *loop) run() {
 		switch {
 		case work:
 			l.spin.worked(l.now)
+			l.trim.stepWhenBusy(l.now)
 		case l.spin.again():
 			runtime.Gosched()
+		case l.trim.step(l.now):
 		default:
 			l.park()
 		}
@@ -201,9 +200,9 @@ func (l *loop) readAll() bool {
 	return n > 0
 }
 
-// sweep does what is due now and then: idle rings give their pages back,
-// rings that gVisor has let go of are freed, and acknowledgements that placement could not
-// read, in fragments or behind extension headers of IPv6, are found.
+// sweep does what is due now and then: rings that gVisor has let go of are freed,
+// and idle rings are found, and acknowledgements that placement could not read, in
+// fragments or behind extension headers of IPv6.
 func (l *loop) sweep() {
 	l.swept = l.now
 	l.c.limbo.Store(int64(l.areas.sweep()))
@@ -213,17 +212,7 @@ func (l *loop) sweep() {
 			f.notify(evAcked)
 		}
 	}
-	trimmed := 0
-	for _, f := range l.flows {
-		if in := f.area.In; f.nxt <= in.End() && l.now.Sub(f.lastIn) > sweepEvery {
-			// A little at a time: the loop stands still meanwhile.
-			if in.Trim(max(trimTo, in.Touched()-trimStep)) > 0 {
-				if trimmed++; trimmed == trimFlows {
-					break
-				}
-			}
-		}
-	}
+	l.trim.find(l.flows, l.now)
 }
 
 // forget takes a flow out of the tables.
