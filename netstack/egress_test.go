@@ -30,8 +30,8 @@ func TestFramesThatTheDeviceDoesNotTakeAreBounded(t *testing.T) {
 		w.stack.onLoop(t, func() { longest = max(longest, len(w.stack.l.batch)) })
 		return w.stack.Stats().WritesLost > 0
 	})
-	if longest > maxWaiting+batchFrames {
-		t.Errorf("%d frames waited, at most %d may", longest, maxWaiting+batchFrames)
+	if most := maxWaiting + 2*batchFrames; longest > most { // what one turn adds
+		t.Errorf("%d frames waited, at most %d may", longest, most)
 	}
 	w.barrier(2)
 	w.open(1001, 7)

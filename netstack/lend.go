@@ -54,6 +54,9 @@ func (f *flow) settle() {
 	done := f.handed
 	if f.lending {
 		done -= min(done, uint64(f.unacked()))
+		if hasEnded(f.ep) { // TCP has given up what was not acknowledged, too
+			done = min(done, f.ackedTo)
+		}
 	}
 	if start := out.Start(); done > start {
 		out.Consume(int(done - start))
@@ -72,10 +75,12 @@ func (f *flow) acked(s *segment) {
 	if f.outOver && n > 0 && uint64(n) == out+1 {
 		n-- // our FIN
 	}
-	if n <= 0 || uint64(n) > out {
+	if n <= 0 || uint64(n) > out || !f.haveSent || int32(s.ack-f.sentTo) > 0 {
 		return
 	}
-	f.ackedTo, f.settleTries = start+uint64(n), 0
+	if to := start + uint64(n); to > f.ackedTo {
+		f.ackedTo, f.settleTries = to, 0
+	}
 	f.notify(evAcked)
 }
 

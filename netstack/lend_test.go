@@ -1,7 +1,11 @@
 package netstack
 
 import (
+	"errors"
+	"syscall"
 	"testing"
+
+	"ustack/tap"
 )
 
 // A peer whose window is closed from the beginning, so that the first segment with
@@ -86,5 +90,79 @@ func TestATinyWindowGetsTheRightBytes(t *testing.T) {
 			}
 			w.write(w.ip(protoTCP, nil, c.tcp(flagACK, c.iss+1, c.irs+1+uint32(got), nil, nil)))
 		}
+	}
+}
+
+// What the peer has not acknowledged stays in Out when the connection is reset, though
+// TCP has given it up.
+func TestAResetAcknowledgesNothing(t *testing.T) {
+	const said, acked = "what the handler said", 5
+	w := newWire(t, nil)
+	ln := w.listen()
+	c := w.open(1001, 7)
+	a := w.accept(ln)
+	if err := a.Out.Append(patience, []byte(said)); err != nil {
+		t.Fatal(err)
+	}
+	c.until(func(s *segment) bool { return s.payload > 0 })
+	w.write(w.ip(protoTCP, nil, c.tcp(flagACK, c.iss+1, c.irs+1+acked, nil, nil)))
+	eventually(t, "a part given back", func() bool { return a.Out.Start() == acked })
+	w.write(w.ip(protoTCP, nil, c.tcp(flagRST|flagACK, c.iss+1, c.irs+1+acked, nil, nil)))
+	if err := a.In.Wait(1, patience); !errors.Is(err, syscall.ECONNRESET) {
+		t.Fatalf("the connection ends with %v, want ECONNRESET", err)
+	}
+	w.stack.onLoop(t, func() { a.Stream().(*flow).send() })
+	if got := a.Out.Start(); got != acked {
+		t.Errorf("Out begins at %d, the peer has acknowledged %d", got, acked)
+	}
+}
+
+// An acknowledgement of what was never sent is none, and has the loop look for nothing.
+func TestAnAcknowledgementOfTheUnsentIsIgnored(t *testing.T) {
+	const window = 1000
+	w := newWire(t, nil)
+	ln := w.listen()
+	c := &rawConn{w: w, port: 1001, iss: 7, window: window, unscaled: true}
+	c.connect()
+	a := w.accept(ln)
+	f := a.Stream().(*flow)
+	if err := a.Out.Append(patience, make([]byte, 5*window)); err != nil {
+		t.Fatal(err)
+	}
+	c.until(func(s *segment) bool { return s.seq+uint32(s.payload) == c.irs+1+window })
+	w.write(w.ip(protoTCP, nil, c.tcp(flagACK, c.iss+1, c.irs+1+window+1, nil, nil)))
+	w.barrier(1)
+	w.stack.onLoop(t, func() {
+		if f.ackedTo != 0 || f.settleTries != 0 {
+			t.Errorf("%d bytes are taken for acknowledged, looked for %d times", f.ackedTo, f.settleTries)
+		}
+	})
+}
+
+// One that TCP refuses, over and over, is looked for less and less often.
+func TestARefusedAcknowledgementIsNotLookedForForEver(t *testing.T) {
+	w := newWire(t, nil)
+	ln := w.listen()
+	c := w.open(1001, 7)
+	a := w.accept(ln)
+	f := a.Stream().(*flow)
+	if err := a.Out.Append(patience, make([]byte, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	c.until(func(s *segment) bool { return s.payload > 0 })
+	refused := w.ip(protoTCP, nil, c.tcp(flagACK, c.iss+1, c.irs+1+1000, nil, nil))
+	w.writeHdr(tap.Hdr{}, refused) // its checksum is wrong
+	tries := func() (n int) {
+		w.stack.onLoop(t, func() { n = f.settleTries })
+		return n
+	}
+	eventually(t, "looked for often", func() bool { return tries() > settleTries })
+	before := tries()
+	for range 3 {
+		w.writeHdr(tap.Hdr{}, refused)
+	}
+	w.barrier(1)
+	if after := tries(); after < before {
+		t.Errorf("looked for %d times, then from %d on again", before, after)
 	}
 }
