@@ -243,7 +243,7 @@ func (c *rawConn) adapted(frame []byte) []byte {
 	binary.BigEndian.PutUint16(tcp, c.port)
 	binary.BigEndian.PutUint16(tcp[2:], 7)
 	binary.BigEndian.PutUint32(tcp[4:], c.iss+1+uint32(int8(tcp[7])))
-	binary.BigEndian.PutUint32(tcp[8:], c.irs+1)
+	binary.BigEndian.PutUint32(tcp[8:], c.irs+1+uint32(int8(tcp[11]))) // of what the echo sends, or not yet
 	return f
 }
 

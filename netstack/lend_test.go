@@ -1,10 +1,14 @@
 package netstack
 
 import (
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"syscall"
 	"testing"
 
+	"ustack/ioarea"
 	"ustack/tap"
 )
 
@@ -165,4 +169,100 @@ func TestARefusedAcknowledgementIsNotLookedForForEver(t *testing.T) {
 	if after := tries(); after < before {
 		t.Errorf("looked for %d times, then from %d on again", before, after)
 	}
+}
+
+// What leaves is what the handler said, whatever a peer acknowledges: a part, what it
+// has acknowledged before, what was never sent, blocks that it has not got, with a
+// window that opens and closes.
+func TestWhatIsLentIsRightWhateverAPeerAcknowledges(t *testing.T) {
+	const size = 256 << 10
+	for seed := range uint64(8) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(seed, 5))
+			w := newWire(t, func(c *Config) { c.RingOut = 64 << 10 })
+			ln := w.listen()
+			c := w.open(1001, 7)
+			a := w.accept(ln)
+			pushed := make(chan error, 1)
+			go func() { pushed <- say(a, size) }()
+			defer func() { a.Out.Refuse(nil); <-pushed }()
+
+			p := acknowledger{c: c, rng: rng}
+			for range 400 {
+				p.acknowledge()
+				w.barrierSeeing(1, func(f []byte) { p.check(t, f) })
+			}
+			for p.top < size { // and then in order
+				p.una, c.window = p.top, 0xffff
+				c.w.write(c.w.ip(protoTCP, nil, c.tcp(flagACK, c.iss+1, c.irs+1+p.una, nil, nil)))
+				w.barrierSeeing(1, func(f []byte) { p.check(t, f) })
+			}
+			if start := a.Out.Start(); start > uint64(p.una) {
+				t.Errorf("Out begins at %d, the peer has acknowledged %d", start, p.una)
+			}
+		})
+	}
+}
+
+// say says size bytes of a known stream, in pieces of many sizes.
+func say(a *ioarea.Area, size int) error {
+	for off := 0; off < size; {
+		n := min(1+off%7919, size-off)
+		b, err := a.Out.Reserve(n, patience)
+		if err != nil {
+			return err
+		}
+		versioned(b, uint64(off), 3)
+		a.Out.Commit(n)
+		off += n
+	}
+	return nil
+}
+
+// An acknowledger is a peer that acknowledges as it likes.
+type acknowledger struct {
+	c        *rawConn
+	rng      *rand.Rand
+	una, top uint32 // offsets up to which it has acknowledged, and was sent
+}
+
+func (p *acknowledger) acknowledge() {
+	c, rng := p.c, p.rng
+	if p.top > p.una && rng.IntN(2) == 0 {
+		p.una += 1 + rng.Uint32N(p.top-p.una)
+	}
+	c.window = []int{0xffff, 0xffff, 0, 1, 200}[rng.IntN(5)]
+	ack := p.una
+	switch rng.IntN(12) {
+	case 0:
+		ack = p.top + 5_000_000
+	case 1:
+		ack -= rng.Uint32N(p.una + 1)
+	}
+	var options []byte
+	if p.top > p.una+2 && rng.IntN(3) == 0 {
+		left := p.una + 1 + rng.Uint32N(p.top-p.una-1)
+		options = []byte{1, 1, optionSACK, 10, 11: 0}
+		binary.BigEndian.PutUint32(options[4:], c.irs+1+left)
+		binary.BigEndian.PutUint32(options[8:], c.irs+1+left+1+rng.Uint32N(p.top-left))
+	}
+	c.w.write(c.w.ip(protoTCP, nil, c.tcp(flagACK, c.iss+1, c.irs+1+ack, options, nil)))
+}
+
+// check looks at what came, but for what the peer says it has.
+func (p *acknowledger) check(t *testing.T, f []byte) {
+	t.Helper()
+	s := new(segment)
+	if !parseFrame(f, len(f), s) || s.dstPort != p.c.port || s.payload == 0 {
+		return
+	}
+	off := int32(s.seq - p.c.irs - 1)
+	for i, b := range f[s.headerLen:] {
+		var want [1]byte
+		at := off + int32(i)
+		if versioned(want[:], uint64(at), 3); at >= int32(p.una) && b != want[0] {
+			t.Fatalf("byte %d is %#x, want %#x; %d are acknowledged", at, b, want[0], p.una)
+		}
+	}
+	p.top = max(p.top, uint32(max(0, off+int32(s.payload))))
 }
