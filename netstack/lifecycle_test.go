@@ -337,6 +337,19 @@ func TestListenerClose(t *testing.T) {
 	}
 }
 
+func TestAClosedStackSaysSo(t *testing.T) {
+	h := newHosts(t, nil, nil, nil)
+	h.b.Close()
+	if _, err := h.b.Listen(netip.AddrPortFrom(h.addrB, 7)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Listen: %v, want net.ErrClosed", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if _, err := h.b.Dial(ctx, netip.AddrPortFrom(h.addrA, 7)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Dial: %v, want net.ErrClosed", err)
+	}
+}
+
 // Close comes at any time: while bytes fly both ways, connections begin, and some
 // wait to be accepted.
 func TestCloseWhileBusy(t *testing.T) {

@@ -2,7 +2,9 @@ package netstack
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
+	"net"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -22,7 +24,7 @@ const (
 	sweepEvery = time.Second
 )
 
-var errStopped = errors.New("netstack: the stack was closed")
+var errStopped = fmt.Errorf("netstack: the stack was closed: %w", net.ErrClosed)
 
 // A loop is the single thread of control of a shard: it reads the device, moves
 // what came in order into the rings (the receive thread), hands over what the

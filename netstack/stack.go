@@ -144,8 +144,9 @@ type Stack struct {
 	c    Config
 	pool *ioarea.Pool
 
-	mu        sync.Mutex // guards listeners
+	mu        sync.Mutex // guards what follows
 	listeners map[*Listener]struct{}
+	stopped   bool // nobody listens any more
 
 	closing sync.Once
 	closed  error // what closing came to
@@ -298,6 +299,7 @@ func (s *Stack) Close() error {
 
 func (s *Stack) close() error {
 	s.mu.Lock()
+	s.stopped = true
 	listeners := slices.Collect(maps.Keys(s.listeners))
 	s.mu.Unlock()
 	for _, ln := range listeners {
