@@ -53,7 +53,7 @@ func (f *flow) settle() {
 	out := f.area.Out
 	done := f.handed
 	if f.lending {
-		done -= min(done, uint64(f.unacked()))
+		done = f.taken()
 		if hasEnded(f.ep) { // TCP has given up what was not acknowledged, too
 			done = min(done, f.ackedTo)
 		}

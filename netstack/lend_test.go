@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"syscall"
 	"testing"
@@ -118,6 +119,27 @@ func TestAResetAcknowledgesNothing(t *testing.T) {
 	w.stack.onLoop(t, func() { a.Stream().(*flow).send() })
 	if got := a.Out.Start(); got != acked {
 		t.Errorf("Out begins at %d, the peer has acknowledged %d", got, acked)
+	}
+}
+
+// A handler that waits for room hears of a reset, also when In has ended long before.
+func TestAResetAfterTheEndOfInEndsTheWaitForRoom(t *testing.T) {
+	w := newWire(t, nil)
+	ln := w.listen()
+	c := w.open(1001, 7)
+	a := w.accept(ln)
+	w.write(w.ip(protoTCP, nil, c.tcp(flagFIN|flagACK, c.iss+1, c.irs+1, nil, nil)))
+	if err := a.In.Wait(1, patience); err != io.EOF {
+		t.Fatalf("after the last byte: %v, want EOF", err)
+	}
+	if err := a.Out.Append(patience, []byte("never acknowledged")); err != nil {
+		t.Fatal(err)
+	}
+	c.until(func(s *segment) bool { return s.payload > 0 })
+	w.write(w.ip(protoTCP, nil, c.tcp(flagRST|flagACK, c.iss+2, c.irs+1, nil, nil)))
+	_, err := a.Out.Reserve(a.Out.Cap(), patience)
+	if !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
+		t.Errorf("waiting for room ends with %v, want ECONNRESET or EPIPE", err)
 	}
 }
 

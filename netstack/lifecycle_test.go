@@ -296,6 +296,49 @@ func TestAPeerThatNeverClosesIsLeft(t *testing.T) {
 	eventually(t, "no connection left", func() bool { return h.b.Stats().Conns == 0 })
 }
 
+// A peer that takes the rest of a reply slowly has time as long as it takes any.
+func TestAPeerHasTimeWhileItTakesItsReply(t *testing.T) {
+	w := newWire(t, nil)
+	ln := w.listen()
+	c := &rawConn{w: w, port: 1001, iss: 7, window: 0xffff, unscaled: true}
+	c.connect()
+	a := w.accept(ln)
+	f := a.Stream().(*flow)
+	if err := a.Out.Append(patience, make([]byte, 4*drainLeast)); err != nil {
+		t.Fatal(err)
+	}
+	a.Close()
+	acked := uint32(0)
+	take := func(n uint32) {
+		for end := acked + n; acked < end; {
+			s := c.until(func(s *segment) bool { return s.payload > 0 && s.seq == c.irs+1+acked })
+			acked = min(end, acked+uint32(s.payload))
+			w.write(w.ip(protoTCP, nil, c.tcp(flagACK, c.iss+1, c.irs+1+acked, nil, nil)))
+		}
+		eventually(t, "the acknowledgement counted", func() (counted bool) {
+			w.stack.onLoop(t, func() { counted = f.ep == nil || f.taken() == uint64(acked) })
+			return counted
+		})
+	}
+	// timeIsOver reports whether the connection is there when drainTime has passed.
+	timeIsOver := func() (open bool) {
+		f.notify(evLinger)
+		w.stack.onLoop(t, func() { open = f.ep != nil })
+		return open
+	}
+	for range 2 {
+		take(drainLeast)
+		if !timeIsOver() {
+			t.Fatal("a peer that takes its reply was given up")
+		}
+	}
+	take(1)
+	if timeIsOver() {
+		t.Error("a peer that takes a byte in all this time keeps its rings")
+	}
+	c.until(func(s *segment) bool { return s.flags&flagRST != 0 })
+}
+
 func TestListenerClose(t *testing.T) {
 	h := newHosts(t, nil, nil, nil)
 	to := netip.AddrPortFrom(h.addrB, 7)
