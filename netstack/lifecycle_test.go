@@ -308,6 +308,11 @@ func TestAPeerHasTimeWhileItTakesItsReply(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.Close()
+	w.stack.onLoop(t, func() {
+		if f.linger == nil {
+			t.Error("the time of the rest of Out does not run")
+		}
+	})
 	acked := uint32(0)
 	take := func(n uint32) {
 		for end := acked + n; acked < end; {
