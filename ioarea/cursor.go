@@ -35,24 +35,28 @@ type cursorSlabs struct {
 	free  []unsafe.Pointer
 }
 
-func (s *cursorSlabs) get() (unsafe.Pointer, error) {
-	if len(s.free) == 0 {
+// get returns the pages of a ring.
+func (s *cursorSlabs) get() (*producerPage, *consumerPage, error) {
+	if len(s.free) == 0 { // there is an even number of them, always
 		slab, err := mapPages(slabPages)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		s.slabs = append(s.slabs, slab)
 		for i := slabPages - 1; i >= 0; i-- {
 			s.free = append(s.free, unsafe.Pointer(&slab[i*os.Getpagesize()]))
 		}
 	}
-	p := s.free[len(s.free)-1]
-	s.free = s.free[:len(s.free)-1]
-	return p, nil
+	n := len(s.free) - 2
+	p, c := s.free[n], s.free[n+1]
+	s.free = s.free[:n]
+	return (*producerPage)(p), (*consumerPage)(c), nil
 }
 
-// put takes a page back. The pages of a slab stay mapped until close.
-func (s *cursorSlabs) put(p unsafe.Pointer) { s.free = append(s.free, p) }
+// put takes the pages of a ring back. Those of a slab stay mapped until close.
+func (s *cursorSlabs) put(p *producerPage, c *consumerPage) {
+	s.free = append(s.free, unsafe.Pointer(p), unsafe.Pointer(c))
+}
 
 func (s *cursorSlabs) close() (err error) {
 	for _, slab := range s.slabs {

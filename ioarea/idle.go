@@ -18,20 +18,21 @@ type idleTimer struct {
 
 // start starts the timer if there is something to trim.
 func (t *idleTimer) start(in *Ring) {
-	if t.running || in.touched <= trimTo {
+	if t.running || !in.Trimmable(trimTo) {
 		return
 	}
 	t.since = t.k.bytesIn.Load()
 	t.running = t.set(time.Now().Add(trimAfter))
 }
 
-// passed says whether a read came back with err because of the timer.
+// passed says whether a read came back with err because of the timer. It may also be
+// that of a stream that is detached in that moment: the deadline is not the end of it.
 func (t *idleTimer) passed(err error) bool {
 	if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return false
 	}
 	t.running = false
-	return t.set(time.Time{})
+	return t.set(time.Time{}) || t.k.isDetached()
 }
 
 // trim gives pages back if nothing came while the timer ran. A ring that holds

@@ -52,6 +52,7 @@ type Kernel struct {
 
 	pool    *Pool
 	rd, wr  Descriptor
+	both    bool // rd and wr are one descriptor
 	rc, wc  syscall.RawConn
 	local   net.Addr
 	remote  net.Addr
@@ -115,12 +116,16 @@ func StartKernel(pool *Pool, rd, wr Descriptor, onDone func(error)) (*Area, erro
 	if err := wr.SetWriteDeadline(time.Time{}); err != nil {
 		return nil, fmt.Errorf("ioarea: write side is not nonblocking: %w", err)
 	}
+	both, err := sameDescriptor(rc, wc)
+	if err != nil {
+		return nil, err
+	}
 	area, err := pool.Get()
 	if err != nil {
 		return nil, err
 	}
 	k := &Kernel{
-		area: area, pool: pool, rd: rd, wr: wr, rc: rc, wc: wc,
+		area: area, pool: pool, rd: rd, wr: wr, both: both, rc: rc, wc: wc,
 		onDone: onDone, detached: make(chan struct{}),
 	}
 	if c, ok := rd.(net.Conn); ok {
@@ -142,6 +147,18 @@ func StartKernel(pool *Pool, rd, wr Descriptor, onDone func(error)) (*Area, erro
 	go k.send()
 	go k.finish()
 	return area, nil
+}
+
+// sameDescriptor asks by number: a Descriptor may be of a type that can't be compared.
+func sameDescriptor(rc, wc syscall.RawConn) (bool, error) {
+	rd, wr := -1, -1
+	err := errors.Join(
+		rc.Control(func(fd uintptr) { rd = int(fd) }),
+		wc.Control(func(fd uintptr) { wr = int(fd) }))
+	if err != nil {
+		return false, fmt.Errorf("ioarea: number of a descriptor: %w", err)
+	}
+	return rd == wr, nil
 }
 
 func ignoreEINTR(call func() (int, error)) (int, error) {
@@ -307,7 +324,7 @@ func (k *Kernel) closeWrite() {
 	_ = k.wc.Control(func(fd uintptr) {
 		notSocket = unix.Shutdown(int(fd), unix.SHUT_WR) == unix.ENOTSOCK
 	})
-	if notSocket && k.rd != k.wr {
+	if notSocket && !k.both {
 		_ = k.wr.Close()
 	}
 }
@@ -335,7 +352,7 @@ func (k *Kernel) finish() {
 	var last Stats
 	k.addTCPInfo(&last) // a closed socket tells nothing
 	_ = k.rd.Close()
-	if k.wr != k.rd {
+	if !k.both {
 		_ = k.wr.Close()
 	}
 	k.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -366,6 +367,99 @@ func TestAReplyIsNotLostWithUnreadInput(t *testing.T) {
 			if err := <-written; err != nil {
 				t.Errorf("the peer could not write: %v", err)
 			}
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// closingAtDeadline is a connection whose area is closed at the moment at which a read
+// of it comes back with its deadline.
+type closingAtDeadline struct {
+	*net.TCPConn
+	closeArea func()
+}
+
+type closingRaw struct {
+	syscall.RawConn
+	closeArea func()
+}
+
+func (c closingAtDeadline) SyscallConn() (syscall.RawConn, error) {
+	rc, err := c.TCPConn.SyscallConn()
+	return closingRaw{rc, c.closeArea}, err
+}
+
+func (c closingRaw) Read(f func(uintptr) bool) error {
+	err := c.RawConn.Read(f)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.closeArea()
+	}
+	return err
+}
+
+// The handler leaves just when the stream was idle for so long that its pages are to be
+// given back: the reply is not cut off by what the peer still sends.
+func TestAReplyIsNotLostToTheIdleTimer(t *testing.T) {
+	const size = 2 << 20 // fits the kernel's buffers
+	p := newTestPool(t, 1<<20, size, 0)
+	server, client := tcpPair(t)
+	area, closed := make(chan *Area, 1), make(chan struct{})
+	d := closingAtDeadline{server, sync.OnceFunc(func() { (<-area).Close(); close(closed) })}
+	a, ended := start(t, p, d, d)
+	area <- a
+	const request = 100 << 10 // so much that there are pages to give back
+	if _, err := client.Write(make([]byte, request)); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.In.Wait(request, Forever); err != nil {
+		t.Fatal(err)
+	}
+	a.In.Consume(request)
+	produce(t, a.Out, size)
+	<-closed
+	if _, err := client.Write([]byte("one more")); err != nil {
+		t.Error(err)
+	}
+	got, err := io.ReadAll(client)
+	if err != nil || len(got) != size {
+		t.Fatalf("the peer got %d bytes of %d, then %v", len(got), size, err)
+	}
+	checkBytes(t, got, 0)
+	client.Close()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// A tagged descriptor is of a type that can't be compared.
+type tagged struct {
+	Descriptor
+	tags []string
+}
+
+func TestADescriptorMayBeOfAnyType(t *testing.T) {
+	for _, s := range streams {
+		t.Run(s.name, func(t *testing.T) {
+			p := newTestPool(t, MinRing, MinRing, 0)
+			rd, wr, peer := s.open(t)
+			a, ended := start(t, p, tagged{rd, nil}, tagged{wr, nil})
+			produce(t, a.Out, 10)
+			a.Out.Close(nil)
+			got, err := io.ReadAll(io.LimitReader(peer, 10))
+			if err != nil || len(got) != 10 {
+				t.Errorf("the peer got %d bytes, then %v", len(got), err)
+			}
+			// Its own side is open still, whatever kind of stream it is.
+			if _, err := peer.Write([]byte("more")); err != nil {
+				t.Error(err)
+			}
+			if err := a.In.Wait(4, Forever); err != nil {
+				t.Error(err)
+			}
+			peer.Close()
+			a.Close()
 			if err := <-ended; err != nil {
 				t.Error(err)
 			}

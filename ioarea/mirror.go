@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file holds the package's mappings: the only place of unsafe and of
-// memory-management system calls. What makes it safe: a mapping's address and
+// This file holds the package's mappings: the only place of memory-management
+// system calls, and with cursor.go, which looks at mapped pages as cursors, of unsafe. What makes it safe: a mapping's address and
 // length never change, slices of it are made here alone, and its owner unmaps
 // it only when no slice of it is left (see Pool).
 

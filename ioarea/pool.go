@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"unsafe"
 )
 
 // keepPages is how much of each ring's memory a pooled area keeps, in bytes.
@@ -122,21 +121,15 @@ func (p *Pool) newRing(size int) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	prod, err := p.slabs.get()
+	prod, cons, err := p.slabs.get()
 	if err != nil {
 		return nil, errors.Join(err, unmap(mem))
 	}
-	cons, err := p.slabs.get()
-	if err != nil {
-		p.slabs.put(prod)
-		return nil, errors.Join(err, unmap(mem))
-	}
-	return newRing(mem, (*producerPage)(prod), (*consumerPage)(cons), 0), nil
+	return newRing(mem, prod, cons, 0), nil
 }
 
 func (p *Pool) freeRing(r *Ring) error {
-	p.slabs.put(unsafe.Pointer(r.p))
-	p.slabs.put(unsafe.Pointer(r.c))
+	p.slabs.put(r.p, r.c)
 	mem := r.mem
 	r.mem, r.p, r.c = nil, nil, nil
 	return unmap(mem)

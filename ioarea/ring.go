@@ -424,13 +424,25 @@ func (r *Ring) Rewind() bool {
 	return true
 }
 
+// Trimmable reports whether Trim would find pages to give back if the ring were empty.
+// The producer asks.
+func (r *Ring) Trimmable(keep int) bool {
+	from, to := r.beyond(keep)
+	return from < to
+}
+
+// beyond is where the pages that may hold something begin and end, without those of the
+// first keep bytes.
+func (r *Ring) beyond(keep int) (from, to uint64) {
+	page := uint64(os.Getpagesize())
+	return (uint64(keep) + page - 1) &^ (page - 1), min((r.touched+page-1)&^(page-1), r.size)
+}
+
 // Trim gives all pages but the first keep bytes back to the system if the ring
 // is empty, and reports how many bytes that freed at most. The producer calls
 // it, under the conditions of Rewind.
 func (r *Ring) Trim(keep int) int {
-	page := uint64(os.Getpagesize())
-	from := (uint64(keep) + page - 1) &^ (page - 1)
-	to := min((r.touched+page-1)&^(page-1), r.size)
+	from, to := r.beyond(keep)
 	if from >= to || !r.Rewind() {
 		return 0
 	}

@@ -83,18 +83,18 @@ func inOrder(err error) error {
 }
 
 // await waits for what the handler needs, and has the out ring trimmed when
-// that takes long: the handler is the ring's producer, and rests.
+// that takes long: the handler is the ring's producer, and rests. The peer may take
+// its time to take what Out holds, so it is tried again and again.
 func await(a *Area, next Next) error {
-	if next.Within >= 0 && next.Within <= trimAfter {
-		return a.In.wait(next.Min, next.Within, !next.Begun)
-	}
-	if err := a.In.wait(next.Min, trimAfter, !next.Begun); err != ErrTimeout {
-		return err
-	}
-	a.Out.Trim(trimTo)
 	rest := next.Within
-	if rest > 0 {
-		rest -= trimAfter
+	for a.Out.Trimmable(trimTo) && (rest < 0 || rest > trimAfter) {
+		if err := a.In.wait(next.Min, trimAfter, !next.Begun); err != ErrTimeout {
+			return err
+		}
+		a.Out.Trim(trimTo)
+		if rest > 0 {
+			rest -= trimAfter
+		}
 	}
 	return a.In.wait(next.Min, rest, !next.Begun)
 }

@@ -179,19 +179,29 @@ func TestAPlainWaitDoesNotFinish(t *testing.T) {
 }
 
 func TestAnIdleHandlersOutIsTrimmed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a, _ := newTestStream(t)
-		produce(t, a.Out, a.Out.Cap())
-		a.Out.Consume(a.Out.Cap()) // the stream has sent it
-		if err := Serve(a, HandlerFunc(func(*Area) (Next, error) { return Next{Min: 1, Within: time.Hour}, nil })); err != ErrTimeout {
-			t.Error(err)
-		}
-		for i, b := range a.Out.mem[trimTo:a.Out.Cap()] {
-			if b != 0 {
-				t.Fatalf("byte %d is still there", trimTo+i)
-			}
-		}
-	})
+	for _, taken := range []time.Duration{0, 2500 * time.Millisecond, time.Minute} {
+		t.Run("taken after "+taken.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a, _ := newTestStream(t)
+				out := a.Out
+				produce(t, out, out.Cap())
+				var stream sync.WaitGroup
+				stream.Go(func() {
+					time.Sleep(taken)
+					out.Consume(out.Cap()) // the peer has it
+				})
+				if err := Serve(a, HandlerFunc(func(*Area) (Next, error) { return Next{Min: 1, Within: time.Hour}, nil })); err != ErrTimeout {
+					t.Error(err)
+				}
+				stream.Wait()
+				for i, b := range out.mem[trimTo:out.Cap()] {
+					if b != 0 {
+						t.Fatalf("byte %d is still there", trimTo+i)
+					}
+				}
+			})
+		})
+	}
 }
 
 func TestAnAreaIsClosedOnce(t *testing.T) {

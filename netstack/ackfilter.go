@@ -1,5 +1,11 @@
 package netstack
 
+// news reports whether a segment that goes out tells the peer something of what came
+// from it that none before has told.
+func (f *flow) news(s *segment) bool {
+	return s.ack != f.ackSent || uint32(s.window)<<f.wndScale != f.window.Load()
+}
+
 // overtakes looks at a segment of the flow that is about to become number i of
 // the batch, and returns the number of a pure ACK before it that says nothing
 // which this one does not say, or -1. Dropping that one halves the frames of a

@@ -37,7 +37,7 @@ func (as *areas) get() (placedArea, error) {
 }
 
 func (as *areas) put(pa placedArea) {
-	if pa.view.whole != nil && pa.view.others() > 0 {
+	if pa.view.held() {
 		as.limbo = append(as.limbo, pa)
 		return
 	}
@@ -54,11 +54,19 @@ func (as *areas) free(pa placedArea) {
 	as.freeing.Go(func() { _ = as.pool.Put(pa.area) })
 }
 
+// held is how many areas TCP holds beyond their connections.
+func (as *areas) held() int {
+	if len(as.limbo) == 0 {
+		return 0
+	}
+	return as.sweep()
+}
+
 // sweep frees what gVisor has let go of, and reports how many it still holds.
 func (as *areas) sweep() int {
 	kept := as.limbo[:0]
 	for _, pa := range as.limbo {
-		if pa.view.others() > 0 {
+		if pa.view.held() {
 			kept = append(kept, pa)
 			continue
 		}

@@ -13,7 +13,7 @@ import (
 )
 
 // Dial connects to addr and returns the connection's area, whose handler the
-// caller is. It gives up when ctx does.
+// caller is. It gives up when ctx does. net.ErrClosed after Close.
 func (s *Stack) Dial(ctx context.Context, addr netip.AddrPort) (*ioarea.Area, error) {
 	area, err := s.dial(ctx, addr)
 	if err != nil {
@@ -23,6 +23,11 @@ func (s *Stack) Dial(ctx context.Context, addr netip.AddrPort) (*ioarea.Area, er
 }
 
 func (s *Stack) dial(ctx context.Context, addr netip.AddrPort) (*ioarea.Area, error) {
+	select {
+	case <-s.l.done:
+		return nil, errStopped
+	default:
+	}
 	wq := new(waiter.Queue)
 	ep, terr := s.l.stk.NewEndpoint(tcp.ProtocolNumber, family(addr.Addr()), wq)
 	if terr != nil {
@@ -59,10 +64,6 @@ func (s *Stack) dial(ctx context.Context, addr netip.AddrPort) (*ioarea.Area, er
 	}
 	made := make(chan result, 1)
 	if !s.l.do(func() {
-		if n := s.l.conns.len(); n >= s.c.MaxConns {
-			made <- result{nil, fmt.Errorf("%w: %d connections", ErrTableFull, n)}
-			return
-		}
 		f, err := s.l.newFlow(ep, wq, addrPort(local), addr)
 		made <- result{f, err}
 	}) {

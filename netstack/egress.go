@@ -9,6 +9,11 @@ import (
 	"ustack/tap"
 )
 
+// maxWaiting is how many frames may wait for a device that takes no more, before
+// further ones are lost, and counted. To stop reading instead would have two stacks
+// that are joined wait for each other.
+const maxWaiting = 4096
+
 // An outFrame is a packet in the batch that waits to be written.
 type outFrame struct {
 	pkt   *stack.PacketBuffer
@@ -16,6 +21,7 @@ type outFrame struct {
 	drop  bool
 	lent  *flow   // the payload is in this flow's Out
 	seg   segment // if lent
+	news  bool    // if lent: it must be told that what it acknowledges has come
 }
 
 // enqueue adds packets to what the next flush writes. Any goroutine.
@@ -30,7 +36,7 @@ func (l *loop) enqueue(pkts []*stack.PacketBuffer) {
 
 // flush writes what was queued, in order, without pure ACKs that were overtaken.
 // It reports whether it wrote anything. If the device takes no more, the rest
-// stays: nothing is dropped, and the loop comes again.
+// stays, and the loop comes again.
 func (l *loop) flush() bool {
 	l.collect()
 	wrote := 0
@@ -55,7 +61,12 @@ func (l *loop) collect() {
 	l.txQueued = l.txSpare[:0]
 	l.mu.Unlock()
 	for i, p := range queued {
-		l.addToBatch(p)
+		if l.waiting < maxWaiting {
+			l.addToBatch(p)
+		} else {
+			p.DecRef()
+			l.c.txLost.Add(1)
+		}
 		queued[i] = nil
 	}
 	l.mu.Lock()
@@ -78,10 +89,12 @@ func (l *loop) addToBatch(p *stack.PacketBuffer) {
 			o.queue = f.queue
 			f.mss = int(p.GSOOptions.MSS)
 			again := false // it may be acknowledged, and stale, when it is written
-			if s.payload > 0 && f.lending {
-				o.lent, o.seg = f, *s
-				o.seg.options = nil
+			if f.lending && (s.payload > 0 || s.flags&flagFIN != 0) {
 				again = f.isAgain(s)
+			}
+			if f.lending && s.payload > 0 {
+				o.lent, o.seg, o.news = f, *s, f.news(s)
+				o.seg.options = nil
 			}
 			if j := f.overtakes(s, i); j >= 0 && !again {
 				l.batch[j].drop = true
@@ -122,20 +135,25 @@ func headersOf(p *stack.PacketBuffer, s *segment) bool {
 // device takes no more now.
 func (l *loop) write(o *outFrame) bool {
 	q, p := o.queue, o.pkt
-	vnetHeader(p).Encode(q.vnetOut[:])
+	v := vnetHeader(p)
 	bufs := append(q.out[:0], q.vnetOut[:])
 	views, offset := p.AsViewList()
-	if o.lent != nil {
-		payload := o.lent.lentBytes(&o.seg)
-		switch {
-		case payload != nil:
-			bufs = append(bufs, views.Front().AsSlice()[offset:][:o.seg.headerLen], payload)
-			views.Reset()
-		case !o.lent.isProbe(&o.seg):
+	if o.lent != nil && !o.lent.isProbe(&o.seg) {
+		h := views.Front().AsSlice()[offset:][:o.seg.headerLen]
+		payload, ok := o.rest(h)
+		if len(payload) == 0 {
 			l.c.txStale.Add(1)
+		}
+		if !ok {
 			return true
 		}
+		if len(payload) <= int(v.GSOSize) {
+			v.GSOType, v.GSOSize = 0, 0
+		}
+		bufs = append(bufs, h, payload)
+		views.Reset()
 	}
+	v.Encode(q.vnetOut[:])
 	for v := views.Front(); v != nil; v = v.Next() {
 		b := v.AsSlice()
 		if offset >= len(b) {
@@ -203,5 +221,6 @@ func (l *loop) endBatch(wrote int) {
 	rest := copy(l.batch, l.batch[wrote:])
 	clear(l.batch[rest:])
 	l.batch = l.batch[:rest]
+	l.waiting = rest
 	l.batchNo++ // indices that flows remember are void
 }

@@ -21,9 +21,12 @@ const (
 	// keepaliveIdle is how long a connection is silent before the peer is asked
 	// whether it is there (RFC 9293, section 3.8.4).
 	keepaliveIdle = time.Minute
-	// drainTime bounds how long a connection that the handler has closed waits
-	// for the peer to take the rest of Out.
-	drainTime = 60 * time.Second
+	// drainTime is how long a connection that the handler has closed waits for the
+	// peer to take the rest of Out, or drainLeast bytes of it, after which it waits
+	// again: so a slow peer gets all, and one that holds the rings for nothing does
+	// not hold them for long.
+	drainTime  = 60 * time.Second
+	drainLeast = 64 << 10
 	// lingerTime bounds how long it then waits for the peer to close its side,
 	// before what still comes is answered by a reset.
 	lingerTime = 2 * time.Second
@@ -95,6 +98,7 @@ type flow struct {
 	stopping    bool // the stack closes
 	detached    bool
 	linger      *time.Timer // bounds what follows Detach
+	lingerFrom  uint64      // what the peer had taken when it was set
 	outTaken    bool        // it runs for lingerTime now
 
 	events    atomic.Uint32
@@ -118,6 +122,9 @@ func (l *loop) newFlow(ep tcpip.Endpoint, wq *waiter.Queue, local, remote netip.
 	if l.refusing {
 		return nil, errStopped
 	}
+	if n, held := l.conns.len(), l.areas.held(); n+held >= l.maxConns {
+		return nil, fmt.Errorf("%w: %d connections, and the rings of %d that have ended", ErrTableFull, n, held)
+	}
 	pa, err := l.areas.get()
 	if err != nil {
 		return nil, err
@@ -131,7 +138,9 @@ func (l *loop) newFlow(ep tcpip.Endpoint, wq *waiter.Queue, local, remote netip.
 	if !l.hyStart {
 		l.endpoints.keepSlowStart(ep)
 	}
-	l.collect() // the ACK that tells the peer's initial number may be queued yet
+	// The ACK that tells the peer's initial number may be queued yet, and what an
+	// earlier connection between the same ports has sent again.
+	l.collect()
 	f := &flow{
 		l: l, ep: ep, wq: wq, area: pa.area, rings: pa.area, view: pa.view,
 		key:        keyOf(local, remote),
@@ -152,6 +161,7 @@ func (l *loop) newFlow(ep tcpip.Endpoint, wq *waiter.Queue, local, remote netip.
 		f.iss, f.lending = l.endpoints.iss(ep)
 	}
 	f.area.Bind(f)
+	l.expectNone(f.key) // the handler of that one may not have let go yet
 	l.flows[f.key] = f
 	l.conns.add(f)
 	f.ent = waiter.NewFunctionEntry(waiter.ReadableEvents|waiter.WritableEvents|waiter.EventHUp|waiter.EventErr, func(m waiter.EventMask) {
@@ -212,12 +222,16 @@ func (f *flow) run() {
 // finish closes the endpoint once the handler is gone, the peer has acknowledged
 // all of Out, and has closed too or had its time.
 func (f *flow) finish(late bool) {
-	taken := f.outOver && f.unacked() == 0
+	done := f.outOver && f.unacked() == 0
 	switch {
-	case taken && (f.inOver || f.stopping):
+	case done && (f.inOver || f.stopping):
 		f.release()
 		return
-	case late && !taken:
+	case late && !done && f.taken() >= f.lingerFrom+drainLeast:
+		f.lingerFrom = f.taken()
+		f.linger.Reset(drainTime)
+		return
+	case late && !done:
 		f.abort(errNotTaken) // an end in order would make a part look like the whole
 		return
 	case late:
@@ -225,9 +239,10 @@ func (f *flow) finish(late bool) {
 		return
 	}
 	if f.linger == nil {
+		f.lingerFrom = f.taken()
 		f.linger = time.AfterFunc(drainTime, func() { f.notify(evLinger) })
 	}
-	if taken && !f.outTaken && f.linger.Stop() {
+	if done && !f.outTaken && f.linger.Stop() {
 		f.outTaken = true // once: a peer that goes on sending gets no more time
 		f.linger.Reset(lingerTime)
 	}
@@ -255,6 +270,12 @@ func (f *flow) release() {
 	}
 	f.wq.EventUnregister(&f.ent)
 	f.ep.Close() // a second Close is none
+	if !f.inOver && f.view.held() {
+		// Behind a gap that the peer has left open. TCP keeps such segments until a
+		// FIN comes, or a reset: it would keep the ring for ever.
+		f.ep.Abort()
+	}
+	f.l.orphans.add(f.ep)
 	// What TCP has queued of this flow must know that it is gone: lent payload is
 	// nowhere then.
 	f.l.collect()

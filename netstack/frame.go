@@ -47,7 +47,7 @@ type segment struct {
 	flags            uint8
 	window           uint16
 	headerLen        int // Ethernet, IP and TCP headers, bytes
-	payload          int // bytes behind them
+	payload          int // bytes behind them, without what fills the frame up
 	options          []byte
 }
 
@@ -62,7 +62,8 @@ func (s *segment) outbound() flowKey {
 
 // parseFrame reads the headers of a frame of total bytes, of which b holds the
 // first. It returns false for anything but a whole, unfragmented TCP segment
-// whose headers lie in b: gVisor judges those, from a copy.
+// whose headers lie in b: gVisor judges those, from a copy. A frame may be longer than its
+// packet: the least length of Ethernet is 60 bytes (RFC 894), a pure ACK has 54.
 func parseFrame(b []byte, total int, s *segment) bool {
 	if len(b) < ethLen {
 		return false
@@ -76,7 +77,7 @@ func parseFrame(b []byte, total int, s *segment) bool {
 		ihl := int(ip[0]&0xf) * 4
 		length := int(binary.BigEndian.Uint16(ip[2:]))
 		fragment := binary.BigEndian.Uint16(ip[6:]) & 0x3fff // more-fragments and offset
-		if ihl < ipv4MinLen || len(ip) < ihl || length != rest || fragment != 0 {
+		if ihl < ipv4MinLen || len(ip) < ihl || length > rest || fragment != 0 {
 			return false
 		}
 		s.src, s.dst = mapped(ip[12:16]), mapped(ip[16:20])
@@ -86,7 +87,7 @@ func parseFrame(b []byte, total int, s *segment) bool {
 			return false
 		}
 		length := int(binary.BigEndian.Uint16(ip[4:]))
-		if ipv6Len+length != rest {
+		if ipv6Len+length > rest {
 			return false
 		}
 		s.src, s.dst = [16]byte(ip[8:24]), [16]byte(ip[24:40])

@@ -19,7 +19,7 @@ func oracle(t *testing.T, f []byte, s *segment) {
 	ip := f[header.EthernetMinimumSize:]
 	var tcp header.TCP
 	var src, dst []byte
-	var length int
+	var length, frame int // bytes of TCP, and of the frame without what fills it up
 	switch eth.Type() {
 	case header.IPv4ProtocolNumber:
 		h := header.IPv4(ip)
@@ -30,6 +30,7 @@ func oracle(t *testing.T, f []byte, s *segment) {
 		src, dst = append(make([]byte, 10), 0xff, 0xff), append(make([]byte, 10), 0xff, 0xff)
 		src, dst = append(src, a[:]...), append(dst, b[:]...)
 		length = int(h.PayloadLength())
+		frame = ethLen + int(h.TotalLength())
 		tcp = header.TCP(ip[h.HeaderLength():])
 	case header.IPv6ProtocolNumber:
 		h := header.IPv6(ip)
@@ -39,6 +40,7 @@ func oracle(t *testing.T, f []byte, s *segment) {
 		a, b := h.SourceAddress().As16(), h.DestinationAddress().As16()
 		src, dst = a[:], b[:]
 		length = int(h.PayloadLength())
+		frame = ethLen + ipv6Len + length
 		tcp = header.TCP(ip[header.IPv6MinimumSize:])
 	default:
 		t.Fatalf("gVisor sees no IP packet in %x", f)
@@ -53,7 +55,7 @@ func oracle(t *testing.T, f []byte, s *segment) {
 		t.Errorf("seq %d ack %d, gVisor sees %d and %d", s.seq, s.ack, tcp.SequenceNumber(), tcp.AckNumber())
 	case uint8(tcp.Flags())&0x3f != s.flags, tcp.WindowSize() != s.window:
 		t.Errorf("flags %#x window %d, gVisor sees %#x and %d", s.flags, s.window, tcp.Flags(), tcp.WindowSize())
-	case length-offset != s.payload, len(f)-s.payload != s.headerLen:
+	case length-offset != s.payload, frame-s.payload != s.headerLen:
 		t.Errorf("%d header and %d payload bytes, gVisor sees %d of payload", s.headerLen, s.payload, length-offset)
 	case !bytes.Equal(s.options, tcp.Options()):
 		t.Errorf("options %x, gVisor sees %x", s.options, tcp.Options())
@@ -118,8 +120,12 @@ func FuzzParseFrame(f *testing.F) {
 		if ok && (part.seq != whole.seq || part.payload != whole.payload || part.headerLen != whole.headerLen) {
 			t.Errorf("the first bytes say %+v, all say %+v", part, whole)
 		}
-		if ok && (parseFrame(frame, len(frame)+1, &part) || parseFrame(frame, len(frame)-1, &part)) {
-			t.Error("accepted with another length too")
+		end := whole.headerLen + whole.payload
+		if ok && (!parseFrame(frame, len(frame)+1, &part) || part.payload != whole.payload) {
+			t.Error("what fills a frame up is counted")
+		}
+		if ok && parseFrame(frame, end-1, &part) {
+			t.Error("accepted without its last byte")
 		}
 	})
 }
@@ -237,7 +243,7 @@ func (c *rawConn) adapted(frame []byte) []byte {
 	binary.BigEndian.PutUint16(tcp, c.port)
 	binary.BigEndian.PutUint16(tcp[2:], 7)
 	binary.BigEndian.PutUint32(tcp[4:], c.iss+1+uint32(int8(tcp[7])))
-	binary.BigEndian.PutUint32(tcp[8:], c.irs+1)
+	binary.BigEndian.PutUint32(tcp[8:], c.irs+1+uint32(int8(tcp[11]))) // of what the echo sends, or not yet
 	return f
 }
 

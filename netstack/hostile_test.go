@@ -154,6 +154,12 @@ func (w *wire) ip(proto byte, options []byte, body ...[]byte) []byte {
 // pings in their order, from the goroutine that reads frames.
 func (w *wire) barrier(id uint16) {
 	w.t.Helper()
+	w.barrierSeeing(id, func([]byte) {})
+}
+
+// barrierSeeing is barrier, and shows the frames that come before the answer.
+func (w *wire) barrierSeeing(id uint16, see func(frame []byte)) {
+	w.t.Helper()
 	echo := make([]byte, 8)
 	echo[0] = 8
 	binary.BigEndian.PutUint16(echo[4:], id)
@@ -167,6 +173,7 @@ func (w *wire) barrier(id uint16) {
 		if f[ethLen+9] == 1 && f[34] == 0 && binary.BigEndian.Uint16(f[40:]) == seq {
 			return
 		}
+		see(f)
 	}
 }
 
@@ -335,7 +342,7 @@ func TestShownBytesAreNoTargetWhenAGapHasClosed(t *testing.T) {
 
 // A handler relies on what it has checked, whatever a peer sends: random
 // segments with other bytes each time, around what was shown, what is held and
-// what is missing, on several flows at once.
+// what is missing, some of them such as TCP refuses, on several flows at once.
 func TestShownBytesNeverChange(t *testing.T) {
 	isns := []uint32{0, 1 << 31, 0xffffffff, 0xffffff00, 0xfffff000, 0xffff0000}
 	seeds := 24
@@ -358,6 +365,9 @@ func TestShownBytesNeverChange(t *testing.T) {
 		}
 	}
 }
+
+// refused is the version of bytes in segments that TCP refuses.
+const refused = 15
 
 // A watched is a connection under attack, and what its handler was shown.
 type watched struct {
@@ -417,8 +427,18 @@ func (wc *watched) provoke(rng *rand.Rand, largest int) {
 	case 5: // from what is not yet consumed
 		off = wc.start
 	}
-	wc.nextV++
-	wc.c.send(off, versioned(make([]byte, n), off, wc.nextV))
+	payload := make([]byte, n)
+	seq, ack := wc.c.iss+1+uint32(off), wc.c.irs+1
+	w := wc.c.w
+	switch rng.IntN(8) {
+	case 0: // it acknowledges nothing (RFC 9293, section 3.10.7.4)
+		w.write(w.ip(protoTCP, nil, wc.c.tcp(flagPSH, seq, ack, nil, versioned(payload, off, refused))))
+	case 1: // its checksum is wrong, and nobody vouches for it
+		w.writeHdr(tap.Hdr{}, w.ip(protoTCP, nil, wc.c.tcp(flagACK|flagPSH, seq, ack, nil, versioned(payload, off, refused))))
+	default:
+		wc.nextV = (wc.nextV + 1) % refused
+		wc.c.send(off, versioned(payload, off, wc.nextV))
+	}
 }
 
 // look compares what was shown before with what is there now, and takes note of
@@ -441,6 +461,9 @@ func (wc *watched) look(t *testing.T) {
 		var want [1]byte
 		if versioned(want[:], off, 0); now[i]&0xf0 != want[0] {
 			t.Fatalf("byte %d is %#x, which no version has there", off, now[i])
+		}
+		if now[i]&0xf == refused {
+			t.Fatalf("byte %d is of a segment that TCP refused", off)
 		}
 	}
 	wc.shown = append(wc.shown, now[len(wc.shown):]...)

@@ -34,6 +34,9 @@ func (f *flow) isProbe(s *segment) bool {
 // in part, and takes note of it.
 func (f *flow) isAgain(s *segment) bool {
 	end := s.seq + uint32(s.payload)
+	if s.flags&flagFIN != 0 {
+		end++
+	}
 	if again := f.haveSent && int32(s.seq-f.sentTo) < 0; again {
 		if int32(end-f.sentTo) > 0 {
 			f.sentTo = end
@@ -50,7 +53,10 @@ func (f *flow) settle() {
 	out := f.area.Out
 	done := f.handed
 	if f.lending {
-		done -= min(done, uint64(f.unacked()))
+		done = f.taken()
+		if hasEnded(f.ep) { // TCP has given up what was not acknowledged, too
+			done = min(done, f.ackedTo)
+		}
 	}
 	if start := out.Start(); done > start {
 		out.Consume(int(done - start))
@@ -69,10 +75,12 @@ func (f *flow) acked(s *segment) {
 	if f.outOver && n > 0 && uint64(n) == out+1 {
 		n-- // our FIN
 	}
-	if n <= 0 || uint64(n) > out {
+	if n <= 0 || uint64(n) > out || !f.haveSent || int32(s.ack-f.sentTo) > 0 {
 		return
 	}
-	f.ackedTo, f.settleTries = start+uint64(n), 0
+	if to := start + uint64(n); to > f.ackedTo {
+		f.ackedTo, f.settleTries = to, 0
+	}
 	f.notify(evAcked)
 }
 
@@ -107,19 +115,24 @@ func (f *flow) awaitSettled() {
 	f.settling.Reset(wait)
 }
 
+// ahead is how many bytes lie between the first that is not acknowledged and the
+// segment's first.
+func (f *flow) ahead(s *segment) int {
+	return int(int32(s.seq - f.iss - 1 - uint32(f.area.Out.Start())))
+}
+
 // lentBytes returns the payload of a segment that is about to be written, or nil if
-// the peer has acknowledged a part of it meanwhile: then it need not be sent, and
-// the bytes may be others by now.
+// the peer has acknowledged a part of it meanwhile: the bytes may be others by now
+// (stale.go).
 func (f *flow) lentBytes(s *segment) []byte {
 	if f.area == nil {
 		return nil
 	}
-	start := f.area.Out.Start()
-	back := int32(s.seq - f.iss - 1 - uint32(start))
-	if back < 0 {
+	ahead := f.ahead(s)
+	if ahead < 0 {
 		return nil
 	}
-	off := start + uint64(back)
+	off := f.area.Out.Start() + uint64(ahead)
 	if off+uint64(s.payload) > f.handed {
 		return nil
 	}

@@ -132,6 +132,42 @@ func TestAResetIsSeenAsSuch(t *testing.T) {
 	server.Close()
 }
 
+// A port is used again while the handler of its last connection is busy elsewhere: the
+// new connection is served as any other.
+func TestAPortMayBeUsedAgainBeforeItsHandlerHasLetGo(t *testing.T) {
+	w := newWire(t, nil)
+	ln := w.listen()
+	c := w.open(1001, 7)
+	a := w.accept(ln)
+	c.send(0, []byte("hello"))
+	mustWait(t, a, 5)
+	w.write(w.ip(protoTCP, nil, c.tcp(flagRST|flagACK, c.iss+6, c.irs+1, nil, nil)))
+	if err := a.In.Wait(6, patience); !errors.Is(err, syscall.ECONNRESET) {
+		t.Fatalf("the first connection ends with %v, want ECONNRESET", err)
+	}
+
+	d := w.open(1001, 1<<20)
+	b := w.accept(ln)
+	if err := b.Out.Append(patience, []byte("welcome")); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.payload(func(s *segment) bool { return s.payload > 0 }); got != "welcome" {
+		t.Errorf("the second connection is told %q", got)
+	}
+	w.write(w.ip(protoTCP, nil, d.tcp(flagACK, d.iss+1, d.irs+1+7, nil, nil)))
+	w.barrier(1)
+	var seen uint64
+	w.stack.onLoop(t, func() { seen = b.Stream().(*flow).ackedTo })
+	if seen != 7 {
+		t.Errorf("%d bytes were seen to be acknowledged, want 7", seen)
+	}
+	d.send(0, []byte("thank you"))
+	mustWait(t, b, 9)
+	if got := string(a.In.Peek(5)); got != "hello" || a.In.Len() != 5 {
+		t.Errorf("the first connection's handler reads %q of %d bytes now", got, a.In.Len())
+	}
+}
+
 func TestDialSaysWhy(t *testing.T) {
 	h := newHosts(t, nil, nil, nil)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -260,6 +296,54 @@ func TestAPeerThatNeverClosesIsLeft(t *testing.T) {
 	eventually(t, "no connection left", func() bool { return h.b.Stats().Conns == 0 })
 }
 
+// A peer that takes the rest of a reply slowly has time as long as it takes any.
+func TestAPeerHasTimeWhileItTakesItsReply(t *testing.T) {
+	w := newWire(t, nil)
+	ln := w.listen()
+	c := &rawConn{w: w, port: 1001, iss: 7, window: 0xffff, unscaled: true}
+	c.connect()
+	a := w.accept(ln)
+	f := a.Stream().(*flow)
+	if err := a.Out.Append(patience, make([]byte, 4*drainLeast)); err != nil {
+		t.Fatal(err)
+	}
+	a.Close()
+	w.stack.onLoop(t, func() {
+		if f.linger == nil {
+			t.Error("the time of the rest of Out does not run")
+		}
+	})
+	acked := uint32(0)
+	take := func(n uint32) {
+		for end := acked + n; acked < end; {
+			s := c.until(func(s *segment) bool { return s.payload > 0 && s.seq == c.irs+1+acked })
+			acked = min(end, acked+uint32(s.payload))
+			w.write(w.ip(protoTCP, nil, c.tcp(flagACK, c.iss+1, c.irs+1+acked, nil, nil)))
+		}
+		eventually(t, "the acknowledgement counted", func() (counted bool) {
+			w.stack.onLoop(t, func() { counted = f.ep == nil || f.taken() == uint64(acked) })
+			return counted
+		})
+	}
+	// timeIsOver reports whether the connection is there when drainTime has passed.
+	timeIsOver := func() (open bool) {
+		f.notify(evLinger)
+		w.stack.onLoop(t, func() { open = f.ep != nil })
+		return open
+	}
+	for range 2 {
+		take(drainLeast)
+		if !timeIsOver() {
+			t.Fatal("a peer that takes its reply was given up")
+		}
+	}
+	take(1)
+	if timeIsOver() {
+		t.Error("a peer that takes a byte in all this time keeps its rings")
+	}
+	c.until(func(s *segment) bool { return s.flags&flagRST != 0 })
+}
+
 func TestListenerClose(t *testing.T) {
 	h := newHosts(t, nil, nil, nil)
 	to := netip.AddrPortFrom(h.addrB, 7)
@@ -298,6 +382,19 @@ func TestListenerClose(t *testing.T) {
 	accepted.Close()
 	if _, err := h.b.Listen(to); err != nil {
 		t.Errorf("listening again: %v", err)
+	}
+}
+
+func TestAClosedStackSaysSo(t *testing.T) {
+	h := newHosts(t, nil, nil, nil)
+	h.b.Close()
+	if _, err := h.b.Listen(netip.AddrPortFrom(h.addrB, 7)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Listen: %v, want net.ErrClosed", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if _, err := h.b.Dial(ctx, netip.AddrPortFrom(h.addrA, 7)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Dial: %v, want net.ErrClosed", err)
 	}
 }
 

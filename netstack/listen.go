@@ -36,12 +36,25 @@ type Listener struct {
 }
 
 // Listen listens at an address of the stack, or at all of its family if addr's is
-// unspecified. Port 0 picks one.
+// unspecified. Port 0 picks one. net.ErrClosed after Close.
 func (s *Stack) Listen(addr netip.AddrPort) (*Listener, error) {
+	ln, err := s.listen(addr)
+	if err != nil {
+		return nil, fmt.Errorf("netstack: listen at %v: %w", addr, err)
+	}
+	return ln, nil
+}
+
+func (s *Stack) listen(addr netip.AddrPort) (*Listener, error) {
+	s.mu.Lock() // Close sees each listener, or is seen
+	defer s.mu.Unlock()
+	if s.stopped {
+		return nil, errStopped
+	}
 	ln := &Listener{s: s, wq: new(waiter.Queue), accepted: make(chan *ioarea.Area, backlog), closing: make(chan struct{})}
 	ep, terr := s.l.stk.NewEndpoint(tcp.ProtocolNumber, family(addr.Addr()), ln.wq)
 	if terr != nil {
-		return nil, fmt.Errorf("netstack: listen at %v: %w", addr, streamError(terr))
+		return nil, streamError(terr)
 	}
 	ln.ep = ep
 	if family(addr.Addr()) == ipv6.ProtocolNumber {
@@ -56,17 +69,15 @@ func (s *Stack) Listen(addr netip.AddrPort) (*Listener, error) {
 	}
 	if terr != nil {
 		ep.Close()
-		return nil, fmt.Errorf("netstack: listen at %v: %w", addr, streamError(terr))
+		return nil, streamError(terr)
 	}
 	local, terr := ep.GetLocalAddress()
 	if terr != nil {
 		ep.Close()
-		return nil, fmt.Errorf("netstack: listen at %v: %w", addr, streamError(terr))
+		return nil, streamError(terr)
 	}
 	ln.addr = netip.AddrPortFrom(addr.Addr(), local.Port)
-	s.mu.Lock()
 	s.listeners[ln] = struct{}{}
-	s.mu.Unlock()
 	return ln, nil
 }
 
@@ -132,9 +143,6 @@ func (ln *Listener) acceptAll() {
 
 func (ln *Listener) take(ep tcpip.Endpoint, wq *waiter.Queue, peer netip.AddrPort) error {
 	l := ln.s.l
-	if n := l.conns.len(); n >= ln.s.c.MaxConns {
-		return fmt.Errorf("%w: %d connections", ErrTableFull, n)
-	}
 	if len(ln.accepted) == cap(ln.accepted) {
 		return fmt.Errorf("%w: %d wait to be accepted", ErrTableFull, len(ln.accepted))
 	}

@@ -2,7 +2,9 @@ package netstack
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
+	"net"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -17,16 +19,12 @@ const (
 	// batchFrames bounds how many frames of one queue are read before TCP and
 	// the handlers run.
 	batchFrames = 64
-	// sweepEvery is the interval of what is done now and then: returning pages of
-	// idle rings, freeing rings that gVisor held on to.
+	// sweepEvery is the interval of what is done now and then: finding idle rings,
+	// freeing rings that gVisor held on to.
 	sweepEvery = time.Second
-	// trimTo is how many bytes an idle ring keeps.
-	trimTo = 16 << 10
-	// trimStep and trimFlows bound what one sweep gives back: some bytes of some rings.
-	trimStep, trimFlows = 1 << 20, 4
 )
 
-var errStopped = errors.New("netstack: the stack was closed")
+var errStopped = fmt.Errorf("netstack: the stack was closed: %w", net.ErrClosed)
 
 // A loop is the single thread of control of a shard: it reads the device, moves
 // what came in order into the rings (the receive thread), hands over what the
@@ -42,6 +40,7 @@ type loop struct {
 	stk       *stack.Stack
 	log       *slog.Logger
 	maxQueues int
+	maxConns  int
 	inFlight  int
 	endpoints endpointLayout
 	hyStart   bool
@@ -53,14 +52,17 @@ type loop struct {
 	queues     []*queue
 	flows      map[flowKey]*flow
 	handshakes handshakes
+	orphans    orphans
 	now        time.Time // of this batch
 	batch      []outFrame
+	waiting    int // frames of it that the device did not take last time
 	batchNo    uint64
 	seg        segment // of the frame that is being read
 	segOut     segment // of the one that is being written
 	ready      []int
 	running    []*flow
 	spin       spinner
+	trim       trimmer
 	tick       *time.Ticker // of sweeps
 	swept      time.Time
 	gone       bool // the device is closed, or has failed
@@ -172,8 +174,10 @@ func (l *loop) run() {
 		switch {
 		case work:
 			l.spin.worked(l.now)
+			l.trim.stepWhenBusy(l.now)
 		case l.spin.again():
 			runtime.Gosched()
+		case l.trim.step(l.now):
 		default:
 			l.park()
 		}
@@ -198,36 +202,38 @@ func (l *loop) readAll() bool {
 	return n > 0
 }
 
-// sweep does what is due now and then: idle rings give their pages back, and
-// rings that gVisor has let go of are freed.
+// sweep does what is due now and then: rings that gVisor has let go of are freed,
+// and idle rings are found, and acknowledgements that placement could not read, in
+// fragments or behind extension headers of IPv6.
 func (l *loop) sweep() {
 	l.swept = l.now
 	l.c.limbo.Store(int64(l.areas.sweep()))
-	trimmed := 0
+	l.orphans.sweep()
 	for _, f := range l.flows {
-		if in := f.area.In; f.nxt <= in.End() && l.now.Sub(f.lastIn) > sweepEvery {
-			// A little at a time: the loop stands still meanwhile.
-			if in.Trim(max(trimTo, in.Touched()-trimStep)) > 0 {
-				if trimmed++; trimmed == trimFlows {
-					break
-				}
-			}
+		if f.detached || f.handed > f.area.Out.Start() {
+			f.notify(evAcked)
 		}
 	}
+	l.trim.find(l.flows, l.now)
 }
 
 // forget takes a flow out of the tables.
 func (l *loop) forget(f *flow) {
 	f.yield()
-	for _, q := range l.queues {
-		if q.expect == f {
-			q.expect = nil
-		}
-	}
+	l.expectNone(f.key)
 	if l.flows[f.key] == f {
 		delete(l.flows, f.key)
 	}
 	l.conns.remove(f)
+}
+
+// expectNone has the next frame of a connection be looked up.
+func (l *loop) expectNone(key flowKey) {
+	for _, q := range l.queues {
+		if q.expect != nil && q.expect.key == key {
+			q.expect = nil
+		}
+	}
 }
 
 // runSignals does what was signalled since it was last called.

@@ -57,11 +57,12 @@ func (f *flow) next() []byte {
 }
 
 // inOrder reports whether a segment carries the payload that follows nxt, and
-// nothing that would make TCP look at it otherwise.
+// nothing that would make TCP look at it otherwise: one without an ACK is dropped
+// (RFC 9293, section 3.10.7.4), and would leave a gap behind it.
 func (f *flow) inOrder(s *segment) bool {
 	return f.placing && s.payload > 0 &&
 		s.seq == f.irs+1+uint32(f.nxt) &&
-		s.flags&(flagSYN|flagRST|flagURG) == 0
+		s.flags&(flagSYN|flagRST|flagURG|flagACK) == flagACK
 }
 
 // placed judges a frame of n bytes that was read for flow f: its first bytes are
@@ -105,6 +106,7 @@ func (q *queue) scattered(head, tail []byte) {
 		q.deliver(joined(head, tail), nil)
 		return
 	}
+	head, tail = cut(head, tail, s.headerLen+s.payload)
 	f := q.l.acked(nil, s)
 	if f == nil || s.payload == 0 {
 		q.l.c.copied.Add(uint64(s.payload))
@@ -143,6 +145,12 @@ func (q *queue) scattered(head, tail []byte) {
 	f.moved.Add(uint64(s.payload)) // TCP will find it in place, but it was copied there
 	copy(q.headMem[headChunk-s.headerLen:], first[:s.headerLen])
 	q.deliver(q.takeHead(s.headerLen), payload)
+}
+
+// cut returns the first n bytes of head and tail, which hold as many.
+func cut(head, tail []byte, n int) ([]byte, []byte) {
+	h := min(n, len(head))
+	return head[:h], tail[:n-h]
 }
 
 // joined returns a view of a copy of head and tail.

@@ -2,6 +2,7 @@ package netstack
 
 import (
 	"errors"
+	"slices"
 
 	"gvisor.dev/gvisor/pkg/buffer"
 
@@ -26,9 +27,9 @@ type queue struct {
 
 	// expect is the flow that the next frame belongs to, if it is as the last one.
 	expect *flow
-	// before is drained before the first frame of this queue is looked at: a
-	// flow that was moved here may have older frames there.
-	before  *queue
+	// before are drained before the first frame of this queue is looked at: flows
+	// that were moved here may have older frames there.
+	before  []*queue
 	holding bool  // it is being drained
 	owner   *flow // the bulk flow that has the queue for itself
 
@@ -75,7 +76,7 @@ func (q *queue) read(most int) (n int) {
 func (q *queue) readFrame() bool {
 	f := q.expect
 	var place []byte
-	if f != nil && q.before == nil {
+	if f != nil && len(q.before) == 0 {
 		place = f.aim()
 	}
 	var head []byte
@@ -87,8 +88,7 @@ func (q *queue) readFrame() bool {
 	}
 	n, err := q.q.Readv(q.bufs[:])
 	if err != nil {
-		q.readError(err)
-		return false
+		return q.readError(err)
 	}
 	q.drainBefore()
 	hdr, err := tap.DecodeHdr(q.vnet[:])
@@ -112,24 +112,26 @@ func (q *queue) readFrame() bool {
 // for each other, after flows were moved both ways, do not read a second one
 // over that.
 func (q *queue) drainBefore() {
-	other := q.before
-	if other == nil {
-		return
-	}
-	q.before = nil
 	q.holding = true
-	if !other.holding {
-		other.read(drainMax)
+	for range q.before { // those that are added meanwhile have time until the next frame
+		other := q.before[0]
+		q.before = slices.Delete(q.before, 0, 1)
+		if !other.holding {
+			other.read(drainMax)
+		}
 	}
 	q.holding = false
 }
 
-func (q *queue) readError(err error) {
+// readError reports whether there may be further frames behind err.
+func (q *queue) readError(err error) bool {
 	switch {
 	case err == tap.ErrWouldBlock:
+		return false
 	case errors.Is(err, tap.ErrGone), errors.Is(err, tap.ErrClosed):
 		q.l.fail(err)
-	default: // this frame alone
-		q.l.c.rxBad.Add(1)
+		return false
 	}
+	q.l.c.rxBad.Add(1) // this frame alone
+	return true
 }

@@ -103,4 +103,7 @@ func (r ringView) slice(i, n int) *buffer.View {
 // zero may the ring be unmapped, or used for another stream.
 func (r ringView) others() int { return int(int32(r.refs.Load())) - 1 }
 
+// held reports whether there are any such views.
+func (r ringView) held() bool { return r.whole != nil && r.others() > 0 }
+
 func (r ringView) release() { r.whole.Release() }

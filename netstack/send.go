@@ -45,6 +45,10 @@ func (f *flow) send() {
 	if f.outOver {
 		return
 	}
+	if hasEnded(f.ep) { // what Out holds will never be taken; In may have ended long before
+		f.endOut(f.whyEnded())
+		return
+	}
 	out := f.area.Out
 	for {
 		for n := int(out.End() - f.handed); n > 0; n = int(out.End() - f.handed) {
@@ -85,6 +89,19 @@ func (f *flow) send() {
 
 // unacked is how many bytes TCP holds of the flow: on their way, or waiting.
 func (f *flow) unacked() int { return f.l.endpoints.unacked(f.ep) }
+
+// whyEnded is why TCP has given the connection up. It tells who writes.
+func (f *flow) whyEnded() error {
+	f.out = outPayload{}
+	_, err := f.ep.Write(&f.out, tcpip.WriteOptions{})
+	if err == nil {
+		err = &tcpip.ErrClosedForSend{}
+	}
+	return streamError(err)
+}
+
+// taken is the offset up to which the peer has acknowledged.
+func (f *flow) taken() uint64 { return f.handed - min(f.handed, uint64(f.unacked())) }
 
 // sendChunk is how much is handed to TCP at once: a whole number of segments that
 // fills one frame, so that gVisor need not split what it is given, and the device

@@ -144,8 +144,9 @@ type Stack struct {
 	c    Config
 	pool *ioarea.Pool
 
-	mu        sync.Mutex // guards listeners
+	mu        sync.Mutex // guards what follows
 	listeners map[*Listener]struct{}
+	stopped   bool // nobody listens any more
 
 	closing sync.Once
 	closed  error // what closing came to
@@ -176,6 +177,7 @@ func newWith(c Config, findLayout func() (viewLayout, error)) (*Stack, error) {
 		dev:        c.Device,
 		log:        c.Logger,
 		maxQueues:  c.Queues,
+		maxConns:   c.MaxConns,
 		inFlight:   c.InFlight,
 		lend:       epErr == nil && !c.CopyAll,
 		endpoints:  endpoints,
@@ -184,6 +186,7 @@ func newWith(c Config, findLayout func() (viewLayout, error)) (*Stack, error) {
 		conns:      connTable{flows: map[*flow]struct{}{}},
 		flows:      map[flowKey]*flow{},
 		handshakes: handshakes{},
+		orphans:    orphans{most: c.MaxConns},
 		spin:       spinner{limit: c.Spin},
 		tick:       time.NewTicker(sweepEvery),
 		kick:       make(chan struct{}, 1),
@@ -287,8 +290,8 @@ func addrPort(f tcpip.FullAddress) netip.AddrPort {
 func (s *Stack) Congestion() string { return s.c.Congestion }
 
 // Close ends all listeners and resets all connections, waits until their handlers have let go of their
-// areas, and closes the device. It returns an error if they take too long;
-// their rings then stay mapped.
+// areas, and closes the device. It returns an error if they take too long, or
+// TCP refers to rings beyond its end; these rings then stay mapped.
 func (s *Stack) Close() error {
 	s.closing.Do(func() { s.closed = s.close() })
 	return s.closed
@@ -296,6 +299,7 @@ func (s *Stack) Close() error {
 
 func (s *Stack) close() error {
 	s.mu.Lock()
+	s.stopped = true
 	listeners := slices.Collect(maps.Keys(s.listeners))
 	s.mu.Unlock()
 	for _, ln := range listeners {
@@ -315,11 +319,12 @@ func (s *Stack) close() error {
 	}
 	err := s.l.dev.Close()
 	s.l.stk.Destroy()
+	var held error
 	if n := s.l.areas.sweep(); n > 0 {
-		s.c.Logger.Warn("rings stay mapped: TCP still refers to them", "rings", n)
+		held = fmt.Errorf("netstack: TCP still refers to the rings of %d connections that have ended: they stay mapped", n)
 	}
 	s.l.areas.freeing.Wait()
-	return errors.Join(late, err, s.pool.Close())
+	return errors.Join(late, err, held, s.pool.Close())
 }
 
 // emptyWithin waits until there is no connection, for at most d.

@@ -22,7 +22,7 @@ type Stats struct {
 	Refused     uint64 `json:"refused"`      // connections refused because the table was full
 	Parks       uint64 `json:"parks"`        // times that the loop rested
 	WriteWaits  uint64 `json:"write_waits"`  // writes that found the device full, and waited
-	WritesLost  uint64 `json:"writes_lost"`  // frames lost because the interface was down
+	WritesLost  uint64 `json:"writes_lost"`  // frames lost: the interface was down or refused them, or too many waited
 
 	WritesStale uint64 `json:"writes_stale"` // segments that were acknowledged before they were sent again
 

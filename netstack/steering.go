@@ -2,6 +2,7 @@ package netstack
 
 import (
 	"errors"
+	"slices"
 
 	"ustack/tap"
 )
@@ -32,7 +33,9 @@ func (f *flow) moveTo(q *queue) {
 	}
 	// The peer's kernel may have put frames of the flow into the old queue
 	// after we last looked there, and puts later ones into the new.
-	q.before = f.queue
+	if !slices.Contains(q.before, f.queue) {
+		q.before = append(q.before, f.queue)
+	}
 	if f.queue.expect == f {
 		f.queue.expect = nil
 	}

@@ -2,6 +2,7 @@ package netstack
 
 import (
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -36,7 +37,7 @@ func TestABulkFlowGetsAQueueOfItsOwn(t *testing.T) {
 	if !f.own || f.queue != l.queues[1] || f.queue.owner != f {
 		t.Fatalf("own %t, queue %d", f.own, f.queue.index)
 	}
-	if f.queue.before != l.queues[0] || l.queues[0].expect != nil {
+	if !slices.Equal(f.queue.before, l.queues[:1]) || l.queues[0].expect != nil {
 		t.Error("older frames in the old queue are not read first")
 	}
 	f.miss(10 * bulkMissed)
@@ -77,6 +78,57 @@ func TestOnlyTheQueueOfASilentFlowIsTaken(t *testing.T) {
 	}
 }
 
+// Flows that give their queues up at once may have left frames in each of them.
+func TestEveryQueueThatWasLeftIsReadFirst(t *testing.T) {
+	l := newSteered(t, 3, 1)
+	f, g := l.newBulk(), l.newBulk()
+	f.miss(bulkMissed)
+	g.miss(bulkMissed)
+	shared := l.queues[0]
+	shared.before = nil
+	f.yield()
+	g.yield()
+	if !slices.Equal(shared.before, l.queues[1:]) {
+		t.Fatalf("%d queues are read before the shared one, want 2", len(shared.before))
+	}
+	shared.drainBefore()
+	if len(shared.before) != 0 || shared.holding {
+		t.Errorf("%d queues are still to be read", len(shared.before))
+	}
+}
+
+// A frame that can't be read is no end of a queue: those behind it are read, too.
+func TestABadFrameHidesNoneBehindIt(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		more bool
+	}{{tap.ErrTruncated, true}, {tap.ErrBadFrame, true}, {tap.ErrWouldBlock, false}} {
+		l := newSteered(t, 1, 1)
+		q := l.queues[0]
+		q.q = failingOnce{q.q, &c.err}
+		n := q.read(2)
+		if more := n > 0; more != c.more {
+			t.Errorf("after %v: %d frames read, want more: %t", c.err, n, c.more)
+		}
+		if bad := l.c.rxBad.Load() == 1; bad != c.more {
+			t.Errorf("%v: counted as a bad frame: %t", c.err, bad)
+		}
+	}
+}
+
+// failingOnce is a queue whose next read fails with *err, and then with nothing to
+// read.
+type failingOnce struct {
+	tap.Queue
+	err *error
+}
+
+func (q failingOnce) Readv(bufs [][]byte) (int, error) {
+	err := *q.err
+	*q.err = tap.ErrWouldBlock
+	return 0, err
+}
+
 // After a queue has changed hands, each of two queues may have to be drained before
 // the other. No frame is lost by that, and none is read twice.
 func TestQueuesThatWaitForEachOther(t *testing.T) {
@@ -106,14 +158,14 @@ func TestQueuesThatWaitForEachOther(t *testing.T) {
 		}
 		a, b := l.queues[0], l.queues[1]
 		before := l.c.rxFrames.Load()
-		a.before, b.before = b, a
+		a.before, b.before = []*queue{b}, []*queue{a}
 		l.readAll()
 		for l.readAll() {
 		}
 		if got := l.c.rxFrames.Load() - before; got != frames {
 			t.Errorf("%d frames read, want %d", got, frames)
 		}
-		if a.before != nil || b.before != nil || a.holding || b.holding {
+		if len(a.before)+len(b.before) != 0 || a.holding || b.holding {
 			t.Error("a queue still waits for another")
 		}
 	})

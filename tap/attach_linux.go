@@ -27,15 +27,11 @@ func openTun() (int, error) {
 // attach makes fd a queue of the interface, with virtio-net headers and offloads.
 // After an error fd is good for nothing but closing.
 func attach(fd int, name string, multi bool) error {
-	flags := uint16(unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
-	if multi {
-		flags |= unix.IFF_MULTI_QUEUE
-	}
 	req, err := unix.NewIfreq(name)
 	if err != nil {
 		return fmt.Errorf("%w: %q: %w", ErrBadName, name, err)
 	}
-	req.SetUint16(flags)
+	req.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR | multiQueueFlag(multi))
 	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, req); err != nil {
 		return attachError(name, multi, err)
 	}
@@ -51,6 +47,13 @@ func attach(fd int, name string, multi bool) error {
 		return fmt.Errorf("%w: %s: TUNSETOFFLOAD CSUM|TSO4|TSO6: %w", ErrNoVnetHdr, name, err)
 	}
 	return nil
+}
+
+func multiQueueFlag(multi bool) uint16 {
+	if multi {
+		return unix.IFF_MULTI_QUEUE
+	}
+	return 0
 }
 
 // checkVnetHdr asks the interface whether it has virtio-net headers. A queue that

@@ -8,10 +8,12 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -410,6 +412,40 @@ func TestOpenWithoutRightsOrDriver(t *testing.T) {
 				t.Errorf("%d descriptors open before, %d after", before, after)
 			}
 		})
+	}
+}
+
+// In a user namespace of its own a process has all capabilities, and none that count
+// where the network belongs to another.
+func TestOpenInAnotherUserNamespaceLeavesNoDescriptor(t *testing.T) {
+	needTUN(t)
+	const inside = "TAP_TEST_IN_USER_NAMESPACE"
+	if os.Getenv(inside) == "" {
+		c := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+		c.Env = append(os.Environ(), inside+"=1")
+		ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}}
+		c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER, UidMappings: ids, GidMappings: ids}
+		out, err := c.CombinedOutput()
+		if _, ran := errors.AsType[*exec.ExitError](err); err != nil && !ran {
+			cannot(t, "make a user namespace: "+err.Error())
+		}
+		if err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+		return
+	}
+	open := func() {
+		if d, err := Open(Config{Name: "none0"}); !errors.Is(err, ErrPermission) {
+			t.Errorf("Open: %v, %v", d, err)
+		}
+	}
+	open() // Go's poller keeps descriptors of its own from here on
+	before := openDescriptors(t)
+	for range 5 {
+		open()
+	}
+	if after := openDescriptors(t); after > before {
+		t.Errorf("%d descriptors open before, %d after", before, after)
 	}
 }
 

@@ -127,8 +127,8 @@ func createPersistent(name string, multi bool) (string, error) {
 	if name == "" {
 		name = "ustack%d"
 	}
-	if !hasNetAdmin() { // water would fail too, and leave its descriptor open
-		return "", createError(name, unix.EPERM)
+	if err := tryCreate(name, multi); err != nil {
+		return "", err
 	}
 	w, err := water.New(water.Config{
 		DeviceType:             water.TAP,
@@ -144,15 +144,23 @@ func createPersistent(name string, multi bool) (string, error) {
 	return w.Name(), nil
 }
 
-// hasNetAdmin reports whether this thread has CAP_NET_ADMIN in its user namespace.
-// The kernel asks for it in that of the network namespace.
-func hasNetAdmin() bool {
-	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	if err := unix.Capget(&hdr, &data[0]); err != nil {
-		return true // let the kernel decide
+// tryCreate makes an interface as water would, and lets it go again with its descriptor.
+// Where that fails water would fail too, and leave its own descriptor open.
+func tryCreate(name string, multi bool) error {
+	fd, err := openTun()
+	if err != nil {
+		return err
 	}
-	return data[0].Effective&(1<<unix.CAP_NET_ADMIN) != 0
+	defer unix.Close(fd)
+	req, err := unix.NewIfreq(name)
+	if err != nil {
+		return fmt.Errorf("%w: %q: %w", ErrBadName, name, err)
+	}
+	req.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | multiQueueFlag(multi))
+	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, req); err != nil {
+		return createError(name, err)
+	}
+	return nil
 }
 
 func createError(name string, err error) error {
