@@ -80,6 +80,7 @@ type flow struct {
 
 	// Lending (lend.go).
 	lending     bool   // Out is sent from where it lies
+	trains      bool   // what is lent may leave in frames of more than 64 KiB
 	iss         uint32 // offset o of what we send has sequence number iss+1+o
 	haveSent    bool   // sentTo is known
 	sentTo      uint32 // sequence number behind all that was sent
@@ -150,6 +151,7 @@ func (l *loop) newFlow(ep tcpip.Endpoint, wq *waiter.Queue, local, remote netip.
 	}
 	if l.lends(remote.Addr()) {
 		f.iss, f.lending = l.endpoints.iss(ep)
+		f.trains = f.lending && l.trainMax > 0 && remote.Addr().Unmap().Is4()
 	}
 	f.area.Bind(f)
 	l.flows[f.key] = f

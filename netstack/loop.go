@@ -46,6 +46,7 @@ type loop struct {
 	endpoints endpointLayout
 	hyStart   bool
 	lend      bool // payload that goes out stays in Out
+	trainMax  int  // most payload of one frame; 0: what gVisor makes
 	areas     areas
 	conns     connTable
 
@@ -55,7 +56,8 @@ type loop struct {
 	handshakes handshakes
 	now        time.Time // of this batch
 	batch      []outFrame
-	batchNo    uint64
+	batchNo    uint64  // from 1 on
+	noTrains   uint64  // the batch in which the device refused one
 	seg        segment // of the frame that is being read
 	segOut     segment // of the one that is being written
 	ready      []int

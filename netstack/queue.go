@@ -39,8 +39,9 @@ type queue struct {
 	first   [maxHeaderLen]byte // a frame's first bytes, where they lie in two parts
 	bufs    [3][]byte
 
-	out     [32][]byte // gathers a frame to write
-	vnetOut [tap.HdrLen]byte
+	out       [32][]byte // gathers a frame to write
+	vnetOut   [tap.HdrLen]byte
+	trainHead [maxHeaderLen]byte
 }
 
 func (l *loop) newQueue() (*queue, error) {

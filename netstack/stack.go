@@ -33,6 +33,7 @@ const (
 	DefaultMaxConns   = 10000
 	DefaultQueues     = 16
 	DefaultInFlight   = 1 << 20
+	DefaultMaxSend    = 256 << 10
 	DefaultSpin       = 100 * time.Microsecond
 	DefaultCongestion = "cubic"
 	DefaultRecovery   = "sack"
@@ -69,6 +70,9 @@ type Config struct {
 	// or waiting to be. It bounds the rate to InFlight for each round trip; what is
 	// larger than the path needs leaves the caches.
 	InFlight int
+	// MaxSend bounds the payload of one frame where the device takes frames of more
+	// than 64 KiB (tap.BigSender), in bytes; negative: there are none.
+	MaxSend int
 	// Spin is how long the loop polls for the next frame before it rests, at
 	// most; negative: it rests at once.
 	Spin time.Duration
@@ -107,6 +111,7 @@ func (c *Config) defaults() error {
 	set(&c.Queues, DefaultQueues)
 	set(&c.Spin, DefaultSpin)
 	set(&c.InFlight, DefaultInFlight)
+	set(&c.MaxSend, DefaultMaxSend)
 	set(&c.Congestion, DefaultCongestion)
 	set(&c.Recovery, DefaultRecovery)
 	if _, ok := lossRecovery[c.Recovery]; !ok {
@@ -189,6 +194,10 @@ func newWith(c Config, findLayout func() (viewLayout, error)) (*Stack, error) {
 		kick:       make(chan struct{}, 1),
 		rearm:      make(chan struct{}, 1),
 		done:       make(chan struct{}),
+		batchNo:    1,
+	}
+	if big, ok := c.Device.(tap.BigSender); ok && big.MaxSend() > tap.MaxFrame {
+		l.trainMax = min(big.MaxSend()-maxHeaderLen, c.MaxSend)
 	}
 	l.link = &link{l: l, mtu: uint32(c.Device.MTU()), addr: tcpip.LinkAddress(c.HardwareAddr)}
 	if _, err := l.newQueue(); err != nil {
