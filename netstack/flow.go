@@ -66,6 +66,12 @@ type flow struct {
 	own       bool   // no other flow has this queue
 	lastIn    time.Time
 
+	// Its share of the window budget (window.go).
+	share int
+	got   int       // bytes that came since it had used half of that
+	used  time.Time // when it had, last
+	bulk  bool
+
 	// ACK filter.
 	ackSent    uint32 // last acknowledgement that went out
 	ackPending int    // number of a pure ACK in batch ackBatch that may be overtaken, or -1
@@ -140,6 +146,7 @@ func (l *loop) newFlow(ep tcpip.Endpoint, wq *waiter.Queue, local, remote netip.
 		remote:     net.TCPAddrFromAddrPort(remote),
 		queue:      l.queues[0],
 		ackPending: -1,
+		share:      l.windows.first(),
 	}
 	f.in.f = f
 	f.room = ioarea.NewWaker(func() { f.notify(evRoom) })

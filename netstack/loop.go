@@ -48,6 +48,7 @@ type loop struct {
 	lend      bool // payload that goes out stays in Out
 	trainMax  int  // most payload of one frame; 0: what gVisor makes
 	areas     areas
+	windows   windows
 	conns     connTable
 
 	// The loop's own.
@@ -168,6 +169,7 @@ func (l *loop) run() {
 		if l.flush() {
 			work = true
 		}
+		l.windows.share(l.now)
 		if l.now.Sub(l.swept) > sweepEvery {
 			l.sweep()
 		}
