@@ -62,6 +62,7 @@ type loop struct {
 	seg        segment // of the frame that is being read
 	segOut     segment // of the one that is being written
 	ready      []int
+	alone      bool // it was not looked whether there are more frames
 	running    []*flow
 	spin       spinner
 	tick       *time.Ticker // of sweeps
@@ -175,7 +176,9 @@ func (l *loop) run() {
 		}
 		switch {
 		case work:
-			l.spin.worked(l.now)
+			if l.spin.worked(l.now); l.alone && !l.spin.wanted() {
+				l.park() // looks once more
+			}
 		case l.spin.again():
 			runtime.Gosched()
 		default:
@@ -190,6 +193,7 @@ func (l *loop) readAll() bool {
 	if l.gone {
 		return false
 	}
+	l.alone = false
 	if len(l.queues) == 1 {
 		return l.queues[0].read(batchFrames) > 0
 	}
@@ -257,6 +261,10 @@ func (l *loop) runSignals() bool {
 
 // park rests until a frame comes or somebody signals.
 func (l *loop) park() {
+	select {
+	case <-l.kick: // for a rest that is over
+	default:
+	}
 	l.parked.Store(true)
 	defer l.parked.Store(false)
 	// Signals that came before parked was set have kicked nobody.
@@ -268,7 +276,7 @@ func (l *loop) park() {
 	}
 	select {
 	case l.rearm <- struct{}{}:
-	default: // the watcher waits already
+	default: // the watcher will look once more
 	}
 	var retry <-chan time.Time
 	if len(l.batch) > 0 { // the device took no more
@@ -293,9 +301,6 @@ func (l *loop) watch() {
 			l.fail(err)
 			return
 		}
-		select {
-		case l.kick <- struct{}{}:
-		default:
-		}
+		l.wake()
 	}
 }
