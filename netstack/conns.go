@@ -100,6 +100,7 @@ func (s *Stack) Totals() ioarea.Stats {
 type counters struct {
 	rxFrames, rxBytes, rxBad, rxForeign                         atomic.Uint64
 	txFrames, txBytes, txWaits, txLost, txStale                 atomic.Uint64
+	trains, trainsRefused                                       atomic.Uint64
 	placed, copied, steered, acksDropped, refused, parks, polls atomic.Uint64
 	queues, limbo                                               atomic.Int64 // gauges
 }

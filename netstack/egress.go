@@ -40,17 +40,37 @@ func (l *loop) enqueue(pkts []*stack.PacketBuffer) {
 func (l *loop) flush() bool {
 	l.collect()
 	wrote := 0
-	for i := range l.batch {
-		o := &l.batch[i]
-		if !o.drop && !l.write(o) {
+	for wrote < len(l.batch) {
+		n := l.writeNext(wrote)
+		if n == 0 {
 			break
 		}
-		o.pkt.DecRef()
-		o.pkt = nil
-		wrote++
+		for ; n > 0; n-- {
+			l.batch[wrote].pkt.DecRef()
+			l.batch[wrote].pkt = nil
+			wrote++
+		}
 	}
 	l.endBatch(wrote)
 	return wrote > 0
+}
+
+// writeNext writes packet i of the batch, and with it those behind it that make one
+// frame with it, and returns how many that were: 0 if the device takes no more now.
+func (l *loop) writeNext(i int) int {
+	o := &l.batch[i]
+	if o.drop {
+		return 1
+	}
+	if o.lent != nil && o.lent.trains && l.noTrains != l.batchNo {
+		if n, payload := l.train(i); n > 1 && l.writeTrain(i, n, payload) {
+			return n
+		}
+	}
+	if !l.write(o) {
+		return 0
+	}
+	return 1
 }
 
 // collect moves what was queued to the batch, and learns from it what the

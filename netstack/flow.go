@@ -69,6 +69,12 @@ type flow struct {
 	own       bool   // no other flow has this queue
 	lastIn    time.Time
 
+	// Its share of the window budget (window.go).
+	share int
+	got   int       // bytes that came since it had used half of that
+	used  time.Time // when it had, last
+	bulk  bool
+
 	// ACK filter.
 	ackSent    uint32 // last acknowledgement that went out
 	ackPending int    // number of a pure ACK in batch ackBatch that may be overtaken, or -1
@@ -83,6 +89,7 @@ type flow struct {
 
 	// Lending (lend.go).
 	lending     bool   // Out is sent from where it lies
+	trains      bool   // what is lent may leave in frames of more than 64 KiB
 	iss         uint32 // offset o of what we send has sequence number iss+1+o
 	haveSent    bool   // sentTo is known
 	sentTo      uint32 // sequence number behind all that was sent
@@ -148,6 +155,7 @@ func (l *loop) newFlow(ep tcpip.Endpoint, wq *waiter.Queue, local, remote netip.
 		remote:     net.TCPAddrFromAddrPort(remote),
 		queue:      l.queues[0],
 		ackPending: -1,
+		share:      l.windows.first(),
 	}
 	f.in.f = f
 	f.room = ioarea.NewWaker(func() { f.notify(evRoom) })
@@ -159,6 +167,7 @@ func (l *loop) newFlow(ep tcpip.Endpoint, wq *waiter.Queue, local, remote netip.
 	}
 	if l.lends(remote.Addr()) {
 		f.iss, f.lending = l.endpoints.iss(ep)
+		f.trains = f.lending && l.trainMax > 0 && remote.Addr().Unmap().Is4()
 	}
 	f.area.Bind(f)
 	l.expectNone(f.key) // the handler of that one may not have let go yet

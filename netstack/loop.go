@@ -45,7 +45,9 @@ type loop struct {
 	endpoints endpointLayout
 	hyStart   bool
 	lend      bool // payload that goes out stays in Out
+	trainMax  int  // most payload of one frame; 0: what gVisor makes
 	areas     areas
+	windows   windows
 	conns     connTable
 
 	// The loop's own.
@@ -55,11 +57,13 @@ type loop struct {
 	orphans    orphans
 	now        time.Time // of this batch
 	batch      []outFrame
-	waiting    int // frames of it that the device did not take last time
-	batchNo    uint64
+	waiting    int     // frames of it that the device did not take last time
+	batchNo    uint64  // from 1 on
+	noTrains   uint64  // the batch in which the device refused one
 	seg        segment // of the frame that is being read
 	segOut     segment // of the one that is being written
 	ready      []int
+	alone      bool // it was not looked whether there are more frames
 	running    []*flow
 	spin       spinner
 	trim       trimmer
@@ -168,6 +172,7 @@ func (l *loop) run() {
 		if l.flush() {
 			work = true
 		}
+		l.windows.share(l.now)
 		if l.now.Sub(l.swept) > sweepEvery {
 			l.sweep()
 		}
@@ -175,6 +180,9 @@ func (l *loop) run() {
 		case work:
 			l.spin.worked(l.now)
 			l.trim.stepWhenBusy(l.now)
+			if l.alone && !l.spin.wanted() {
+				l.park() // looks once more
+			}
 		case l.spin.again():
 			runtime.Gosched()
 		case l.trim.step(l.now):
@@ -190,6 +198,7 @@ func (l *loop) readAll() bool {
 	if l.gone {
 		return false
 	}
+	l.alone = false
 	if len(l.queues) == 1 {
 		return l.queues[0].read(batchFrames) > 0
 	}
@@ -259,6 +268,10 @@ func (l *loop) runSignals() bool {
 
 // park rests until a frame comes or somebody signals.
 func (l *loop) park() {
+	select {
+	case <-l.kick: // for a rest that is over
+	default:
+	}
 	l.parked.Store(true)
 	defer l.parked.Store(false)
 	// Signals that came before parked was set have kicked nobody.
@@ -270,7 +283,7 @@ func (l *loop) park() {
 	}
 	select {
 	case l.rearm <- struct{}{}:
-	default: // the watcher waits already
+	default: // the watcher will look once more
 	}
 	var retry <-chan time.Time
 	if len(l.batch) > 0 { // the device took no more
@@ -295,9 +308,6 @@ func (l *loop) watch() {
 			l.fail(err)
 			return
 		}
-		select {
-		case l.kick <- struct{}{}:
-		default:
-		}
+		l.wake()
 	}
 }

@@ -16,6 +16,11 @@ const (
 	headChunk = 128
 	// drainMax bounds how many frames of another queue are read ahead of one.
 	drainMax = 4096
+	// aloneAfter is how many small frames in a row have to come alone before the next is
+	// taken to be alone too, and aloneLook after how many it is looked whether that is so.
+	aloneAfter, aloneLook = 8, 32
+	// smallFrame is the most bytes of a frame that may be a request by itself.
+	smallFrame = 4 << 10
 )
 
 // A queue is one queue of the device, with what the next frame on it is expected
@@ -31,6 +36,7 @@ type queue struct {
 	// that were moved here may have older frames there.
 	before  []*queue
 	holding bool  // it is being drained
+	alone   int   // small frames that came alone, in a row
 	owner   *flow // the bulk flow that has the queue for itself
 
 	vnet    [tap.HdrLen]byte
@@ -40,8 +46,9 @@ type queue struct {
 	first   [maxHeaderLen]byte // a frame's first bytes, where they lie in two parts
 	bufs    [3][]byte
 
-	out     [32][]byte // gathers a frame to write
-	vnetOut [tap.HdrLen]byte
+	out       [32][]byte // gathers a frame to write
+	vnetOut   [tap.HdrLen]byte
+	trainHead [maxHeaderLen]byte
 }
 
 func (l *loop) newQueue() (*queue, error) {
@@ -61,9 +68,27 @@ func (q *queue) renewHead() {
 	q.headMem = q.head.AsSlice()
 }
 
-// read reads and delivers up to most frames, and returns their number. fewer
-// than most: the queue is empty.
+// read reads and delivers up to most frames, and returns their number. It leaves out
+// the look that finds the queue empty, and sets l.alone, where a small frame has
+// come alone each time of late: a request whose sender waits for the reply.
 func (q *queue) read(most int) (n int) {
+	if q.readFrame() {
+		n = 1
+		if q.alone++; q.alone > aloneAfter && q.alone%aloneLook != 0 {
+			q.l.alone = true
+			return n
+		}
+		n += q.drain(most - 1)
+	}
+	if n > 1 {
+		q.alone = 0
+	}
+	return n
+}
+
+// drain reads and delivers up to most frames, and returns their number. Fewer than most:
+// the queue is empty.
+func (q *queue) drain(most int) (n int) {
 	for n < most && q.readFrame() {
 		n++
 	}
@@ -96,6 +121,9 @@ func (q *queue) readFrame() bool {
 		q.l.c.rxBad.Add(1)
 		return true
 	}
+	if n > smallFrame {
+		q.alone = 0
+	}
 	q.l.c.rxFrames.Add(1)
 	q.l.c.rxBytes.Add(uint64(n - tap.HdrLen))
 	q.l.validated.Store(hdr.Flags&(tap.FlagNeedsCsum|tap.FlagDataValid) != 0)
@@ -117,7 +145,7 @@ func (q *queue) drainBefore() {
 		other := q.before[0]
 		q.before = slices.Delete(q.before, 0, 1)
 		if !other.holding {
-			other.read(drainMax)
+			other.drain(drainMax)
 		}
 	}
 	q.holding = false

@@ -32,9 +32,12 @@ func (s *spinner) worked(now time.Time) {
 	s.last = now
 }
 
+// wanted says whether polling is of use, as far as is known.
+func (s *spinner) wanted() bool { return s.misses < spinMisses || s.trial }
+
 // again says whether to poll once more.
 func (s *spinner) again() bool {
-	if (s.misses < spinMisses || s.trial) && time.Since(s.last) < s.limit {
+	if s.wanted() && time.Since(s.last) < s.limit {
 		s.spinning = true
 		return true
 	}

@@ -30,9 +30,11 @@ const nicID tcpip.NICID = 1
 const (
 	DefaultRingIn     = 8 << 20
 	DefaultRingOut    = 4 << 20
+	DefaultWindows    = 8 << 20
 	DefaultMaxConns   = 10000
-	DefaultQueues     = 16
+	DefaultQueues     = 128
 	DefaultInFlight   = 1 << 20
+	DefaultMaxSend    = 256 << 10
 	DefaultSpin       = 100 * time.Microsecond
 	DefaultCongestion = "cubic"
 	DefaultRecovery   = "sack"
@@ -60,6 +62,9 @@ type Config struct {
 	// up to powers of two of pages. The receive window is half of RingIn, less a
 	// frame.
 	RingIn, RingOut int
+	// WindowBudget bounds the receive windows of all flows that receive much at the same
+	// time, in bytes together; each has 128 KiB at least.
+	WindowBudget int
 	// MaxConns bounds the connections; a further one is reset and counted.
 	MaxConns int
 	// Queues bounds the device's queues that are used: one, and one more for each
@@ -69,6 +74,9 @@ type Config struct {
 	// or waiting to be. It bounds the rate to InFlight for each round trip; what is
 	// larger than the path needs leaves the caches.
 	InFlight int
+	// MaxSend bounds the payload of one frame where the device takes frames of more
+	// than 64 KiB (tap.BigSender), in bytes; negative: there are none.
+	MaxSend int
 	// Spin is how long the loop polls for the next frame before it rests, at
 	// most; negative: it rests at once.
 	Spin time.Duration
@@ -103,10 +111,12 @@ func (c *Config) defaults() error {
 	}
 	set(&c.RingIn, DefaultRingIn)
 	set(&c.RingOut, DefaultRingOut)
+	set(&c.WindowBudget, DefaultWindows)
 	set(&c.MaxConns, DefaultMaxConns)
 	set(&c.Queues, DefaultQueues)
 	set(&c.Spin, DefaultSpin)
 	set(&c.InFlight, DefaultInFlight)
+	set(&c.MaxSend, DefaultMaxSend)
 	set(&c.Congestion, DefaultCongestion)
 	set(&c.Recovery, DefaultRecovery)
 	if _, ok := lossRecovery[c.Recovery]; !ok {
@@ -192,12 +202,17 @@ func newWith(c Config, findLayout func() (viewLayout, error)) (*Stack, error) {
 		kick:       make(chan struct{}, 1),
 		rearm:      make(chan struct{}, 1),
 		done:       make(chan struct{}),
+		windows:    windows{full: ringIn/2 - tap.MaxFrame, budget: c.WindowBudget},
+		batchNo:    1,
+	}
+	if big, ok := c.Device.(tap.BigSender); ok && big.MaxSend() > tap.MaxFrame {
+		l.trainMax = min(big.MaxSend()-maxHeaderLen, c.MaxSend)
 	}
 	l.link = &link{l: l, mtu: uint32(c.Device.MTU()), addr: tcpip.LinkAddress(c.HardwareAddr)}
 	if _, err := l.newQueue(); err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
-	if l.stk, err = newHost(&c, l.link, ringIn); err != nil {
+	if l.stk, err = newHost(&c, l.link); err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
 	s := &Stack{l: l, c: c, pool: pool, listeners: map[*Listener]struct{}{}}
@@ -206,7 +221,7 @@ func newWith(c Config, findLayout func() (viewLayout, error)) (*Stack, error) {
 }
 
 // newHost makes gVisor's part.
-func newHost(c *Config, k *link, ringIn int) (*stack.Stack, error) {
+func newHost(c *Config, k *link) (*stack.Stack, error) {
 	stk := stack.New(stack.Options{
 		NetworkProtocols: []stack.NetworkProtocolFactory{
 			ipv4.NewProtocol, arp.NewProtocol,
@@ -224,8 +239,8 @@ func newHost(c *Config, k *link, ringIn int) (*stack.Stack, error) {
 		return nil, fmt.Errorf("netstack: %s: %s", what, err)
 	}
 	// gVisor advertises half of its receive buffer as window.
-	window := ringIn/2 - tap.MaxFrame
-	rcv := tcpip.TCPReceiveBufferSizeRangeOption{Min: 4096, Default: 2 * window, Max: 2 * window}
+	w := &k.l.windows
+	rcv := tcpip.TCPReceiveBufferSizeRangeOption{Min: 4096, Default: 2 * w.first(), Max: 2 * w.full}
 	// It says that there is space again when half of its send buffer is free.
 	snd := tcpip.TCPSendBufferSizeRangeOption{Min: 4096, Default: 2 * c.InFlight, Max: 2 * c.InFlight}
 	moderate := tcpip.TCPModerateReceiveBufferOption(false)

@@ -2,6 +2,7 @@ package netstack
 
 import (
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
 
@@ -45,7 +46,10 @@ func restate(h []byte, seq uint32, payload int) {
 		ip := header.IPv4(ip)
 		tcp = header.TCP(ip[ip.HeaderLength():])
 		src, dst = ip.SourceAddress(), ip.DestinationAddress()
-		ip.SetTotalLength(uint16(len(ip) + payload))
+		ip.SetTotalLength(0) // a train that is too long to have one
+		if n := len(ip) + payload; n <= 0xffff {
+			ip.SetTotalLength(uint16(n))
+		}
 		ip.SetChecksum(0)
 		ip.SetChecksum(^ip.CalculateChecksum())
 	} else {
@@ -55,5 +59,7 @@ func restate(h []byte, seq uint32, payload int) {
 		ip.SetPayloadLength(uint16(len(tcp) + payload))
 	}
 	tcp.SetSequenceNumber(seq)
-	tcp.SetChecksum(header.PseudoHeaderChecksum(header.TCPProtocolNumber, src, dst, uint16(len(tcp)+payload)))
+	length := len(tcp) + payload
+	sum := header.PseudoHeaderChecksum(header.TCPProtocolNumber, src, dst, uint16(length))
+	tcp.SetChecksum(checksum.Combine(sum, uint16(length>>16)))
 }

@@ -9,6 +9,10 @@ type Stats struct {
 	FramesOut uint64 `json:"frames_out"`
 	BytesOut  uint64 `json:"bytes_out"`
 
+	// Trains are frames out of several packets of TCP's; TrainsRefused such that the device did not take.
+	Trains        uint64 `json:"trains"`
+	TrainsRefused uint64 `json:"trains_refused"`
+
 	BadFrames     uint64 `json:"bad_frames"`     // too short, or with a bad virtio-net header
 	ForeignFrames uint64 `json:"foreign_frames"` // for another hardware address
 
@@ -45,6 +49,7 @@ func (s *Stack) Stats() Stats {
 	st := Stats{
 		FramesIn: c.rxFrames.Load(), BytesIn: c.rxBytes.Load(),
 		FramesOut: c.txFrames.Load(), BytesOut: c.txBytes.Load(),
+		Trains: c.trains.Load(), TrainsRefused: c.trainsRefused.Load(),
 		BadFrames: c.rxBad.Load(), ForeignFrames: c.rxForeign.Load(),
 		PlacedIn: c.placed.Load(), CopiedIn: c.copied.Load(),
 		Steered: c.steered.Load(), ACKsDropped: c.acksDropped.Load(),

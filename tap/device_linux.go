@@ -25,9 +25,11 @@ type device struct {
 	gate   gate              // for epfd, in Ready
 	events []unix.EpollEvent // of the goroutine in Ready
 
+	// Of the goroutine in Wait.
 	raw       syscall.RawConn
 	pollWait  func(fd uintptr) bool // made once, so that Wait allocates nothing
-	waitEvent [1]unix.EpollEvent    // of the goroutine in Wait
+	waitEvent [1]unix.EpollEvent
+	waited    bool
 
 	mu         sync.Mutex // guards what follows
 	first      *queue     // attached by Open, given out by the first AttachQueue
@@ -51,7 +53,13 @@ func newDevice(name string, first int, multi bool) (*device, error) {
 		n = MaxQueues
 	}
 	d.events = make([]unix.EpollEvent, n)
-	d.pollWait = func(fd uintptr) bool { return pollNow(int(fd), d.waitEvent[:]) > 0 }
+	d.pollWait = func(fd uintptr) bool {
+		if d.waited { // woken: who reads will see
+			return true
+		}
+		d.waited = true
+		return pollNow(int(fd), d.waitEvent[:]) > 0
+	}
 	if d.raw, err = d.epoll.SyscallConn(); err == nil {
 		// Only a file that Go's poller has accepted can be closed under a
 		// goroutine that waits, and that is what can have a deadline.
@@ -130,6 +138,7 @@ func (d *device) leave() {
 }
 
 func (d *device) Wait() error {
+	d.waited = false
 	err := d.raw.Read(d.pollWait)
 	if err == nil {
 		return nil

@@ -31,9 +31,11 @@ type stackFlags struct {
 	HyStart    bool          `name:"hystart" help:"Let CUBIC leave slow start before a loss, as gVisor does (netstack)."`
 	RingIn     int           `help:"Size of a connection's in ring, bytes (0: what the handler needs)."`
 	RingOut    int           `help:"Size of a connection's out ring, bytes (0: what the handler needs)."`
+	Windows    byteSize      `help:"Receive windows of all flows that receive much at the same time, together (netstack)." default:"8MiB"`
 	MaxConns   int           `help:"Most connections at once; further ones are refused." default:"10000"`
-	Queues     int           `help:"Most queues of the TAP to use, one for each bulk flow (netstack)." default:"16"`
+	Queues     int           `help:"Most queues of the TAP to use, one for each bulk flow (netstack)." default:"128"`
 	InFlight   byteSize      `help:"Most bytes of a connection on their way at once (netstack)." default:"1MiB"`
+	MaxSend    byteSize      `help:"Most payload of one frame that goes out; more than 64KiB where the kernel takes it (netstack)." default:"256KiB"`
 	Spin       time.Duration `help:"Longest time to poll for the next frame before resting (netstack); negative: never poll." default:"100us"`
 	CopyAll    bool          `help:"Copy each payload byte into the in ring and out of the out ring: no placement, no lending (netstack)."`
 	CPU        []int         `name:"cpu" help:"Run on these processors only."`
@@ -102,8 +104,8 @@ func newNetstackBackend(f *stackFlags, log *slog.Logger, in, out int) (backend, 
 	}
 	s, err := netstack.New(netstack.Config{
 		Device: dev, Addrs: addrs, Gateways: gateways,
-		RingIn: in, RingOut: out, MaxConns: f.MaxConns, Queues: f.Queues,
-		InFlight: int(f.InFlight), Spin: f.Spin, Congestion: f.Congestion, Recovery: f.Recovery, HyStart: f.HyStart, CopyAll: f.CopyAll, Logger: log,
+		RingIn: in, RingOut: out, WindowBudget: int(f.Windows), MaxConns: f.MaxConns, Queues: f.Queues,
+		InFlight: int(f.InFlight), MaxSend: int(f.MaxSend), Spin: f.Spin, Congestion: f.Congestion, Recovery: f.Recovery, HyStart: f.HyStart, CopyAll: f.CopyAll, Logger: log,
 	})
 	if err != nil {
 		return nil, errors.Join(err, dev.Close())
