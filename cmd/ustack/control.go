@@ -38,6 +38,7 @@ type snapshot struct {
 	Conns    []netstack.Conn `json:"conns"`
 	Netstack *netstack.Stats `json:"netstack,omitempty"`
 	SMB      *smbproto.Stats `json:"smb,omitempty"`
+	Process  processStats    `json:"process"`
 }
 
 // controlDir is where servers put their control sockets.
@@ -122,6 +123,7 @@ func (s *server) snapshot(began time.Time) snapshot {
 	user, system := cpuTime()
 	snap.PID, snap.Service, snap.Stack = os.Getpid(), s.service, s.backend.Kind()
 	snap.Syscalls += readsAndWrites()
+	snap.Process = readProcessStats()
 	snap.UptimeS = time.Since(began).Seconds()
 	snap.UserS, snap.SystemS = user.Seconds(), system.Seconds()
 	if s.extra != nil {

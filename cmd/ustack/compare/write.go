@@ -1,0 +1,108 @@
+package compare
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+)
+
+// Method says how figures come about; it stands in every report.
+const Method = "Each contender of a workload is measured once in each round, in turn; figures are medians over the rounds. " +
+	"A ratio is that of user-space TCP to a baseline, taken round by round; its spread is the least and the greatest. " +
+	"A ratio is marked unsure if there are fewer than 3 pairs, if the pairs do not agree which of the two is ahead (unless all lie within 10% of each other), " +
+	"or if the greatest is more than twice the least. " +
+	"System CPU is the time that all processors were busy, softirq included, whatever they did; server CPU is the server's process alone. " +
+	"Latencies of an open loop count from the time at which a request was due. " +
+	"Copies are those in user space. Memory is the server's resident memory; a kernel's own buffers are not in it."
+
+// WriteDir writes every form of the report into a directory, which is made.
+func (r *Report) WriteDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(r, "", " ")
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	return writeFile(dir, "compare.json", append(b, '\n'))
+}
+
+// writeFile replaces a file, so that whoever reads it meanwhile sees a whole one.
+func writeFile(dir, name string, b []byte) error {
+	tmp := filepath.Join(dir, "."+name)
+	if err := os.WriteFile(tmp, b, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(tmp, filepath.Join(dir, name))
+}
+
+// MedianOf is the median of a metric over a contender's runs of a step.
+func (r *Report) MedianOf(s *Step, contender, metric string) float64 {
+	var v []float64
+	for _, run := range r.Runs {
+		if run.Workload == s.Name && run.Placement == s.Placement && run.Contender == contender {
+			if x, ok := run.Values[metric]; ok {
+				v = append(v, x)
+			}
+		}
+	}
+	return Median(v)
+}
+
+// WriteTable prints the main metrics of user-space TCP against kernel TCP over veth.
+func (r *Report) WriteTable(w io.Writer) error {
+	fmt.Fprintf(w, "user-space TCP on a TAP against kernel TCP over veth; %d pairs in turn, medians; congestion control %s at both ends;\n%s\n\n",
+		r.Pairs, r.Environment.Congestion, r.Environment.Machine)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "workload\tplacement\tmetric\tunit\tuser space\tkernel\tratio\tspread\t")
+	unsure := false
+	for _, row := range r.Rows {
+		if row.Baseline != Veth || !metric(row.Group, row.Metric).Main {
+			continue
+		}
+		unsure = unsure || row.Unsure
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", row.Workload, row.Placement, row.Metric, row.Unit,
+			Figure(row.Ustack), Figure(row.Other), row.RatioText(), row.SpreadText())
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if unsure {
+		fmt.Fprintln(w, "\n? the pairs differ too much for the ratio to mean something")
+	}
+	return nil
+}
+
+// Figure writes a value to about three digits.
+func Figure(v float64) string {
+	switch {
+	case v == 0:
+		return "0"
+	case v >= 1000 || v <= -1000:
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.3g", v)
+}
+
+// RatioText is the ratio, marked where it means nothing.
+func (r *Row) RatioText() string {
+	if r.Ratio == nil {
+		return "-"
+	}
+	s := fmt.Sprintf("%.2f", *r.Ratio)
+	if r.Unsure {
+		s += "?"
+	}
+	return s
+}
+
+// SpreadText is the least and the greatest ratio.
+func (r *Row) SpreadText() string {
+	if r.Spread == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f-%.2f", r.Spread[0], r.Spread[1])
+}
