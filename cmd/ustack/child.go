@@ -58,6 +58,20 @@ func (l lab) command(ctx context.Context, side string, cpus []int, args ...strin
 	return c
 }
 
+// routeCongestion is the congestion control that a side's route to an address sets.
+func (l lab) routeCongestion(ctx context.Context, side, to string) (string, error) {
+	out, err := l.command(ctx, side, nil, "ip", "route", "get", to).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("route to %s: %w: %s", to, err, out)
+	}
+	_, rest, ok := strings.Cut(string(out), "congctl ")
+	if !ok {
+		return "", fmt.Errorf("the route to %s sets no congestion control: %s", to, out)
+	}
+	name, _, _ := strings.Cut(rest, " ")
+	return strings.TrimSpace(name), nil
+}
+
 func cpuList(cpus []int) string {
 	s := make([]string, len(cpus))
 	for i, c := range cpus {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"ustack/cmd/ustack/compare"
@@ -12,23 +13,22 @@ import (
 // warmTime is how long a server that has just started is loaded before anything counts.
 const warmTime = 60 * time.Millisecond
 
-// peakRuns is how often the kernel's peak is measured; the median counts.
-const peakRuns = 3
+// A field is the contenders of a step that are up, and how those that are not failed.
+type field struct {
+	up      map[string]contestant
+	dropped []string
+	err     error
+}
 
 // step makes all runs of a step: rounds, in each of which every contender is measured
-// once, in turn. What it was measuring when it failed is in the report, with who failed.
+// once, in turn. Who failed in what is in the report.
 func (r *runner) step(ctx context.Context, s *compare.Step) (err error) {
 	d := r.budget.Load()
 	began, runs := time.Now(), r.report.Pairs*len(s.Contenders)
-	defer func() { r.budget.Took(runs, d, time.Since(began)) }()
-
-	field := map[string]contestant{}
+	f := &field{up: map[string]contestant{}}
 	defer func() {
-		for name, c := range field {
-			if e := c.stop(); e != nil && err == nil {
-				err = r.failed(ctx, s, name, 0, &failure{"server (" + name + ")", fmt.Errorf("did not end in order: %w", e)})
-			}
-		}
+		err = errors.Join(err, r.disband(ctx, s, f))
+		r.budget.Took(runs, d, time.Since(began))
 	}()
 	if !s.Hold {
 		for _, name := range s.Contenders {
@@ -36,27 +36,61 @@ func (r *runner) step(ctx context.Context, s *compare.Step) (err error) {
 				continue
 			}
 			c, err := r.ready(ctx, s, name)
-			if err != nil {
-				return r.failed(ctx, s, name, 0, err)
+			if err == nil {
+				f.up[name] = c
+			} else if !f.without(name, r.failed(ctx, s, name, 0, err)) {
+				return f.err
 			}
-			field[name] = c
 		}
 	}
-	if err := r.findPeak(ctx, s, field[compare.Veth], d); err != nil {
-		return r.failed(ctx, s, compare.Veth, 0, err)
+	if s.OfPeak > 0 {
+		if err := r.findPeak(ctx, s, f.up[compare.Veth], d); err != nil {
+			return r.failed(ctx, s, compare.Veth, 0, err)
+		}
 	}
 	for pair := 1; pair <= r.report.Pairs; pair++ {
-		for _, name := range s.Contenders {
-			run, err := r.contend(ctx, s, name, field[name], d)
-			if err != nil {
-				return r.failed(ctx, s, name, pair, err)
-			}
-			run.Workload, run.Placement, run.Contender, run.Pair = s.Name, s.Placement, name, pair
-			r.report.AddRun(run)
-			fmt.Fprint(r.progress, ".")
+		if !r.round(ctx, s, f, pair, d) {
+			break
 		}
 	}
-	return nil
+	return f.err
+}
+
+// round measures each contender once. It reports whether the step can go on.
+func (r *runner) round(ctx context.Context, s *compare.Step, f *field, pair int, d time.Duration) bool {
+	for _, name := range s.Contenders {
+		if slices.Contains(f.dropped, name) {
+			continue
+		}
+		run, err := r.contend(ctx, s, name, f.up[name], d)
+		if err != nil {
+			if !f.without(name, r.failed(ctx, s, name, pair, err)) {
+				return false
+			}
+			continue
+		}
+		run.Workload, run.Placement, run.Contender, run.Pair = s.Name, s.Placement, name, pair
+		r.report.AddRun(run)
+		fmt.Fprint(r.progress, ".")
+	}
+	return true
+}
+
+// without takes a contender that has failed out of the step. It reports whether the
+// step can go on: a baseline can be done without, user-space TCP and the lab cannot.
+func (f *field) without(name string, err error) bool {
+	f.dropped, f.err = append(f.dropped, name), errors.Join(f.err, err)
+	return name != compare.Ustack && who(err, "") != "namespace" && !errors.Is(err, context.Canceled)
+}
+
+// disband stops the contenders. One that has failed is not asked how it ended.
+func (r *runner) disband(ctx context.Context, s *compare.Step, f *field) (err error) {
+	for name, c := range f.up {
+		if e := c.stop(); e != nil && !slices.Contains(f.dropped, name) {
+			err = errors.Join(err, r.failed(ctx, s, name, 0, &failure{"server", fmt.Errorf("did not end in order: %w", e)}))
+		}
+	}
+	return err
 }
 
 func isCeiling(name string) bool { return name == compare.TAPRead || name == compare.TAPWrite }
@@ -93,28 +127,6 @@ func (r *runner) ready(ctx context.Context, s *compare.Step, name string) (conte
 		return nil, errors.Join(r.lab.blame(err, c), c.stop())
 	}
 	return c, nil
-}
-
-// peakLoad finds how many requests a second there can be: as many connections as an
-// open loop has, each with a request on its way at all times.
-var peakLoad = []string{"ping", "--size", "64", "--flows", fmt.Sprint(compare.PeakFlows)}
-
-func (r *runner) findPeak(ctx context.Context, s *compare.Step, kernel contestant, d time.Duration) error {
-	if s.OfPeak == 0 || r.peaks[s.Placement] > 0 {
-		return nil
-	}
-	_, cpus := placed(s.Placement)
-	var rates []float64
-	for range peakRuns {
-		l := &loadRun{lab: r.lab, cpus: cpus, time: d, args: append(append([]string{}, peakLoad...), "--to", kernel.address(s.Service), "--for", d.String())}
-		res, err := l.run(ctx, kernel)
-		if err != nil {
-			return r.lab.blame(err, kernel)
-		}
-		rates = append(rates, float64(res.Requests)/res.Seconds)
-	}
-	r.peaks[s.Placement] = compare.Median(rates)
-	return nil
 }
 
 // failed notes a failure, and returns it.

@@ -49,6 +49,13 @@ func (s *stretch) values(group string) map[string]float64 {
 		v[compare.Wakeups] = less(a.Process.Voluntary, b.Process.Voluntary, one.Process.Voluntary) / units
 		v[compare.Allocs] = less(a.Process.Allocs, b.Process.Allocs, one.Process.Allocs) / units
 	}
+	if s.after.Stack == compare.Smbd {
+		// Its process tells CPU time and calls, and nothing of the rest.
+		for _, name := range []string{compare.Wakeups, compare.Allocs, compare.CopiesIn, compare.CopiesOut, compare.InPlace, compare.Retransmits} {
+			delete(v, name)
+		}
+		return v
+	}
 	if u.cpu > 0 {
 		v[compare.GCShare] = (s.after.Process.GCCPU - s.before.Process.GCCPU) / u.cpu.Seconds()
 	}
