@@ -61,12 +61,12 @@ func (c *compareCmd) Run(ctx context.Context) error {
 	r := &runner{
 		lab: lab{c.Lab}, report: report, budget: compare.NewBudget(total, runs),
 		progress: os.Stderr, peaks: map[string]float64{},
-		keep: func() error { return c.write(report, steps, began) },
+		keep: func() error { return c.keep(report, steps, began) },
 	}
 	fmt.Fprintf(os.Stderr, "%d workloads, %d runs in %v\n", len(steps), runs, total)
 	err = r.all(ctx, steps)
 	report.Complete = err == nil
-	if err := errors.Join(err, r.keep()); err != nil {
+	if err := errors.Join(err, c.write(report, steps, began)); err != nil {
 		return c.interrupted(ctx, err)
 	}
 	return report.WriteTable(os.Stdout)
@@ -170,16 +170,30 @@ func (r *runner) said(w io.Writer, s *compare.Step) {
 	fmt.Fprintf(w, " %s\n", m.Unit)
 }
 
-// write puts the report into --out and --results.
-func (c *compareCmd) write(report *compare.Report, steps []compare.Step, began time.Time) error {
+// keep writes what there is so far, for whoever cannot wait, and for what may come.
+func (c *compareCmd) keep(report *compare.Report, steps []compare.Step, began time.Time) error {
 	e := &report.Environment
 	e.Machine, e.Began, e.TookS = environment(), began.UTC(), time.Since(began).Seconds()
 	e.ServerCPUs, e.ClientCPUs = twoCPUs(runtime.NumCPU())
 	report.MakeRows(steps)
+	if c.Out == "" {
+		return nil
+	}
+	return report.WriteJSON(c.Out)
+}
+
+// write puts the report into --out and --results.
+func (c *compareCmd) write(report *compare.Report, steps []compare.Step, began time.Time) error {
+	if err := c.keep(report, steps, began); err != nil {
+		return err
+	}
 	if c.Out != "" {
 		if err := report.WriteDir(c.Out); err != nil {
 			return err
 		}
+	}
+	if c.Results != "" && report.Complete {
+		return report.WriteResults(c.Results)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,8 +19,34 @@ const Method = "Each contender of a workload is measured once in each round, in 
 	"Latencies of an open loop count from the time at which a request was due. " +
 	"Copies are those in user space. Memory is the server's resident memory; a kernel's own buffers are not in it."
 
-// WriteDir writes every form of the report into a directory, which is made.
+// WriteDir writes every form of the report into a directory, which is made:
+// compare.json, compare.csv, compare.html, and each chart.
 func (r *Report) WriteDir(dir string) error {
+	if err := r.WriteJSON(dir); err != nil {
+		return err
+	}
+	table, err := r.CSV()
+	if err != nil {
+		return err
+	}
+	charts, err := r.Charts()
+	if err != nil {
+		return err
+	}
+	page, err := r.HTML(charts)
+	if err != nil {
+		return err
+	}
+	for _, c := range charts {
+		if err := writeFile(dir, c.File, c.SVG); err != nil {
+			return err
+		}
+	}
+	return errors.Join(writeFile(dir, "compare.csv", table), writeFile(dir, "compare.html", page))
+}
+
+// WriteJSON writes compare.json alone: what is kept while a comparison runs.
+func (r *Report) WriteJSON(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -71,7 +98,7 @@ func (r *Report) WriteTable(w io.Writer) error {
 		return err
 	}
 	if unsure {
-		fmt.Fprintln(w, "\n? the pairs differ too much for the ratio to mean something")
+		fmt.Fprintln(w, "\n? the ratio means nothing: too few pairs, or pairs that differ too much")
 	}
 	return nil
 }
