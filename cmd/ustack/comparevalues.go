@@ -37,7 +37,7 @@ func (s *stretch) values(group string) map[string]float64 {
 	}
 	// CPU time by gigabyte in seconds, or by request in microseconds; what is counted by
 	// megabyte or by request.
-	units, cpuUnits := float64(r.Bytes)/1e6, float64(r.Bytes)/1e9
+	units, cpuUnits := float64(r.AllBytes)/1e6, float64(r.AllBytes)/1e9
 	if group != compare.GroupBulk && group != compare.GroupFiles {
 		units, cpuUnits = float64(r.All), float64(r.All)/1e6
 	}

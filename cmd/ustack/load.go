@@ -52,10 +52,12 @@ type loadResult struct {
 	// Conns is how many connections were open at once.
 	Conns   int     `json:"connections"`
 	ClientS float64 `json:"client_cpu_s"`
-	// SystemS is how long all processors were busy meanwhile, with whatever there was,
-	// and All how many requests were made meanwhile, those of a warm-up too.
-	SystemS float64 `json:"system_cpu_s"`
-	All     int64   `json:"all_requests"`
+	// SystemS is how long all processors were busy meanwhile, with whatever there was;
+	// All and AllBytes are how many requests and bytes were made and carried meanwhile,
+	// those of a warm-up too.
+	SystemS  float64 `json:"system_cpu_s"`
+	All      int64   `json:"all_requests"`
+	AllBytes uint64  `json:"all_bytes"`
 	// Congestion is what the kernel says of the client's sockets.
 	Congestion string `json:"congestion_control"`
 }
@@ -160,6 +162,7 @@ func startMeter() meter {
 
 func (m meter) stop(r *loadResult) {
 	now := startMeter()
+	r.AllBytes = r.Bytes // where nothing is said about a warm-up
 	r.ClientS, r.SystemS = (now.process - m.process).Seconds(), (now.system - m.system).Seconds()
 }
 

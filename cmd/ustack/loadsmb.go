@@ -23,6 +23,7 @@ type loadSMBCmd struct {
 	Size    byteSize      `help:"Size of the file, which is made if it is smaller." default:"256MiB"`
 	Block   byteSize      `help:"Bytes of a request." default:"1MiB"`
 	Depth   int           `help:"Requests at once." default:"1"`
+	Warm    byteSize      `help:"Bytes to carry before anything counts." default:"96MiB"`
 	For     time.Duration `help:"Go on for this long." default:"1s"`
 	Longest time.Duration `help:"Longest latency that is recorded as it is." default:"30s"`
 }
@@ -92,27 +93,31 @@ func (c *loadSMBCmd) exchange(share *smb2.Share) (r loadResult, err error) {
 		mu      sync.Mutex
 		running sync.WaitGroup
 		all     = newHistogram(c.Longest)
+		warmed  int64
+		counted time.Duration
 		failed  error
 	)
 	m := startMeter()
-	began := time.Now()
 	for i := range c.Depth {
 		running.Go(func() {
 			h := newHistogram(c.Longest)
-			err := c.loop(share, file, i, began, h)
+			warm, took, err := c.loop(share, file, i, h)
 			mu.Lock()
 			defer mu.Unlock()
 			all.Merge(h)
+			warmed += warm
+			counted = max(counted, took)
 			failed = errors.Join(failed, err)
 		})
 	}
 	running.Wait()
-	r.Seconds = time.Since(began).Seconds()
+	r.Seconds = counted.Seconds()
 	m.stop(&r)
 	r.setLatencies(all)
-	r.All = r.Requests
+	r.All = r.Requests + warmed
 	if c.What != "meta" {
 		r.Bytes = uint64(r.Requests) * uint64(c.Block)
+		r.AllBytes = uint64(r.All) * uint64(c.Block)
 		r.Gbits = float64(r.Bytes) * 8 / 1e9 / r.Seconds
 	}
 	switch c.What {
@@ -144,33 +149,55 @@ func (c *loadSMBCmd) open(share *smb2.Share) (*smb2.File, error) {
 	return f, nil
 }
 
-// loop is one of --depth loops.
-func (c *loadSMBCmd) loop(share *smb2.Share, file *smb2.File, loop int, began time.Time, h *hdrhistogram.Histogram) error {
+// warmups is how many requests of each loop do not count: a client has to have touched
+// the memory that it allocates from once, which on a virtual machine takes long.
+func (c *loadSMBCmd) warmups() int64 {
+	return min(int64(c.Warm/c.Block), mostWarmups)/int64(c.Depth) + 1
+}
+
+// mostWarmups bounds them where requests are small.
+const mostWarmups = 256
+
+// loop is one of --depth loops. It returns how many requests did not count, and how
+// long those that did took together.
+func (c *loadSMBCmd) loop(share *smb2.Share, file *smb2.File, loop int, h *hdrhistogram.Histogram) (warmed int64, took time.Duration, err error) {
 	buf := make([]byte, c.Block)
 	random := rand.New(rand.NewPCG(1, uint64(loop)))
-	blocks := int64(c.Size / c.Block)
-	for i := int64(loop); ; i += int64(c.Depth) {
+	began := time.Now()
+	for n := int64(0); ; n++ {
 		now := time.Now()
-		if now.Sub(began) >= c.For {
-			return nil
+		if n <= c.warmups() { // the clock begins when the last of them is done
+			began = now
+		} else if now.Sub(began) >= c.For {
+			return c.warmups(), now.Sub(began), nil
 		}
-		var err error
-		switch c.What {
-		case "put":
-			_, err = file.WriteAt(buf, i%blocks*int64(c.Block))
-		case "get":
-			_, err = file.ReadAt(buf, i%blocks*int64(c.Block))
-		case "read":
-			_, err = file.ReadAt(buf, random.Int64N(blocks)*int64(c.Block))
-		case "meta":
-			err = createQueryClose(share, fmt.Sprintf("meta-%d", i%128))
+		if err := c.request(share, file, buf, random, n*int64(c.Depth)+int64(loop)); err != nil {
+			return 0, 0, fmt.Errorf("%s: %w", c.What, err)
 		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", c.What, err)
+		if n >= c.warmups() {
+			_ = h.RecordValue(int64(min(time.Since(now), c.Longest)))
 		}
-		_ = h.RecordValue(int64(min(time.Since(now), c.Longest)))
 	}
 }
+
+// request makes the i-th request.
+func (c *loadSMBCmd) request(share *smb2.Share, file *smb2.File, buf []byte, random *rand.Rand, i int64) (err error) {
+	blocks := int64(c.Size / c.Block)
+	switch c.What {
+	case "put":
+		_, err = file.WriteAt(buf, i%blocks*int64(c.Block))
+	case "get":
+		_, err = file.ReadAt(buf, i%blocks*int64(c.Block))
+	case "read":
+		_, err = file.ReadAt(buf, random.Int64N(blocks)*int64(c.Block))
+	case "meta":
+		err = createQueryClose(share, fmt.Sprintf("meta-%d", i%metaFiles))
+	}
+	return err
+}
+
+// metaFiles is how many files metadata requests go round.
+const metaFiles = 128
 
 func createQueryClose(share *smb2.Share, name string) error {
 	f, err := share.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
