@@ -23,7 +23,16 @@ type compareCmd struct {
 	Only      string        `help:"Only workloads that this regular expression matches, as 'bulk in, 1 flow, two-cpus'."`
 	Baselines []string      `help:"Only these baselines: veth, veth-plain, loopback, relay, stock, tap-read, tap-write, smbd."`
 	Pairs     int           `help:"Rounds of each workload, in which each contender is measured once (default: 5, 3 with --quick)."`
-	Time      time.Duration `help:"Time to share out among the runs (default: 18m, 45s with --quick)."`
+	Time      time.Duration `help:"Time to share out among the runs (default: 18m, 48s with --quick)."`
+}
+
+// compareSettings are what is the same for all contenders.
+var compareSettings = []string{
+	"congestion control cubic, by socket option at both ends (smbd: by route)",
+	"TCP_NODELAY at both ends",
+	"server and client each pinned to the processors of the placement, Go's scheduler with one of them each",
+	"rings of 8 MiB (source at 64 flows: out 2 MiB), as large as the handlers declare for SMB",
+	"SMB 2.1, one connection, guest, not signed, files in memory where there is a place",
 }
 
 func (c *compareCmd) Help() string {
@@ -161,9 +170,9 @@ func (r *runner) all(ctx context.Context, steps []compare.Step) (err error) {
 	return err
 }
 
-// said tells the medians of a step's first metric.
+// said tells the medians of what a step is known by.
 func (r *runner) said(w io.Writer, s *compare.Step) {
-	m := compare.MetricsOf(s.Group)[0]
+	m := compare.Headline(s.Group)
 	for _, name := range s.Contenders {
 		fmt.Fprintf(w, "  %s %.4g", name, r.report.MedianOf(s, name, m.Name))
 	}
@@ -174,6 +183,7 @@ func (r *runner) said(w io.Writer, s *compare.Step) {
 func (c *compareCmd) keep(report *compare.Report, steps []compare.Step, began time.Time) error {
 	e := &report.Environment
 	e.Machine, e.Began, e.TookS = environment(), began.UTC(), time.Since(began).Seconds()
+	e.Version, e.Settings = version(), compareSettings
 	e.ServerCPUs, e.ClientCPUs = twoCPUs(runtime.NumCPU())
 	report.MakeRows(steps)
 	if c.Out == "" {

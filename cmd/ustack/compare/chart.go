@@ -9,7 +9,6 @@ import (
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
-	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgsvg"
@@ -24,8 +23,8 @@ type Chart struct {
 }
 
 const (
-	chartWidth = 22 * vg.Centimeter
-	barWidth   = 9 * vg.Millimeter / 2
+	chartWidth = 24 * vg.Centimeter
+	lineHeight = 9 * vg.Millimeter / 2
 )
 
 // colors of contenders, by their place in Contenders.
@@ -117,31 +116,6 @@ func render(p *plot.Plot, height vg.Length) ([]byte, error) {
 	return b.Bytes()[i:], nil
 }
 
-// barChart has a bar for each workload of a group and each contender.
-func (r *Report) barChart(group, placement string, m Metric) (Chart, error) {
-	workloads, contenders := r.present(group, placement, m.Name)
-	if len(workloads) == 0 {
-		return Chart{}, nil
-	}
-	p := newPlot(fmt.Sprintf("%s: %s, %s (%s is better)", group, m.Name, placement, m.Better), m.Unit)
-	slices.Reverse(workloads) // the first is to stand on top
-	for i, c := range contenders {
-		b, err := plotter.NewBarChart(r.medians(workloads, placement, c, m.Name), barWidth)
-		if err != nil {
-			return Chart{}, fmt.Errorf("chart %s: %w", m.Name, err)
-		}
-		b.Horizontal, b.Color, b.LineStyle.Width = true, colorOf(c), 0
-		b.Offset = barWidth * vg.Length(float64(len(contenders)-1)/2-float64(i))
-		p.Add(b)
-		p.Legend.Add(c, b)
-	}
-	p.NominalY(workloads...)
-	p.X.Min = 0
-	height := vg.Length(len(workloads))*barWidth*vg.Length(float64(len(contenders))+1.5) + 4*vg.Centimeter
-	svg, err := render(p, height)
-	return Chart{File: fileName(group, m.Name, placement), Group: group, Title: p.Title.Text, SVG: svg}, err
-}
-
 // present lists the workloads of a group and the contenders that have a metric.
 func (r *Report) present(group, placement, metric string) (workloads, contenders []string) {
 	for _, row := range r.Rows {
@@ -158,18 +132,6 @@ func (r *Report) present(group, placement, metric string) (workloads, contenders
 		}
 	}
 	return workloads, contenders
-}
-
-// medians of a contender's runs, 0 where there is none.
-func (r *Report) medians(workloads []string, placement, contender, metric string) plotter.Values {
-	v := make(plotter.Values, len(workloads))
-	for i, w := range workloads {
-		s := &Step{Workload: Workload{Name: w}, Placement: placement}
-		if m := r.MedianOf(s, contender, metric); m == m {
-			v[i] = m
-		}
-	}
-	return v
 }
 
 func fileName(parts ...string) string {

@@ -21,8 +21,10 @@ func (r *Report) openChart(group, placement string, m Metric) (Chart, error) {
 	p.Y.Label.Text, p.Y.Min, p.X.Min = m.Unit, 0, 0
 	for _, c := range contenders {
 		var xys plotter.XYs
-		for i, v := range r.medians(workloads, placement, c, m.Name) {
-			xys = append(xys, plotter.XY{X: r.rate(workloads[i], placement), Y: v})
+		for _, w := range workloads {
+			if v := r.values(w, placement, c, m.Name); len(v) > 0 {
+				xys = append(xys, plotter.XY{X: r.rate(w, placement), Y: Median(v)})
+			}
 		}
 		line, points, err := plotter.NewLinePoints(xys)
 		if err != nil {
@@ -48,15 +50,25 @@ func (r *Report) rate(workload, placement string) float64 {
 	return 0
 }
 
-// ratioRange is a row's ratio with its spread, for plotter.XErrorBars.
+// The chart of ratios ends at these: what lies beyond stands at its edge.
+const leastRatio, greatestRatio = 0.1, 10
+
+func within(ratio float64) float64 { return min(max(ratio, leastRatio), greatestRatio) }
+
+// ratioRange is a row's ratio with its spread, for plotter.NewXErrorBars.
 type ratioRange []*Row
 
-func (rr ratioRange) Len() int { return len(rr) }
-func (rr ratioRange) XY(i int) (x, y float64) {
-	return *rr[i].Ratio, float64(i)
-}
+func (rr ratioRange) Len() int                { return len(rr) }
+func (rr ratioRange) XY(i int) (x, y float64) { return within(*rr[i].Ratio), float64(i) }
 func (rr ratioRange) XError(i int) (low, high float64) {
-	return *rr[i].Ratio - rr[i].Spread[0], rr[i].Spread[1] - *rr[i].Ratio
+	x, _ := rr.XY(i)
+	return x - within(rr[i].Spread[0]), within(rr[i].Spread[1]) - x
+}
+
+// ratioTicks are the ratios that people think in.
+var ratioTicks = plot.ConstantTicks{
+	{Value: 0.1, Label: "0.1"}, {Value: 0.25, Label: "1/4"}, {Value: 0.5, Label: "1/2"}, {Value: 0.8, Label: "0.8"}, {Value: 1, Label: "1"},
+	{Value: 1.25, Label: "1.25"}, {Value: 2, Label: "2"}, {Value: 4, Label: "4"}, {Value: 10, Label: "10"},
 }
 
 // ratioChart is the comparison at one look: the first metric of each workload against
@@ -66,7 +78,7 @@ func (r *Report) ratioChart() (Chart, error) {
 	var names []string
 	for i := range r.Rows {
 		row := &r.Rows[i]
-		if row.Baseline == Veth && row.Ratio != nil && row.Metric == MetricsOf(row.Group)[0].Name {
+		if row.Baseline == Veth && row.Ratio != nil && row.Metric == Headline(row.Group).Name {
 			rows = append(rows, row)
 			names = append(names, fmt.Sprintf("%s, %s: %s", row.Workload, row.Placement, row.Metric))
 		}
@@ -93,8 +105,8 @@ func (r *Report) ratioChart() (Chart, error) {
 	one.Color = color.Gray{Y: 0x90}
 	p.Add(one, ranges, points)
 	p.NominalY(names...)
-	p.X.Min = 0
-	p.X.Tick.Marker = plot.DefaultTicks{}
-	svg, err := render(p, vg.Length(len(rows))*6*vg.Millimeter+4*vg.Centimeter)
+	p.X.Min, p.X.Max = leastRatio, greatestRatio
+	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, ratioTicks
+	svg, err := render(p, vg.Length(len(rows))*lineHeight+4*vg.Centimeter)
 	return Chart{File: "ratios.svg", Title: p.Title.Text, SVG: svg}, err
 }

@@ -73,6 +73,16 @@ func MetricsOf(group string) []Metric {
 	return append([]Metric{rate}, append(latencies, costs("request")...)...)
 }
 
+// Headline is the metric that a group of workloads is known by.
+func Headline(group string) Metric {
+	for _, m := range MetricsOf(group) {
+		if m.Main {
+			return m
+		}
+	}
+	return Metric{}
+}
+
 // metric looks one up.
 func metric(group, name string) Metric {
 	for _, m := range MetricsOf(group) {

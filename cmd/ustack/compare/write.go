@@ -66,17 +66,22 @@ func writeFile(dir, name string, b []byte) error {
 	return os.Rename(tmp, filepath.Join(dir, name))
 }
 
-// MedianOf is the median of a metric over a contender's runs of a step.
+// MedianOf is the median of a metric over a contender's runs of a step; NaN if there
+// is none.
 func (r *Report) MedianOf(s *Step, contender, metric string) float64 {
-	var v []float64
+	return Median(r.values(s.Name, s.Placement, contender, metric))
+}
+
+// values of a metric in a contender's runs of a workload.
+func (r *Report) values(workload, placement, contender, metric string) (v []float64) {
 	for _, run := range r.Runs {
-		if run.Workload == s.Name && run.Placement == s.Placement && run.Contender == contender {
+		if run.Workload == workload && run.Placement == placement && run.Contender == contender {
 			if x, ok := run.Values[metric]; ok {
 				v = append(v, x)
 			}
 		}
 	}
-	return Median(v)
+	return v
 }
 
 // WriteTable prints the main metrics of user-space TCP against kernel TCP over veth.
