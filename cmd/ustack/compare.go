@@ -23,8 +23,12 @@ type compareCmd struct {
 	Only      string        `help:"Only workloads that this regular expression matches, as 'bulk in, 1 flow, two-cpus'."`
 	Baselines []string      `help:"Only these baselines: veth, veth-plain, loopback, relay, stock, tap-read, tap-write, smbd."`
 	Pairs     int           `help:"Rounds of each workload, in which each contender is measured once (default: 5, 3 with --quick)."`
+	RunTime   time.Duration `name:"run" help:"How long the load of each run lasts, instead of a share of --time."`
 	Time      time.Duration `help:"Time to share out among the runs (default: 18m, 48s with --quick)."`
 }
+
+// mostOverhead bounds what a run may cost beyond its load where --run is given.
+const mostOverhead = 5 * time.Second
 
 // compareSettings are what is the same for all contenders.
 var compareSettings = []string{
@@ -66,9 +70,12 @@ func (c *compareCmd) Run(ctx context.Context) error {
 		if c.Quick {
 			total = compare.QuickBudget
 		}
+		if c.RunTime > 0 {
+			total = time.Duration(runs) * (c.RunTime + mostOverhead)
+		}
 	}
 	r := &runner{
-		lab: lab{c.Lab}, report: report, budget: compare.NewBudget(total, runs),
+		lab: lab{c.Lab}, report: report, budget: compare.NewBudget(total, runs, c.RunTime),
 		progress: os.Stderr, peaks: map[string]float64{},
 		keep: func() error { return c.keep(report, steps, began) },
 	}

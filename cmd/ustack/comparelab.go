@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"runtime"
+	"time"
 
 	"ustack/cmd/ustack/compare"
 )
@@ -73,30 +74,45 @@ type failure struct {
 func (f *failure) Error() string { return f.who + ": " + f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
-// who failed: what an error says, or else the given party.
-func who(err error, party string) string {
+// partyOf is who failed, if an error says so.
+func partyOf(err error) string {
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f.who
 	}
-	return party
+	return ""
 }
 
 // blame says who failed when a run has: a namespace that is gone takes all in it along,
-// and a server that is gone its client.
+// and a server that is gone its client and its control socket.
 func (l lab) blame(err error, c contestant) error {
 	if err == nil {
 		return nil
-	}
-	if _, known := errors.AsType[*failure](err); known {
-		return err
 	}
 	if gone := l.check(); gone != nil {
 		return &failure{"namespace", errors.Join(gone, err)}
 	}
 	if c != nil {
-		if name, dead := c.died(); dead != nil {
+		if name, dead := deathOf(c); dead != nil {
 			return &failure{name, fmt.Errorf("ended while it was measured: %w; then: %w", dead, err)}
 		}
 	}
+	if _, known := errors.AsType[*failure](err); known {
+		return err
+	}
 	return &failure{"client", err}
+}
+
+// noticeTime is how much later than its sockets a process's end may be told.
+const noticeTime = 500 * time.Millisecond
+
+// deathOf tells which program of a contestant has ended.
+func deathOf(c contestant) (name string, err error) {
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for until := time.Now().Add(noticeTime); time.Now().Before(until); <-again.C {
+		if name, err = c.died(); err != nil {
+			return name, err
+		}
+	}
+	return "", nil
 }

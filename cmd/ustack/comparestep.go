@@ -80,7 +80,7 @@ func (r *runner) round(ctx context.Context, s *compare.Step, f *field, pair int,
 // step can go on: a baseline can be done without, user-space TCP and the lab cannot.
 func (f *field) without(name string, err error) bool {
 	f.dropped, f.err = append(f.dropped, name), errors.Join(f.err, err)
-	return name != compare.Ustack && who(err, "") != "namespace" && !errors.Is(err, context.Canceled)
+	return name != compare.Ustack && partyOf(err) != "namespace" && !errors.Is(err, context.Canceled)
 }
 
 // disband stops the contenders. One that has failed is not asked how it ended.
@@ -134,12 +134,15 @@ func (r *runner) failed(ctx context.Context, s *compare.Step, name string, pair 
 	if ctx.Err() != nil {
 		return ctx.Err() // nobody failed: it was called off
 	}
-	party := who(err, "client")
-	if party == "server" {
-		party += " (" + name + ")"
+	f, ok := errors.AsType[*failure](err)
+	if !ok {
+		f = &failure{"client", err}
+	}
+	if f.who == "server" {
+		f = &failure{"server (" + name + ")", f.err}
 	}
 	r.report.Failures = append(r.report.Failures, compare.Failure{
-		Workload: s.Name, Placement: s.Placement, Contender: name, Pair: pair, Who: party, Error: err.Error(),
+		Workload: s.Name, Placement: s.Placement, Contender: name, Pair: pair, Who: f.who, Error: f.err.Error(),
 	})
-	return fmt.Errorf("%s, %s, on %s: %w", s.Name, s.Placement, name, err)
+	return fmt.Errorf("%s, %s, measuring %s: %w", s.Name, s.Placement, name, f)
 }

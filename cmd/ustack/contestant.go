@@ -61,7 +61,7 @@ func (l lab) enter(ctx context.Context, name string, w *compare.Workload, server
 	}
 	var err error
 	if a.child, err = l.serveAt(ctx, s.side, s.serve, s.stack, w.Service, serverCPU, args...); err != nil {
-		return nil, errors.Join(&failure{"server (" + name + ")", err}, a.stopBeside(), a.clean())
+		return nil, errors.Join(&failure{"server", err}, a.stopBeside(), a.clean())
 	}
 	return a, nil
 }

@@ -16,18 +16,23 @@ type Budget struct {
 	runs     int // still to come
 	used     time.Duration
 	overhead time.Duration // of a run, beyond the load's own time
+	fixed    time.Duration // if not 0, what each load is to take
 }
 
 // firstGuess is what a run costs beyond its load before one has been made.
 const firstGuess = 400 * time.Millisecond
 
-// NewBudget plans for a number of runs.
-func NewBudget(total time.Duration, runs int) *Budget {
-	return &Budget{total: total, runs: runs, overhead: firstGuess}
+// NewBudget plans for a number of runs, whose loads take the same time, if it is not 0,
+// or else an even share.
+func NewBudget(total time.Duration, runs int, each time.Duration) *Budget {
+	return &Budget{total: total, runs: runs, overhead: firstGuess, fixed: each}
 }
 
 // Load is how long the load of each run to come may last.
 func (b *Budget) Load() time.Duration {
+	if b.fixed > 0 {
+		return b.fixed
+	}
 	if b.runs <= 0 {
 		return longestRun
 	}

@@ -93,7 +93,7 @@ func TestWorkloadsDoNotShareArguments(t *testing.T) {
 }
 
 func TestABudgetSharesOutWhatIsLeft(t *testing.T) {
-	b := NewBudget(100*time.Second, 100)
+	b := NewBudget(100*time.Second, 100, 0)
 	if d := b.Load(); d != time.Second-firstGuess {
 		t.Errorf("at first %v", d)
 	}
@@ -115,7 +115,10 @@ func TestABudgetSharesOutWhatIsLeft(t *testing.T) {
 	if !b.Spent() {
 		t.Error("not spent")
 	}
-	if d := NewBudget(time.Hour, 1).Load(); d != longestRun {
+	if d := NewBudget(time.Hour, 1, 0).Load(); d != longestRun {
 		t.Errorf("in abundance %v", d)
+	}
+	if d := NewBudget(time.Hour, 1, time.Minute).Load(); d != time.Minute {
+		t.Errorf("as told %v", d)
 	}
 }
