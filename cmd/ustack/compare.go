@@ -154,12 +154,13 @@ func (c *compareCmd) withoutMissing(ctx context.Context, steps []compare.Step, r
 // all makes the steps. One that fails is noted, and the next one made, for it may be
 // about something else; a namespace that is gone ends them all.
 func (r *runner) all(ctx context.Context, steps []compare.Step) (err error) {
+	began := time.Now()
 	for i := range steps {
 		s := &steps[i]
 		if r.budget.Spent() {
 			return errors.Join(err, fmt.Errorf("the time is used up: %d of %d workloads were measured (give it more with --time)", i, len(steps)))
 		}
-		fmt.Fprintf(r.progress, "[%d/%d] %s, %s (%s) ", i+1, len(steps), s.Name, s.Placement, strings.Join(s.Contenders, " "))
+		fmt.Fprintf(r.progress, "[%d/%d, %v] %s, %s (%s) ", i+1, len(steps), time.Since(began).Round(time.Second), s.Name, s.Placement, strings.Join(s.Contenders, " "))
 		failed := r.step(ctx, s)
 		if failed != nil {
 			fmt.Fprintf(r.progress, " failed: %v\n", failed)

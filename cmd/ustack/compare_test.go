@@ -206,6 +206,25 @@ func TestABaselineThatFailsDropsOut(t *testing.T) {
 	}
 }
 
+func TestANamespaceThatGoesIsNamed(t *testing.T) {
+	lab := needLab(t)
+	c := startCompare(t, lab, "--only", "^64 B round trip", "--baselines", "veth", "--pairs", "100", "--run", "100ms")
+	c.afterRuns(t, 2)
+	if out, err := exec.Command("ip", "netns", "delete", "ustack-"+lab+"-s").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if err := syscall.Kill(c.serverOf(t, "kernel"), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	report, err := c.end(t)
+	if err == nil || report.Complete || len(report.Failures) != 1 || report.Failures[0].Who != "namespace" {
+		t.Errorf("%v, failures %+v: %s", err, report.Failures, c.said.String())
+	}
+	if len(report.Runs) < 2 {
+		t.Errorf("%d runs were kept", len(report.Runs))
+	}
+}
+
 func TestAnInterruptedCompareKeepsItsRuns(t *testing.T) {
 	lab := needLab(t)
 	c := startCompare(t, lab, "--only", "^64 B round trip, one-cpu$", "--baselines", "veth", "--pairs", "100", "--run", "100ms")
