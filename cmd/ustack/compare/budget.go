@@ -12,11 +12,13 @@ const (
 // bytes, so that a slow contender takes no longer than a fast one, and what starting
 // and stopping turns out to cost is taken off what the runs to come may take.
 type Budget struct {
-	total    time.Duration
-	runs     int // still to come
-	used     time.Duration
-	overhead time.Duration // of a run, beyond the load's own time
-	fixed    time.Duration // if not 0, what each load is to take
+	total time.Duration
+	runs  int // still to come
+	used  time.Duration
+	// overheads are what a run of each step has cost beyond its load, in seconds. The
+	// median counts: ten thousand connections cost what no other step does.
+	overheads []float64
+	fixed     time.Duration // if not 0, what each load is to take
 }
 
 // firstGuess is what a run costs beyond its load before one has been made.
@@ -25,7 +27,7 @@ const firstGuess = 400 * time.Millisecond
 // NewBudget plans for a number of runs, whose loads take the same time, if it is not 0,
 // or else an even share.
 func NewBudget(total time.Duration, runs int, each time.Duration) *Budget {
-	return &Budget{total: total, runs: runs, overhead: firstGuess, fixed: each}
+	return &Budget{total: total, runs: runs, fixed: each}
 }
 
 // Load is how long the load of each run to come may last.
@@ -36,7 +38,11 @@ func (b *Budget) Load() time.Duration {
 	if b.runs <= 0 {
 		return longestRun
 	}
-	share := (b.total-b.used)/time.Duration(b.runs) - b.overhead
+	overhead := firstGuess
+	if len(b.overheads) > 0 {
+		overhead = time.Duration(Median(b.overheads) * float64(time.Second))
+	}
+	share := (b.total-b.used)/time.Duration(b.runs) - overhead
 	return min(max(share, shortestRun), longestRun)
 }
 
@@ -45,9 +51,7 @@ func (b *Budget) Took(n int, each, all time.Duration) {
 	b.used += all
 	b.runs -= n
 	if n > 0 {
-		// Steps differ: the newest counts a third.
-		measured := max(0, all/time.Duration(n)-each)
-		b.overhead += (measured - b.overhead) / 3
+		b.overheads = append(b.overheads, max(0, all/time.Duration(n)-each).Seconds())
 	}
 }
 

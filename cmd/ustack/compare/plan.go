@@ -130,10 +130,10 @@ func bulk(direction string, flows int, check bool) Workload {
 	if direction == "out" {
 		w.Service, w.Server, w.Load[0] = "source", []string{"--until-closed"}, "pull"
 	}
-	if flows == 64 {
+	if direction == "out" && flows > 1 {
 		// What a server has committed when the client has had enough is still sent: with
-		// 64 rings of 8 MiB the slowest contender takes longer for that than for the rest.
-		w.Server = append(w.Server, "--ring-out", "2097152")
+		// 64 rings of 8 MiB that takes longer than all the rest.
+		w.Server = append(w.Server, "--ring-out", strconv.Itoa(max(16<<20/flows, 512<<10)))
 	}
 	switch {
 	case check:

@@ -122,3 +122,14 @@ func TestABudgetSharesOutWhatIsLeft(t *testing.T) {
 		t.Errorf("as told %v", d)
 	}
 }
+
+func TestOneSlowStepDoesNotShortenTheRest(t *testing.T) {
+	b := NewBudget(100*time.Second, 100, 0)
+	first := b.Load()
+	b.Took(1, first, first+firstGuess)
+	b.Took(1, first, 20*time.Second)
+	b.Took(1, first, first+firstGuess)
+	if d := b.Load(); d < first/2 {
+		t.Errorf("before %v, after %v", first, d)
+	}
+}
