@@ -29,7 +29,7 @@ func holding(cmd *exec.Cmd, f func() error) ([]byte, error) {
 	r := bufio.NewReader(stdout)
 	line, err := r.ReadString('\n')
 	var failed error
-	if err == nil && strings.TrimSpace(line) == "open" {
+	if err == nil && strings.TrimSpace(line) == openLine {
 		failed = f()
 	}
 	if failed == nil {

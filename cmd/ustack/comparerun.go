@@ -44,13 +44,17 @@ func (r *runner) once(ctx context.Context, s *compare.Step, c contestant, d time
 	}
 	st.sampling = costOf(idle, st.before)
 	l := r.newLoad(s, c.address(s.Service), d)
-	if s.Hold {
+	if s.Settled {
+		l.args = append(l.args, "--hold")
 		l.whenOpen = func() error {
 			now, err := c.sample()
 			if err != nil {
 				return &failure{"server", err}
 			}
-			st.before, st.memory = now, less(now.Process.RSS, idle.Process.RSS, 0)
+			st.before = now
+			if s.Memory {
+				st.memory = less(now.Process.RSS, idle.Process.RSS, 0)
+			}
 			return nil
 		}
 	}

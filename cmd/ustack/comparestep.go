@@ -30,7 +30,7 @@ func (r *runner) step(ctx context.Context, s *compare.Step) (err error) {
 		err = errors.Join(err, r.disband(ctx, s, f))
 		r.budget.Took(runs, d, time.Since(began))
 	}()
-	if !s.Hold {
+	if !s.Memory {
 		for _, name := range s.Contenders {
 			if isCeiling(name) {
 				continue

@@ -32,6 +32,8 @@ type loadFlags struct {
 	Congestion string `help:"Congestion control of the client's sockets." default:"cubic"`
 	CPU        []int  `name:"cpu" help:"Run on these processors only."`
 	JSON       bool   `help:"Print JSON."`
+
+	opened func([]*net.TCPConn) error // called by run when the connections are open
 }
 
 // A loadResult is what a load has done. Durations are in seconds, latencies in
@@ -120,6 +122,12 @@ func (f *loadFlags) run(ctx context.Context, one func(*net.TCPConn) (uint64, err
 	}
 	stop := context.AfterFunc(ctx, func() { closeAll(conns) })
 	defer stop()
+	if f.opened != nil {
+		if err := f.opened(conns); err != nil {
+			closeAll(conns)
+			return loadResult{}, err
+		}
+	}
 	var (
 		running sync.WaitGroup
 		total   atomic.Uint64

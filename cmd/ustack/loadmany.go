@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"sync"
 	"time"
 )
@@ -17,7 +15,7 @@ type loadManyCmd struct {
 	Size    int           `help:"Bytes of a message." default:"64"`
 	For     time.Duration `help:"Exchange messages for this long." default:"1s"`
 	Longest time.Duration `help:"Give up on a round trip after this time." default:"10s"`
-	Hold    bool          `help:"Say 'open' when all connections are open, and go on when a line comes on standard input."`
+	holdFlag
 }
 
 func (c *loadManyCmd) Help() string {
@@ -44,17 +42,11 @@ func (c *loadManyCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	msg := make([]byte, c.Size)
-	for _, conn := range conns {
-		if err := roundTrip(conn, msg, time.Now().Add(c.Longest)); err != nil {
-			return fmt.Errorf("first message: %w", err)
-		}
+	if !c.Hold {
+		err = firstMessages(conns, c.Size, c.Longest)
 	}
-	if c.Hold {
-		fmt.Println("open")
-		if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
-			return fmt.Errorf("--hold: nobody said to go on: %w", err)
-		}
+	if err := errors.Join(err, c.hold(conns, c.Size, c.Longest)); err != nil {
+		return err
 	}
 	r, trips, err := c.exchange(conns[:c.Active])
 	if err != nil {

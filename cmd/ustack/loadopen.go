@@ -16,6 +16,7 @@ type loadOpenCmd struct {
 	Rate    float64       `help:"Messages a second, over all connections." default:"10000"`
 	For     time.Duration `help:"Go on for this long, after a tenth of it that does not count." default:"1s"`
 	Longest time.Duration `help:"Give up when the last replies take longer than this." default:"10s"`
+	holdFlag
 }
 
 func (c *loadOpenCmd) Help() string {
@@ -40,6 +41,9 @@ func (c *loadOpenCmd) Run(ctx context.Context) error {
 	defer closeAll(conns)
 	congestion, err := congestionOf(conns[0])
 	if err != nil {
+		return err
+	}
+	if err := c.hold(conns, c.Size, c.Longest); err != nil {
 		return err
 	}
 	runtime.LockOSThread()

@@ -17,6 +17,7 @@ type loadPingCmd struct {
 	Requests int64         `help:"Round trips on each connection, after a tenth as many that do not count." default:"20000"`
 	For      time.Duration `help:"Go on for this long, after a tenth of it that does not count, instead of a number of round trips."`
 	Longest  time.Duration `help:"Give up on a round trip after this time." default:"10s"`
+	holdFlag
 }
 
 // newHistogram is one of latencies up to longest, in nanoseconds, to three digits.
@@ -44,6 +45,7 @@ func (c *loadPingCmd) Run(ctx context.Context) error {
 		carried uint64
 		counted time.Duration
 	)
+	c.opened = func(conns []*net.TCPConn) error { return c.hold(conns, c.Size, c.Longest) }
 	r, err := c.run(ctx, func(conn *net.TCPConn) (uint64, error) {
 		h := newHistogram(c.Longest)
 		trips, took, err := c.pings(conn, h)

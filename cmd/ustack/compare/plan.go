@@ -67,9 +67,10 @@ type Workload struct {
 	Placements []string
 	// OfPeak is the share of the kernel's peak at which an open loop sends.
 	OfPeak float64
-	// Hold has the load wait with all connections open, so that memory can be read; each
-	// run then has a server of its own, for memory that was used once is kept.
-	Hold bool
+	// Settled has the load wait with all connections open, so that what is counted of the
+	// server begins there. Memory is that, with a server for each run, for memory that was
+	// used once is kept, and what the server's memory has grown by is told.
+	Settled, Memory bool
 	// Quick says that a quick comparison has it too, on QuickBaselines.
 	Quick          bool
 	QuickBaselines []string
@@ -93,14 +94,14 @@ func Workloads() []Workload {
 		ws = append(ws, Workload{
 			Name: sizeName(size) + " round trip", Group: GroupRequest, Service: "echo",
 			Load:      []string{"ping", "--size", strconv.Itoa(size)},
-			Baselines: kernels, Placements: both, Quick: size == 64, QuickBaselines: []string{Veth, Relay, Stock},
+			Baselines: kernels, Placements: both, Settled: true, Quick: size == 64, QuickBaselines: []string{Veth, Relay, Stock},
 		})
 	}
 	for _, share := range []float64{0.1, 0.5, 0.8, 0.9} {
 		ws = append(ws, Workload{
 			Name: fmt.Sprintf("open loop at %.0f%% of the kernel's peak", 100*share), Group: GroupOpen, Service: "echo",
 			Load:      []string{"open", "--size", "64", "--flows", strconv.Itoa(PeakFlows)},
-			Baselines: []string{Veth}, Placements: both, OfPeak: share, Quick: share == 0.5, QuickBaselines: []string{Veth},
+			Baselines: []string{Veth}, Placements: both, OfPeak: share, Settled: true, Quick: share == 0.5, QuickBaselines: []string{Veth},
 		})
 	}
 	ws = append(ws, Workload{
@@ -153,8 +154,8 @@ func connections(n int) Workload {
 	return Workload{
 		Name: fmt.Sprintf("%d open connections, %d active", n, max(1, n/100)), Group: GroupConnections, Service: "echo",
 		Server:    []string{"--max-conns", strconv.Itoa(n + 100)},
-		Load:      []string{"many", "--flows", strconv.Itoa(n), "--active", strconv.Itoa(max(1, n/100)), "--hold"},
-		Baselines: []string{Veth}, Placements: []string{TwoCPUs}, Hold: true, Quick: n == 100, QuickBaselines: []string{Veth},
+		Load:      []string{"many", "--flows", strconv.Itoa(n), "--active", strconv.Itoa(max(1, n/100))},
+		Baselines: []string{Veth}, Placements: []string{TwoCPUs}, Settled: true, Memory: true, Quick: n == 100, QuickBaselines: []string{Veth},
 	}
 }
 
