@@ -25,6 +25,8 @@ func needLab(t *testing.T) string {
 	switch {
 	case testing.Short():
 		t.Skip("a lab takes seconds, and -short is given")
+	case raceEnabled:
+		t.Skip("a comparison starts this program dozens of times, which the race detector makes slow")
 	case os.Getenv("CI") == "true":
 		t.Skip("a lab is for a machine of one's own, and CI=true is set")
 	case os.Geteuid() != 0:
