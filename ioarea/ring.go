@@ -30,6 +30,8 @@ type Ring struct {
 	ending  atomic.Pointer[ending] // the producer is done: no byte will follow end
 	refused atomic.Pointer[ending] // the consumer is done: nobody will read
 
+	finishing atomic.Bool // the consumer is to begin nothing more
+
 	// The producer's own.
 	reserved uint64 // bytes after end that Reserve has given out
 	touched  uint64 // the ring's pages were written up to this place at most
@@ -132,6 +134,12 @@ func (r *Ring) Consume(n int) {
 // error that it ended with. ErrTimeout when they did not come in time, and
 // ErrTooLong when min is more than the ring holds.
 func (r *Ring) Wait(min int, timeout time.Duration) error {
+	return r.wait(min, timeout, false)
+}
+
+// wait is Wait. between says that the stream may end here in order: it does, for the
+// consumer, when it is to finish and nothing is left to read.
+func (r *Ring) wait(min int, timeout time.Duration, between bool) error {
 	if ready, err := r.check(min); ready || err != nil || timeout == NoWait {
 		return orTimeout(ready, err)
 	}
@@ -142,6 +150,10 @@ func (r *Ring) Wait(min int, timeout time.Duration) error {
 			r.data.disarm()
 			return err
 		}
+		if between && r.finished() {
+			r.data.disarm()
+			return io.EOF
+		}
 		r.askForMore()
 		if !w.sleep(deadline) {
 			r.data.disarm()
@@ -149,6 +161,14 @@ func (r *Ring) Wait(min int, timeout time.Duration) error {
 		}
 	}
 }
+
+// finish has a wait between requests end with io.EOF as soon as nothing is left to read.
+func (r *Ring) finish() {
+	r.finishing.Store(true)
+	r.data.broadcast()
+}
+
+func (r *Ring) finished() bool { return r.finishing.Load() && r.Len() == 0 }
 
 // askForMore wakes a producer that waits for room while the consumer, who has
 // left something unread, waits for more: one that holds bytes back in a ring

@@ -58,6 +58,9 @@ func Serve(a *Area, h Handler) (err error) {
 		if err != nil {
 			return inOrder(err)
 		}
+		if !next.Begun && a.In.finished() {
+			return nil
+		}
 		if err := await(a, next); err != nil {
 			if err == io.EOF && next.Begun {
 				err = io.ErrUnexpectedEOF
@@ -66,6 +69,11 @@ func Serve(a *Area, h Handler) (err error) {
 		}
 	}
 }
+
+// Finish has Serve end, in order, at the next place between requests: as soon as
+// nothing is unread and no request has begun. A request that is there in part is still
+// waited for and answered. Any goroutine may call it.
+func (a *Area) Finish() { a.In.finish() }
 
 func inOrder(err error) error {
 	if err == io.EOF { // not one that a handler's own reading met, wrapped
@@ -78,9 +86,9 @@ func inOrder(err error) error {
 // that takes long: the handler is the ring's producer, and rests.
 func await(a *Area, next Next) error {
 	if next.Within >= 0 && next.Within <= trimAfter {
-		return a.In.Wait(next.Min, next.Within)
+		return a.In.wait(next.Min, next.Within, !next.Begun)
 	}
-	if err := a.In.Wait(next.Min, trimAfter); err != ErrTimeout {
+	if err := a.In.wait(next.Min, trimAfter, !next.Begun); err != ErrTimeout {
 		return err
 	}
 	a.Out.Trim(trimTo)
@@ -88,5 +96,5 @@ func await(a *Area, next Next) error {
 	if rest > 0 {
 		rest -= trimAfter
 	}
-	return a.In.Wait(next.Min, rest)
+	return a.In.wait(next.Min, rest, !next.Begun)
 }

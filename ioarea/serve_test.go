@@ -110,6 +110,74 @@ func TestServeTellsHowItEnded(t *testing.T) {
 	}
 }
 
+// A server that stops answers what has begun, and begins nothing more.
+func TestAFinishingStreamEndsBetweenRequests(t *testing.T) {
+	const size = 40
+	for _, c := range []struct {
+		name     string
+		before   int           // bytes that are there when it is told to finish
+		consumed int           // of these, what the handler has taken: the request has begun
+		after    time.Duration // when the rest comes; 0: never
+		requests int
+		want     error
+	}{
+		{"nothing is there", 0, 0, time.Second, 0, nil},
+		{"a part is there", 10, 0, time.Second, 1, nil},
+		{"a part is there, and its rest comes late", 10, 0, time.Minute, 1, nil},
+		{"all that came of it is consumed", 10, 10, time.Second, 1, nil},
+		{"two are there", 2 * size, 0, time.Second, 2, nil},
+		{"the rest of a part never comes", 10, 0, 0, 0, ErrTimeout},
+		{"the rest of a consumed part never comes", 10, 10, 0, 0, ErrTimeout},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a, s := newTestStream(t)
+				place(a.In, c.before)
+				missing, requests := size, 0
+				take := func(n int) {
+					a.In.Consume(n)
+					if missing -= n; missing == 0 {
+						missing, requests = size, requests+1
+					}
+				}
+				served := make(chan error, 1)
+				go func() {
+					served <- Serve(a, HandlerFunc(func(a *Area) (Next, error) {
+						if missing == size {
+							take(min(c.consumed, a.In.Len()))
+						}
+						for a.In.Len() >= missing {
+							take(missing)
+						}
+						return Next{Min: missing, Within: time.Hour, Begun: missing < size}, nil
+					}))
+				}()
+				synctest.Wait()
+				a.Finish()
+				if c.after > 0 {
+					time.Sleep(c.after)
+					place(a.In, size-c.before%size)
+				}
+				if err := <-served; err != c.want || requests != c.requests {
+					t.Errorf("%d requests, %v; want %d, %v", requests, err, c.requests, c.want)
+				}
+				if len(s.detached) != 1 {
+					t.Errorf("detached with %v", s.detached)
+				}
+			})
+		})
+	}
+}
+
+// Whoever does not serve by requests is not told to finish.
+func TestAPlainWaitDoesNotFinish(t *testing.T) {
+	a, _ := newTestStream(t)
+	a.Finish()
+	if err := a.In.Wait(1, time.Millisecond); err != ErrTimeout {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestAnIdleHandlersOutIsTrimmed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, _ := newTestStream(t)

@@ -113,6 +113,8 @@ func (c *Conn) writePiece(b []byte) {
 		w.open.mu.Lock()
 		if w.open.closed {
 			w.status = wire.StatusFileClosed
+		} else if !c.srv.files.mayAccess(w.open, uint64(w.off), len(b), true) {
+			w.status = wire.StatusFileLockConflict // locked since the WRITE began
 		} else if _, err := w.open.file.WriteAt(b, w.off); err != nil {
 			w.status = wire.StatusOf(err)
 		}

@@ -62,6 +62,48 @@ func TestWriteIsInItsFileBeforeItHasWhollyArrived(t *testing.T) {
 	}
 }
 
+// What another locks while a WRITE arrives is not written.
+func TestALockHoldsAgainstAWriteThatHasBegun(t *testing.T) {
+	dir := t.TempDir()
+	srv := newServerIn(t, dir, nil)
+	p, q := connect(t, srv, dir).logOn("pub"), connect(t, srv, dir).logOn("pub")
+	id, other := p.newFile("file"), q.open("file", anyOpen)
+	data := pattern(10_000)
+	b := frame(p.charged(p.writeMsg(id, 0, data)))
+	half := len(b) - 5000
+	if err := p.feed(b[:half]); err != nil {
+		t.Fatal(err)
+	}
+	q.want(q.lockMsg(other, 7000, 1, exclusive), wire.StatusOK)
+	if err := p.feed(b[half:]); err != nil {
+		t.Fatal(err)
+	}
+	if s := status(p.reply()); s != wire.StatusFileLockConflict {
+		t.Errorf("%v", s)
+	}
+	if got := p.content("file"); got != string(data[:5000]) {
+		t.Errorf("%d bytes were written, want what came before the lock", len(got))
+	}
+}
+
+func TestAnAppendingOpenLeavesWhatThereIs(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	p.want(p.writeMsg(p.newFile("file"), 0, []byte("hello")), wire.StatusOK)
+	id := p.open("file", opening{wire.AccessAppendData, shareAll, wire.Open, 0})
+	for _, c := range []struct {
+		off  uint64
+		want wire.Status
+	}{
+		{0, wire.StatusAccessDenied}, {4, wire.StatusAccessDenied}, {5, wire.StatusOK}, {5, wire.StatusAccessDenied}, {6, wire.StatusOK},
+	} {
+		p.want(p.writeMsg(id, c.off, []byte("!")), c.want)
+		p.wantAll(chainOf(false, p.writeMsg(id, 0, []byte("J")), p.request(wire.CommandEcho, 4, nil)), wire.StatusAccessDenied, wire.StatusOK)
+	}
+	if got := p.content("file"); got != "hello!!" {
+		t.Errorf("the file has %q", got)
+	}
+}
+
 // A WRITE that fails is skipped to its end, and answered there; the next request is found.
 func TestWriteThatFailsIsSkipped(t *testing.T) {
 	p := newPeer(t, nil).logOn("pub")

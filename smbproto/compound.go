@@ -72,6 +72,10 @@ func (c *Conn) measure(msg []byte) (room int, err error) {
 		if h.Has(wire.FlagServerToClient) {
 			return 0, fmt.Errorf("%w: a response from a client", wire.ErrMalformed)
 		}
+		if least := count * wire.Align8(wire.ErrorSize); least > c.largestReply {
+			return 0, fmt.Errorf("%w: compound of %d messages, whose answers take %d bytes of %d at least",
+				wire.ErrMalformed, count, least, c.largestReply)
+		}
 		room += wire.Align8(commands[h.Command()].greatest(first))
 		if msg = rest; msg == nil {
 			return min(room, c.largestReply), nil
@@ -98,12 +102,16 @@ func (c *Conn) answer(msg, out []byte) (n int, err error) {
 		c.rep = reply{}
 		// Each message that follows needs room for an error at least.
 		left := len(out) - n - remaining(msg)*wire.Align8(wire.ErrorSize)
-		status := wire.StatusInsufficientResources
+		var status wire.Status
 		if need := commands[c.req.cmd].greatest(first); left >= min(need, c.largestReply/2) {
 			c.rep.msg = out[n : n+min(need, left)]
 			status = c.run(&c.req, &c.rep)
 		} else {
 			c.rep.msg = out[n : n+wire.ErrorSize]
+			// Whose request it is decides whether the refusal is signed.
+			if status = c.resolve(&c.req, true); status == wire.StatusOK {
+				status = wire.StatusInsufficientResources
+			}
 		}
 		if c.req.cmd == wire.CommandCancel {
 			return 0, nil // has no answer, and stands alone

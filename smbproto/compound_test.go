@@ -1,6 +1,7 @@
 package smbproto
 
 import (
+	"errors"
 	"testing"
 
 	"ustack/smbproto/wire"
@@ -130,4 +131,58 @@ func TestCompoundIsBoundedByTheLargestReply(t *testing.T) {
 		t.Errorf("%d answers, %d refused, %d bytes", len(got), refused, total)
 	}
 	p.want(p.charged(p.readMsg(id, 0, 1<<20)), wire.StatusOK)
+}
+
+// However small the out ring is, each message of a compound has its answer, or none has.
+func TestACompoundIsAnsweredAsAWholeOrRefused(t *testing.T) {
+	const ring = 4096
+	fits := (ring - wire.FrameHeaderSize) / wire.Align8(wire.ErrorSize)
+	for _, c := range []struct {
+		name  string
+		count int
+		msg   func(p *peer) []byte
+	}{
+		{"small answers", fits, func(p *peer) []byte { return p.request(wire.CommandEcho, 4, nil) }},
+		{"answers that are greater than the ring", fits, func(p *peer) []byte {
+			return p.readMsg(wire.FileID{Persistent: 7, Volatile: 7}, 0, 60_000)
+		}},
+		{"one too many", fits + 1, func(p *peer) []byte { return p.request(wire.CommandEcho, 4, nil) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			srv := newServerIn(t, dir, nil)
+			p := connectOver(t, srv, dir, newAreaOf(t, 1<<20, ring))
+			p.logOn("pub")
+			var msgs [][]byte
+			for range c.count {
+				msgs = append(msgs, c.msg(p))
+			}
+			if c.count > fits {
+				p.refused(frame(chainOf(false, msgs...)))
+				return
+			}
+			if got := p.askAll(chainOf(false, msgs...)); len(got) != c.count {
+				t.Errorf("%d answers to %d messages", len(got), c.count)
+			}
+		})
+	}
+}
+
+func TestRingsThatAreTooSmallAreRefused(t *testing.T) {
+	srv := newServerIn(t, t.TempDir(), nil)
+	for _, c := range []struct {
+		in, out int
+		ok      bool
+	}{{4096, 1 << 20, false}, {1 << 20, 4096, false}, {LeastRing, LeastRing, true}} {
+		if err := srv.CheckRings(c.in, c.out); (err == nil) != c.ok || err != nil && !errors.Is(err, ErrConfig) {
+			t.Errorf("rings of %d and %d: %v", c.in, c.out, err)
+		}
+	}
+	a := newAreaOf(t, 4096, 4096)
+	if err := srv.Serve(a); !errors.Is(err, ErrConfig) {
+		t.Errorf("served: %v", err)
+	}
+	if ended, err := a.Out.Ended(); !ended || err == nil {
+		t.Error("the area was not aborted")
+	}
 }

@@ -9,7 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"ustack/smbproto/auth"
+	"ustack/smbproto/vfs"
 )
 
 // Defaults of Config.
@@ -22,6 +25,12 @@ const (
 	DefaultMaxCompound    = 64
 	DefaultRequestTimeout = 30 * time.Second
 	DefaultIdleTimeout    = 15 * time.Minute
+)
+
+// Bounds of Limits.MaxRead, MaxWrite and MaxTransact, bytes.
+const (
+	LeastIO = 4 << 10
+	MostIO  = 8 << 20
 )
 
 // Share is a directory that the server offers.
@@ -45,8 +54,12 @@ type Limits struct {
 	MaxRead, MaxWrite, MaxTransact int
 
 	MaxSessions, MaxTrees, MaxOpens int // of one connection
-	MaxCredits                      int // a client's outstanding requests, at most 512
-	MaxCompound                     int // messages in one compound
+	// MaxFiles bounds the open files and directories of all connections together; a further
+	// CREATE gets STATUS_TOO_MANY_OPENED_FILES. By default they take three quarters of the
+	// descriptors that the process may have (RLIMIT_NOFILE), and leave the rest to connections.
+	MaxFiles    int
+	MaxCredits  int // a client's outstanding requests, at most 512
+	MaxCompound int // messages in one compound
 
 	// RequestTimeout is how long a client may take for the next 64 KiB of a request
 	// that it has begun, for room to be made for a reply, and for its first log-on.
@@ -113,9 +126,9 @@ func (l *Limits) setDefaults() error {
 		atLeast int
 		atMost  int
 	}{
-		{"MaxRead", &l.MaxRead, DefaultMaxIO, 4096, 8 << 20},
-		{"MaxWrite", &l.MaxWrite, DefaultMaxIO, 4096, 8 << 20},
-		{"MaxTransact", &l.MaxTransact, DefaultMaxIO, 4096, 8 << 20},
+		{"MaxRead", &l.MaxRead, DefaultMaxIO, LeastIO, MostIO},
+		{"MaxWrite", &l.MaxWrite, DefaultMaxIO, LeastIO, MostIO},
+		{"MaxTransact", &l.MaxTransact, DefaultMaxIO, LeastIO, MostIO},
 		{"MaxSessions", &l.MaxSessions, DefaultMaxSessions, 1, 1 << 16},
 		{"MaxTrees", &l.MaxTrees, DefaultMaxTrees, 1, 1 << 16},
 		{"MaxOpens", &l.MaxOpens, DefaultMaxOpens, 1, 1 << 20},
@@ -129,6 +142,16 @@ func (l *Limits) setDefaults() error {
 			return fmt.Errorf("%w: %s is %d, must be %d to %d", ErrConfig, v.name, *v.value, v.atLeast, v.atMost)
 		}
 	}
+	if l.MaxFiles == 0 {
+		var err error
+		if l.MaxFiles, err = filesByDescriptors(); err != nil {
+			return err
+		}
+	}
+	if l.MaxFiles < 1 || l.RequestTimeout < 0 || l.IdleTimeout < 0 {
+		return fmt.Errorf("%w: MaxFiles %d, RequestTimeout %v, IdleTimeout %v: none may be negative",
+			ErrConfig, l.MaxFiles, l.RequestTimeout, l.IdleTimeout)
+	}
 	if l.RequestTimeout == 0 {
 		l.RequestTimeout = DefaultRequestTimeout
 	}
@@ -136,6 +159,15 @@ func (l *Limits) setDefaults() error {
 		l.IdleTimeout = DefaultIdleTimeout
 	}
 	return nil
+}
+
+func filesByDescriptors() (int, error) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, fmt.Errorf("smbproto: RLIMIT_NOFILE: %w", err)
+	}
+	descriptors := int(min(limit.Cur, 1<<30))
+	return max(descriptors/4*3/vfs.DescriptorsPerFile, 1), nil
 }
 
 func (c *Config) checkShares() error {

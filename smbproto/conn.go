@@ -42,6 +42,8 @@ type Conn struct {
 	credits  credits
 	sessions map[uint64]*session
 	nextTree uint32
+	locks    int // byte-range locks of all opens; guarded by the lock of the table of files
+	refusals int // log-ons that failed
 
 	// The message in hand. These are fields so that no request allocates them.
 	req      request

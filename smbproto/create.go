@@ -1,6 +1,7 @@
 package smbproto
 
 import (
+	"errors"
 	"strings"
 
 	"ustack/smbproto/vfs"
@@ -140,9 +141,10 @@ func (cr *creation) setAccess(desired wire.Access, t *tree) wire.Status {
 	return wire.StatusOK
 }
 
-// how translates a creation for the file system.
-func (cr *creation) how() vfs.How {
-	h := vfs.How{
+// how translates a creation for the file system. impossible says that the file may only be
+// opened: one that is made read-only can't be deleted on close (MS-FSA 2.1.5.1.1).
+func (cr *creation) how() (h vfs.How, impossible bool) {
+	h = vfs.How{
 		Read:         cr.access.Has(wire.AccessReadData | wire.AccessExecute),
 		Write:        cr.access.Has(wire.AccessWriteData | wire.AccessAppendData),
 		Locate:       cr.access.Has(wire.AccessDelete),
@@ -164,7 +166,10 @@ func (cr *creation) how() vfs.How {
 	if h.Write && cr.disposition != wire.Open && cr.disposition != wire.OpenIf {
 		h.MayReadOnly = false // to cut it, or make it, it must be writable
 	}
-	return h
+	if h.Create && h.ReadOnly && !h.Directory && cr.options&wire.OptionDeleteOnClose != 0 {
+		h.Create, impossible = false, true
+	}
+	return h, impossible
 }
 
 // openFile opens the file, enters the open with its share mode, and only then cuts
@@ -173,47 +178,61 @@ func (c *Conn) openFile(r *request, cr *creation) (*open, wire.CreateAction, wir
 	if r.tree.share.ReadOnly && cr.disposition != wire.Open && cr.disposition != wire.OpenIf {
 		return nil, 0, wire.StatusMediaWriteProtected
 	}
-	how := cr.how()
+	cuts := cr.disposition != wire.Open && cr.disposition != wire.OpenIf
+	o, created, status := c.admit(r, cr, cuts)
+	if status != wire.StatusOK {
+		return nil, 0, status
+	}
+	f, deletes := o.file, cr.options&wire.OptionDeleteOnClose != 0
+	if created {
+		o.deleteOnClose = deletes
+		return o, wire.ActionCreated, wire.StatusOK
+	}
+	if deletes {
+		if err := f.CanRemove(); err != nil {
+			return nil, 0, c.abandon(o, wire.StatusOf(err))
+		}
+	}
+	if cuts {
+		if err := f.Truncate(0); err != nil {
+			return nil, 0, c.abandon(o, wire.StatusOf(err))
+		}
+	}
+	o.deleteOnClose = deletes
+	switch {
+	case !cuts:
+		return o, wire.ActionOpened, wire.StatusOK
+	case cr.disposition == wire.Supersede:
+		return o, wire.ActionSuperseded, wire.StatusOK
+	}
+	return o, wire.ActionOverwritten, wire.StatusOK
+}
+
+// admit opens the file and enters its open in the table of files. cuts says that a file that is
+// there will be cut: to others' share modes that is to write it.
+func (c *Conn) admit(r *request, cr *creation, cuts bool) (o *open, created bool, status wire.Status) {
+	c.srv.files.paths.RLock()
+	defer c.srv.files.paths.RUnlock()
+	how, impossible := cr.how()
 	f, created, err := r.tree.share.root.Open(cr.path, how)
-	if err != nil {
-		return nil, 0, wire.StatusOf(err)
+	switch {
+	case impossible && errors.Is(err, vfs.ErrNotFound):
+		return nil, false, wire.StatusCannotDelete
+	case err != nil:
+		return nil, false, wire.StatusOf(err)
 	}
 	if cr.maximum && how.Write && !f.IsDir() && !f.Writable() {
 		cr.access &^= wire.AccessWriteData | wire.AccessAppendData
 	}
-	o := &open{
+	o = &open{
 		id: c.srv.newFileID(), session: r.session, conn: c, tree: r.tree, access: cr.access, share: cr.share,
-		options: cr.options, canDelete: how.Locate, file: f,
+		options: cr.options, file: f,
 	}
-	cuts := !created && cr.disposition != wire.Open && cr.disposition != wire.OpenIf
 	var also wire.Access
-	if cuts {
+	if cuts && !created {
 		also = wire.AccessWriteData
 	}
-	if status := c.enter(o, also); status != wire.StatusOK {
-		return nil, 0, status
-	}
-	if created {
-		o.deleteOnClose = cr.options&wire.OptionDeleteOnClose != 0
-		return o, wire.ActionCreated, wire.StatusOK
-	}
-	if cr.options&wire.OptionDeleteOnClose != 0 {
-		if f.IsReadOnly() {
-			return nil, 0, c.abandon(o, wire.StatusCannotDelete)
-		}
-		o.deleteOnClose = true
-	}
-	if !cuts {
-		return o, wire.ActionOpened, wire.StatusOK
-	}
-	if err := f.Truncate(0); err != nil {
-		o.deleteOnClose = false
-		return nil, 0, c.abandon(o, wire.StatusOf(err))
-	}
-	if cr.disposition == wire.Supersede {
-		return o, wire.ActionSuperseded, wire.StatusOK
-	}
-	return o, wire.ActionOverwritten, wire.StatusOK
+	return o, created, c.enter(o, also)
 }
 
 // enter admits an open, or closes it. Its file was opened before, so it may have been

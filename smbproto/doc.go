@@ -41,9 +41,11 @@
 // (PreviousSessionId), so what a session holds is under its lock, and an open is used
 // under the open's: taken before a handler runs, given back after, and never
 // held while waiting for a peer. The table of open files (share modes, byte-range locks,
-// deletions to come) has one lock for the whole server. The order is: open, table,
-// file location; no session lock is held when one of these is taken. Files are removed and
-// replaced without the table's lock: their entry, with the deletion pending, keeps others off meanwhile.
+// deletions to come) has one lock for the whole server, and one more that keeps paths from
+// changing while they are looked up. The order is: open, paths, table, file location; no session lock is
+// held when one of these is taken. Files are removed and replaced without the table's lock: their entry,
+// with the deletion pending, keeps others off meanwhile. An open's file goes to the table when the
+// open ends, and is closed there or given back to be closed: [vfs.Budget] counts that none is lost.
 //
 // Slices of a ring are never kept beyond the call that got them.
 package smbproto

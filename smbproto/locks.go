@@ -1,6 +1,10 @@
 package smbproto
 
-import "ustack/smbproto/wire"
+import (
+	"slices"
+
+	"ustack/smbproto/wire"
+)
 
 // byteRange is a lock of [off, off+length), MS-FSA 2.1.5.8. One of length 0 lies
 // between two bytes.
@@ -30,10 +34,12 @@ func (b *byteRange) overlaps(off, length uint64) bool {
 }
 
 // maxLocks bounds the locks of one file, and maxLockElements those of one request:
-// together, how long a request can hold the table of files.
+// together, how long a request can hold the table of files. maxConnLocks bounds what a connection's
+// locks cost.
 const (
 	maxLocks        = 4096
 	maxLockElements = 64
+	maxConnLocks    = 4 * maxLocks
 )
 
 func (s *fileState) dropLocks(o *open) {
@@ -43,10 +49,14 @@ func (s *fileState) dropLocks(o *open) {
 			kept = append(kept, l)
 		}
 	}
+	o.conn.locks -= len(s.locks) - len(kept)
 	s.setLocks(kept)
 }
 
 func (s *fileState) setLocks(l []byteRange) {
+	if len(l) < cap(l)/4 {
+		l = slices.Clone(l) // the room of many is not kept for few
+	}
 	s.locks = l
 	s.locked.Store(int32(len(l)))
 }
@@ -59,9 +69,10 @@ func (s *fileState) tryLock(l byteRange) wire.Status {
 			return wire.StatusLockNotGranted
 		}
 	}
-	if len(s.locks) >= maxLocks {
+	if len(s.locks) >= maxLocks || l.owner.conn.locks >= maxConnLocks {
 		return wire.StatusInsufficientResources
 	}
+	l.owner.conn.locks++
 	s.setLocks(append(s.locks, l))
 	return wire.StatusOK
 }
@@ -69,6 +80,7 @@ func (s *fileState) tryLock(l byteRange) wire.Status {
 func (s *fileState) unlock(o *open, off, length uint64) wire.Status {
 	for i, l := range s.locks {
 		if l.owner == o && l.off == off && l.length == length {
+			o.conn.locks--
 			s.setLocks(append(s.locks[:i], s.locks[i+1:]...))
 			return wire.StatusOK
 		}

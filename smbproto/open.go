@@ -12,14 +12,13 @@ import (
 // open is an open file, directory or pipe, MS-SMB2 3.3.1.10. What stands above mu
 // does not change; the rest is the lock holder's.
 type open struct {
-	id        wire.FileID
-	session   *session
-	conn      *Conn
-	tree      *tree
-	access    wire.Access
-	share     wire.ShareAccess
-	options   wire.CreateOptions
-	canDelete bool // the file knows its place in its directory
+	id      wire.FileID
+	session *session
+	conn    *Conn
+	tree    *tree
+	access  wire.Access
+	share   wire.ShareAccess
+	options wire.CreateOptions
 
 	mu            sync.Mutex
 	closed        bool
@@ -27,6 +26,7 @@ type open struct {
 	pipe          *rpc.Pipe
 	state         *fileState
 	deleteOnClose bool
+	doomed        bool // its name is to be deleted; under the table's lock
 	position      uint64
 	search        search
 }
@@ -42,15 +42,21 @@ func (o *open) release() error {
 		return nil
 	}
 	files := &o.session.srv.files
-	remove, keep := files.leave(o)
 	var errs []error
-	if remove != nil {
-		errs = append(errs, remove.Remove())
-		files.drop(remove.ID())
-		errs = append(errs, remove.Close())
+	if o.deleteOnClose {
+		// What can't be deleted any more, a directory with entries say, shuts nobody out.
+		if err := o.file.CanRemove(); err != nil {
+			errs = append(errs, err)
+		} else {
+			files.doom(o)
+		}
 	}
-	if !keep {
-		errs = append(errs, o.file.Close())
+	shut, last := files.leave(o)
+	if last != nil {
+		errs = append(errs, files.remove(last))
+	}
+	if shut != nil {
+		errs = append(errs, shut.Close())
 	}
 	return errors.Join(errs...)
 }

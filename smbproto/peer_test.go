@@ -41,6 +41,9 @@ func newServerIn(t testing.TB, dir string, change func(*Config)) *Server {
 	}
 	t.Cleanup(func() {
 		if n := len(srv.files.files); n != 0 {
+			t.Errorf("%d files left in the table", n)
+		}
+		if n := srv.budget.Open(); n != 0 {
 			t.Errorf("%d files left open", n)
 		}
 		if err := srv.Close(); err != nil {
@@ -53,7 +56,12 @@ func newServerIn(t testing.TB, dir string, change func(*Config)) *Server {
 func newArea(t testing.TB, srv *Server) *ioarea.Area {
 	t.Helper()
 	in, out := srv.RingSize()
-	pool, err := ioarea.NewPool(4*in, 4*out, 1)
+	return newAreaOf(t, 4*in, 4*out)
+}
+
+func newAreaOf(t testing.TB, in, out int) *ioarea.Area {
+	t.Helper()
+	pool, err := ioarea.NewPool(in, out, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +86,12 @@ func newPeer(t testing.TB, change func(*Config)) *peer {
 
 func connect(t testing.TB, srv *Server, dir string) *peer {
 	t.Helper()
-	p := &peer{t: t, dir: dir, srv: srv, a: newArea(t, srv)}
+	return connectOver(t, srv, dir, newArea(t, srv))
+}
+
+func connectOver(t testing.TB, srv *Server, dir string, a *ioarea.Area) *peer {
+	t.Helper()
+	p := &peer{t: t, dir: dir, srv: srv, a: a}
 	p.c = srv.NewConn(p.a)
 	t.Cleanup(p.hangUp)
 	return p

@@ -6,8 +6,8 @@ import (
 	"ustack/smbproto/wire"
 )
 
-// maxPipes bounds a session's open pipes: each may hold a long reply.
-const maxPipes = 32
+// maxPipes bounds a connection's open pipes: each may hold a long reply.
+const maxPipes = 16
 
 // createPipe opens a named pipe of IPC$. There is one, in which shares are listed.
 func (c *Conn) createPipe(r *request, w *reply, name string) wire.Status {
@@ -15,7 +15,7 @@ func (c *Conn) createPipe(r *request, w *reply, name string) wire.Status {
 	if strings.TrimPrefix(name, `pipe\`) != "srvsvc" {
 		return wire.StatusObjectNameNotFound
 	}
-	if r.session.pipes() >= maxPipes {
+	if c.pipeCount() >= maxPipes {
 		return wire.StatusPipeNotAvailable
 	}
 	o := &open{
@@ -30,6 +30,13 @@ func (c *Conn) createPipe(r *request, w *reply, name string) wire.Status {
 	w.fileID = o.id
 	w.n = wire.CreateResponseFixed
 	return wire.StatusOK
+}
+
+func (c *Conn) pipeCount() (n int) {
+	for _, s := range c.sessions {
+		n += s.pipes()
+	}
+	return n
 }
 
 // readPipe gives the next message of a pipe, or as much of it as fits.

@@ -2,6 +2,7 @@ package smbproto
 
 import (
 	"math"
+	"unicode/utf8"
 
 	"ustack/smbproto/wire"
 )
@@ -15,7 +16,12 @@ type search struct {
 	held    bool // name and info are an entry that did not fit into the last reply
 	name    string
 	info    wire.FileInfo
+	steps   int // of comparing names with the pattern, in the request in hand
 }
+
+// maxSteps bounds the comparing for one reply: some tenths of a second. A pattern that is no
+// worse than clients send passes over half a million names with it.
+const maxSteps = 1 << 26
 
 type searchStage int
 
@@ -66,7 +72,7 @@ func (o *open) beginSearch(req wire.QueryDirectoryRequest) wire.Status {
 		if err != nil {
 			return wire.StatusObjectNameInvalid
 		}
-		if len(text) > 4*255 {
+		if utf8.RuneCountInString(text) > wire.MaxPattern {
 			return wire.StatusObjectNameInvalid
 		}
 		s.pattern = wire.NewPattern(text)
@@ -81,6 +87,7 @@ func (o *open) beginSearch(req wire.QueryDirectoryRequest) wire.Status {
 // list fills w with what comes next.
 func (o *open) list(w *wire.DirWriter, single bool) wire.Status {
 	s := &o.search
+	s.steps = 0
 	for {
 		if !s.held {
 			ok, err := o.advance()
@@ -132,7 +139,16 @@ func (o *open) advance() (ok bool, err error) {
 			return true, nil
 		}
 	}
-	s.info = wire.FileInfo{}
-	s.name, ok, err = o.file.ReadDir(&s.info, s.pattern.Match)
-	return ok, err
+	for s.steps < maxSteps {
+		if s.name, ok, err = o.file.ReadName(); err != nil || !ok {
+			return false, err
+		}
+		matches, steps := s.pattern.Try(s.name)
+		s.steps += steps
+		s.info = wire.FileInfo{}
+		if matches && o.file.EntryInfo(s.name, &s.info) == nil {
+			return true, nil
+		}
+	}
+	return false, wire.StatusInsufficientResources
 }

@@ -30,26 +30,21 @@ func TestNobodyIsAdmittedWhileAFileIsRemoved(t *testing.T) {
 	p := newPeer(t, nil).logOn("pub")
 	id := p.open("file", opening{wire.AccessAll, shareAll, wire.Create, wire.OptionDeleteOnClose})
 	o := p.openOf(id)
-	remove, keep := p.srv.files.leave(o)
-	if remove != o.file || !keep {
+	p.srv.files.doom(o)
+	shut, last := p.srv.files.leave(o)
+	if shut != nil || last == nil {
 		t.Fatal("not the last open")
 	}
+	o.closed = true
 	if _, s := p.tryOpen("file", anyOpen); s != wire.StatusDeletePending {
 		t.Errorf("before the removal: %v", s)
 	}
 	other := p.newFile("other")
 	p.want(p.setMsg(other, wire.FileRenameInformation, renameInfo("file", true)), wire.StatusAccessDenied)
-	if err := remove.Remove(); err != nil {
+	if err := p.srv.files.remove(last); err != nil {
 		t.Fatal(err)
 	}
-	p.srv.files.drop(remove.ID())
 	p.want(p.closeMsg(p.open("file", anyOpen)), wire.StatusOK) // another of the name
-
-	// The rest of the release.
-	o.closed = true
-	if err := remove.Close(); err != nil {
-		t.Error(err)
-	}
 }
 
 // A file is opened before its open is admitted.

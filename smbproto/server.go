@@ -33,6 +33,7 @@ type Server struct {
 	offer  []byte // the token of every negotiate
 
 	files    fileTable
+	budget   *vfs.Budget // of MaxFiles
 	counters counters
 	fileIDs  atomic.Uint64
 
@@ -50,10 +51,11 @@ func NewServer(cfg Config) (*Server, error) {
 		shares:   map[string]*share{ipcName: {Share: Share{Name: ipcName}}},
 		offer:    auth.Offer(),
 		sessions: map[uint64]*session{},
+		budget:   vfs.NewBudget(cfg.Limits.MaxFiles),
 	}
 	s.files.files = map[vfs.ID]*fileState{}
 	for _, sh := range cfg.Shares {
-		root, err := vfs.OpenRoot(sh.Path, vfs.Options{ReadOnly: sh.ReadOnly, FileMode: sh.FileMode, DirMode: sh.DirMode})
+		root, err := vfs.OpenRoot(sh.Path, vfs.Options{ReadOnly: sh.ReadOnly, FileMode: sh.FileMode, DirMode: sh.DirMode, Budget: s.budget})
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("smbproto: share %q: %w", sh.Name, err), s.Close())
 		}
@@ -87,9 +89,26 @@ func (s *Server) RingSize() (in, out int) {
 	return max(l.MaxWrite, l.MaxTransact) + framing, max(l.MaxRead, l.MaxTransact) + framing
 }
 
+// LeastRing is the smallest ring that a connection can be served in, bytes: a log-on and
+// a payload of 4 KiB fit it.
+const LeastRing = 16 << 10
+
+// CheckRings says whether connections can be served in rings of these sizes. Those that are
+// smaller than RingSize lower what a READ or WRITE may carry.
+func (s *Server) CheckRings(in, out int) error {
+	if in < LeastRing || out < LeastRing {
+		return fmt.Errorf("%w: rings of %d and %d bytes, want at least %d each", ErrConfig, in, out, LeastRing)
+	}
+	return nil
+}
+
 // Serve answers the requests of one connection until it ends, and then gives up
 // all that the connection held. It returns nil if the connection ended in order.
 func (s *Server) Serve(a *ioarea.Area) error {
+	if err := s.CheckRings(a.In.Cap(), a.Out.Cap()); err != nil {
+		a.Abort(err)
+		return err
+	}
 	c := s.NewConn(a)
 	err := ioarea.Serve(a, c)
 	switch {

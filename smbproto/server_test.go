@@ -121,8 +121,8 @@ func (ts *testServer) stop(t *testing.T) {
 	ts.mu.Unlock()
 	ts.wg.Wait()
 	st := ts.Stats()
-	if st.Connections != 0 || st.Sessions != 0 || st.Trees != 0 || st.Opens != 0 || len(ts.files.files) != 0 {
-		t.Errorf("left when all connections are closed: %+v, %d files", st, len(ts.files.files))
+	if st.Connections != 0 || st.Sessions != 0 || st.Trees != 0 || st.Opens != 0 || len(ts.files.files) != 0 || ts.budget.Open() != 0 {
+		t.Errorf("left when all connections are closed: %+v, %d files, %d of them open", st, len(ts.files.files), ts.budget.Open())
 	}
 	if err := ts.Close(); err != nil {
 		t.Error(err)

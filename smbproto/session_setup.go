@@ -53,11 +53,23 @@ func (c *Conn) sessionSetup(r *request, w *reply) wire.Status {
 	return status
 }
 
+const (
+	// maxFirstLogOns bounds the log-ons that a connection has under way before one succeeds.
+	maxFirstLogOns = 4
+	// maxRefusals is how many log-ons may fail until the connection is ended: a guest, too, has
+	// to come again to guess more passwords.
+	maxRefusals = 10
+)
+
 func (c *Conn) newSession() (*session, wire.Status) {
-	if len(c.sessions) >= c.srv.cfg.Limits.MaxSessions {
+	most := c.srv.cfg.Limits.MaxSessions
+	if !c.loggedOn {
+		most = min(most, maxFirstLogOns)
+	}
+	if len(c.sessions) >= most {
 		c.dropEnded()
 	}
-	if len(c.sessions) >= c.srv.cfg.Limits.MaxSessions {
+	if len(c.sessions) >= most {
 		return nil, wire.StatusInsufficientResources
 	}
 	sess := &session{srv: c.srv, conn: c, trees: map[uint32]*tree{}, opens: map[uint64]*open{}}
@@ -82,6 +94,10 @@ func (c *Conn) dropEnded() {
 // refuse ends an exchange. A session that nobody has logged on to goes with it.
 func (c *Conn) refuse(r *request, sess *session, cause error) wire.Status {
 	c.log.Info("log-on refused", "cause", cause)
+	if c.refusals++; c.refusals >= maxRefusals {
+		c.log.Warn("connection ended: too many log-ons were refused", "refusals", c.refusals)
+		c.hangUp = errHangUp
+	}
 	sess.exchange = nil
 	if !sess.valid {
 		c.endSession(sess)

@@ -1,12 +1,6 @@
 package smbproto
 
-import (
-	"errors"
-	"strings"
-
-	"ustack/smbproto/vfs"
-	"ustack/smbproto/wire"
-)
+import "ustack/smbproto/wire"
 
 // setInfo: MS-SMB2 3.3.5.21.
 func (c *Conn) setInfo(r *request, w *reply) wire.Status {
@@ -104,70 +98,18 @@ func (c *Conn) setDisposition(o *open, b wire.DispositionInfo) wire.Status {
 	if b.Valid() != nil {
 		return wire.StatusInfoLengthMismatch
 	}
-	if b.Delete() {
-		if err := o.file.Stat(); err != nil {
-			return wire.StatusOf(err)
+	if !b.Delete() {
+		for _, f := range c.srv.files.spare(o) {
+			c.shut(f)
 		}
-		if err := o.file.CanRemove(); err != nil {
-			return wire.StatusOf(err)
-		}
+		return wire.StatusOK
 	}
-	c.srv.files.setDelete(o, b.Delete())
-	return wire.StatusOK
-}
-
-// rename: MS-FSA 2.1.5.15.11. The new name is from the share's root.
-func (c *Conn) rename(o *open, b wire.RenameInfo) wire.Status {
-	if len(b) < 20 {
-		return wire.StatusInfoLengthMismatch
-	}
-	if b.Valid() != nil || b.RootDirectory() != 0 {
-		return wire.StatusInvalidParameter
-	}
-	name, err := wire.UTF16ToString(b.Name())
-	if err != nil {
-		return wire.StatusObjectNameInvalid
-	}
-	to, err := vfs.ParsePath(strings.TrimPrefix(name, `\`))
-	if err != nil {
+	if err := o.file.Stat(); err != nil {
 		return wire.StatusOf(err)
 	}
-	root := o.tree.share.root
-	target, err := root.Hold(to)
-	switch {
-	case errors.Is(err, vfs.ErrNotFound):
-		return c.move(o, to, false)
-	case err != nil:
+	if err := o.file.CanRemove(); err != nil {
 		return wire.StatusOf(err)
 	}
-	defer c.shut(target)
-	switch {
-	case target.ID() == o.file.ID():
-		return c.move(o, to, false)
-	case !b.Replace():
-		return wire.StatusObjectNameCollision
-	case target.IsDir(), !c.srv.files.reserve(target.ID()):
-		return wire.StatusAccessDenied
-	}
-	defer c.srv.files.drop(target.ID())
-	// What is reserved keeps its name; but it may have lost it before.
-	switch id, err := root.Identify(to); {
-	case err != nil:
-		return wire.StatusOf(err)
-	case id != target.ID():
-		return wire.StatusAccessDenied
-	}
-	return c.move(o, to, true)
-}
-
-// move renames the file. It replaces only what is reserved: nobody must lose a file
-// that came to be there meanwhile.
-func (c *Conn) move(o *open, to vfs.Path, replace bool) wire.Status {
-	if err := o.file.Rename(to, replace); err != nil {
-		return wire.StatusOf(err)
-	}
-	if err := c.srv.files.renamed(o); err != nil {
-		c.log.Warn("telling other opens of a rename", "cause", err)
-	}
+	c.srv.files.doom(o)
 	return wire.StatusOK
 }

@@ -1,7 +1,7 @@
 package smbproto
 
 import (
-	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -14,16 +14,23 @@ import (
 type fileTable struct {
 	mu    sync.Mutex
 	files map[vfs.ID]*fileState
+
+	// paths keeps a path and what it leads to together. It is held for reading from
+	// a path's lookup until its open is admitted, and while a file is renamed; for writing while a
+	// directory is, which changes all paths through it. It comes before mu.
+	paths sync.RWMutex
 }
 
 // fileState is what the opens of one file share. The table's lock guards it.
 type fileState struct {
-	id            vfs.ID
-	opens         []*open
-	deletePending bool
-	// remover is the handle by which the last close deletes the file: that of an
-	// open that may delete and was closed before others.
-	remover *vfs.File
+	id    vfs.ID
+	opens []*open
+	// doomed are the files by whose names this one is deleted when its last open is
+	// closed: of opens that asked for it and were closed before. The state owns them, and has one
+	// for each name.
+	doomed []*vfs.File
+	// leaving: the file is being removed or replaced, and nobody is admitted.
+	leaving bool
 	locks   []byteRange
 	locked  atomic.Int32 // len(locks), to be asked without the table's lock
 }
@@ -54,7 +61,7 @@ func (t *fileTable) admit(o *open, also wire.Access) wire.Status {
 		st = &fileState{id: o.file.ID()}
 		t.files[st.id] = st
 	}
-	if st.deletePending {
+	if st.deletePending() {
 		return wire.StatusDeletePending
 	}
 	if asks := o.access | also; asks.Has(dataAccess) {
@@ -69,88 +76,27 @@ func (t *fileTable) admit(o *open, also wire.Access) wire.Status {
 	return wire.StatusOK
 }
 
-// leave takes an open out, and gives up its locks. It returns the file to delete by
-// name, if this was the last open of a file that is to be deleted: until drop is called,
-// nobody is admitted to it. keep says that the open's own handle is still needed and
-// must not be closed.
-func (t *fileTable) leave(o *open) (remove *vfs.File, keep bool) {
+// leave takes an open out, gives up its locks, and takes over its file. shut is a
+// file that the caller closes. If this was the last open of a file that is to be deleted,
+// last is its state: nobody is admitted until the caller has handed it to remove.
+func (t *fileTable) leave(o *open) (shut *vfs.File, last *fileState) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	st := o.state
 	o.state = nil
 	st.dropLocks(o)
-	for i, other := range st.opens {
-		if other == o {
-			st.opens = append(st.opens[:i], st.opens[i+1:]...)
-			break
-		}
+	st.opens = slices.DeleteFunc(st.opens, func(other *open) bool { return other == o })
+	shut = o.file
+	if o.doomed && !st.dooms(o.file.Name()) {
+		st.doomed, shut = append(st.doomed, o.file), nil
 	}
-	if o.deleteOnClose {
-		st.deletePending = true
-	}
-	if len(st.opens) > 0 {
-		if st.deletePending && st.remover == nil && o.canDelete {
-			st.remover = o.file
-			return nil, true
-		}
-		return nil, false
-	}
-	if !st.deletePending {
+	switch {
+	case len(st.opens) > 0:
+		return shut, nil
+	case len(st.doomed) == 0:
 		delete(t.files, st.id)
-		return nil, false
+		return shut, nil
 	}
-	if st.remover == nil {
-		st.remover = o.file
-	}
-	return st.remover, st.remover == o.file
-}
-
-// setDelete sets or takes back that the file is to be deleted on its last close.
-func (t *fileTable) setDelete(o *open, on bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	o.state.deletePending = on
-}
-
-// pending tells whether the file is to be deleted.
-func (t *fileTable) pending(o *open) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return o.state.deletePending
-}
-
-// reserve keeps all from a file that is to be replaced, until drop; false if somebody
-// has it open, or it is being removed already.
-func (t *fileTable) reserve(id vfs.ID) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.files[id] != nil {
-		return false
-	}
-	t.files[id] = &fileState{id: id, deletePending: true}
-	return true
-}
-
-// drop forgets a file that has no opens and was removed or replaced, or could not be.
-// The caller still has a handle on it, for without one the id may be another file's.
-func (t *fileTable) drop(id vfs.ID) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.files, id)
-}
-
-// renamed tells the other opens of o's file that its name has changed.
-func (t *fileTable) renamed(o *open) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var errs []error
-	for _, other := range o.state.opens {
-		if other != o {
-			errs = append(errs, other.file.Relocate(o.file))
-		}
-	}
-	if st := o.state; st.remover != nil {
-		errs = append(errs, st.remover.Relocate(o.file))
-	}
-	return errors.Join(errs...)
+	st.leaving = true
+	return shut, st
 }

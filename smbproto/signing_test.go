@@ -1,6 +1,7 @@
 package smbproto
 
 import (
+	"slices"
 	"testing"
 
 	"ustack/smbproto/auth"
@@ -67,6 +68,28 @@ func TestCompoundIsSignedMessageByMessage(t *testing.T) {
 			t.Errorf("%v: %v, signature right: %v", wire.Header(first).Command(), status(first), verify.Verify(first))
 		}
 		r = rest
+	}
+}
+
+// Also where the room of a compound runs out.
+func TestEveryAnswerOfASessionThatMustSignIsSigned(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	id := p.newFile("file")
+	p.want(p.charged(p.writeMsg(id, 0, pattern(1<<20))), wire.StatusOK)
+	p.key()
+	p.c.sessions[p.session].mustSign = true
+	a := pad(p.charged(p.readMsg(id, 0, 1<<20)))
+	wire.Header(a).PutNextCommand(uint32(len(a)))
+	b := pad(p.charged(p.readMsg(id, 0, 1<<20)))
+	wire.Header(b).PutNextCommand(uint32(len(b)))
+	forged := p.signMsg(p.charged(p.readMsg(id, 0, 1<<20)))
+	forged[80] ^= 1
+	r := p.askAll(slices.Concat(p.signMsg(a), p.signMsg(b), forged))
+	verify := auth.NewSigner([16]byte{1})
+	for i, want := range []wire.Status{wire.StatusOK, wire.StatusInsufficientResources, wire.StatusAccessDenied} {
+		if status(r[i]) != want || !verify.Verify(r[i]) {
+			t.Errorf("answer %d: %v, want %v; signature right: %v", i, status(r[i]), want, verify.Verify(r[i]))
+		}
 	}
 }
 

@@ -195,13 +195,3 @@ func TestLogOnHasItsTime(t *testing.T) {
 		t.Errorf("ended with %v", err)
 	}
 }
-
-func TestPipesAreFew(t *testing.T) {
-	p := newPeer(t, nil).logOn("IPC$")
-	for range maxPipes {
-		p.open("srvsvc", opening{rd | wr, shareAll, wire.Open, 0})
-	}
-	if _, s := p.tryOpen("srvsvc", opening{rd | wr, shareAll, wire.Open, 0}); s != wire.StatusPipeNotAvailable {
-		t.Errorf("one more: %v", s)
-	}
-}

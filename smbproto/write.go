@@ -3,6 +3,7 @@ package smbproto
 import (
 	"math"
 
+	"ustack/smbproto/vfs"
 	"ustack/smbproto/wire"
 )
 
@@ -30,6 +31,20 @@ func (c *Conn) checkWrite(r *request, total int) wire.Status {
 		return wire.StatusInvalidParameter
 	case !c.srv.files.mayAccess(o, req.Offset(), n, true):
 		return wire.StatusFileLockConflict
+	case !o.access.Has(wire.AccessWriteData):
+		return mayAppend(o.file, req.Offset())
+	}
+	return wire.StatusOK
+}
+
+// mayAppend says whether a write at off leaves what the file has, as FILE_APPEND_DATA alone
+// demands (MS-SMB2 3.3.5.13).
+func mayAppend(f *vfs.File, off uint64) wire.Status {
+	if err := f.Stat(); err != nil {
+		return wire.StatusOf(err)
+	}
+	if off < uint64(f.Size()) {
+		return wire.StatusAccessDenied
 	}
 	return wire.StatusOK
 }

@@ -279,7 +279,7 @@ func (b *kernelBackend) Snapshot() snapshot {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	all := b.past
-	s := snapshot{Congestion: b.used}
+	s := snapshot{Congestion: b.used, Conns: []netstack.Conn{}}
 	for k := range b.conns {
 		st := k.Stats()
 		all.Add(st)
@@ -325,41 +325,59 @@ func (as acceptors) close() (err error) {
 }
 
 type joined struct {
-	all   acceptors
-	areas chan *ioarea.Area
+	all      acceptors
+	accepted chan accepted
+	done     chan struct{}
+	once     sync.Once
+	running  sync.WaitGroup
+}
+
+type accepted struct {
+	area *ioarea.Area
+	err  error
 }
 
 func join(all acceptors) acceptor {
 	if len(all) == 1 {
 		return all[0]
 	}
-	j := &joined{all: all, areas: make(chan *ioarea.Area)}
-	var running sync.WaitGroup
+	j := &joined{all: all, accepted: make(chan accepted), done: make(chan struct{})}
 	for _, a := range all {
-		running.Go(func() {
-			for {
-				area, err := a.Accept()
-				if err != nil {
-					return
-				}
-				j.areas <- area
-			}
-		})
+		j.running.Go(func() { j.pass(a) })
 	}
-	go func() {
-		running.Wait()
-		close(j.areas)
-	}()
 	return j
 }
 
+// pass hands on what a listener accepts, and each error: one of them may have run out of
+// descriptors, say, and accept again later.
+func (j *joined) pass(a acceptor) {
+	for {
+		area, err := a.Accept()
+		select {
+		case j.accepted <- accepted{area, err}:
+		case <-j.done:
+			if area != nil {
+				area.Abort(net.ErrClosed)
+			}
+			return
+		}
+	}
+}
+
 func (j *joined) Addr() net.Addr { return j.all[0].Addr() }
-func (j *joined) Close() error   { return j.all.close() }
+
+func (j *joined) Close() error {
+	j.once.Do(func() { close(j.done) })
+	err := j.all.close()
+	j.running.Wait()
+	return err
+}
 
 func (j *joined) Accept() (*ioarea.Area, error) {
-	a, ok := <-j.areas
-	if !ok {
+	select {
+	case a := <-j.accepted:
+		return a.area, a.err
+	case <-j.done:
 		return nil, net.ErrClosed
 	}
-	return a, nil
 }

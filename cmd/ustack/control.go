@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -52,6 +53,30 @@ func controlDir() string {
 	return filepath.Join(os.TempDir(), fmt.Sprintf("ustack-%d", os.Geteuid()))
 }
 
+func makeControlDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("directory of control sockets: %w", err)
+	}
+	return ownControlDir(dir)
+}
+
+// ownControlDir refuses a directory that somebody else may have made, where everybody may
+// make one: what answers there could be his.
+func ownControlDir(dir string) error {
+	if filepath.Dir(dir) != filepath.Clean(os.TempDir()) {
+		return nil
+	}
+	fi, err := os.Lstat(dir)
+	if err != nil {
+		return fmt.Errorf("directory of control sockets: %w", err)
+	}
+	if st := fi.Sys().(*syscall.Stat_t); !fi.IsDir() || int(st.Uid) != os.Geteuid() || fi.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("directory of control sockets %s: %v of user %d, want a directory of this user that is closed to others: remove it, or set XDG_RUNTIME_DIR",
+			dir, fi.Mode(), st.Uid)
+	}
+	return nil
+}
+
 // A control answers each connection to a Unix socket with a snapshot in JSON.
 type control struct {
 	path    string
@@ -61,8 +86,8 @@ type control struct {
 
 func (s *server) listenControl(path string) (*control, error) {
 	if path == "" {
-		if err := os.MkdirAll(controlDir(), 0o700); err != nil {
-			return nil, fmt.Errorf("directory of control sockets: %w", err)
+		if err := makeControlDir(controlDir()); err != nil {
+			return nil, err
 		}
 		path = filepath.Join(controlDir(), fmt.Sprintf("%d.sock", os.Getpid()))
 	}

@@ -170,8 +170,8 @@ func (d *demoRun) run(ctx context.Context) (r demoResult, err error) {
 	defer func() { err = errors.Join(err, srv.stop()) }()
 
 	host := "//" + d.lab.address(d.stack)
-	if out, err := d.smbclient(ctx, "-L", host); err != nil || !strings.Contains(out, "demo") {
-		return r, fmt.Errorf("list shares: %w: %s", err, out)
+	if err := d.listShares(ctx, host); err != nil {
+		return r, err
 	}
 	before, err := srv.snapshot()
 	if err != nil {
@@ -232,18 +232,38 @@ func (d *demoRun) rearrange(ctx context.Context, host, share string) error {
 		return err
 	}
 	left, err := os.ReadDir(share)
-	if err != nil || len(left) > 0 {
-		return fmt.Errorf("delete: %d entries are left: %w", len(left), err)
+	if err != nil {
+		return fmt.Errorf("delete: %w", err)
+	}
+	if len(left) > 0 {
+		return fmt.Errorf("delete: %d entries are left in %s", len(left), share)
 	}
 	return nil
 }
 
+func (d *demoRun) listShares(ctx context.Context, host string) error {
+	out, err := d.smbclient(ctx, "-L", host)
+	return d.said("list of shares", out, err, strings.Contains(out, "demo"))
+}
+
 func (d *demoRun) on(ctx context.Context, host, commands string) (string, error) {
 	out, err := d.smbclient(ctx, host+"/demo", "-c", commands)
-	if err != nil || strings.Contains(out, "NT_STATUS_") {
-		return out, fmt.Errorf("%s: %s: %w: %s", d.cmd.Smbclient, commands, err, out)
+	return out, d.said(commands, out, err, !strings.Contains(out, "NT_STATUS_"))
+}
+
+// errNotDone: smbclient ends without an error when a command has failed.
+var errNotDone = errors.New("not done")
+
+// said is nil if the client did what it was asked; else the error tells what that was, and what
+// the client said.
+func (d *demoRun) said(what, out string, err error, done bool) error {
+	if err == nil && done {
+		return nil
 	}
-	return out, nil
+	if err == nil {
+		err = errNotDone
+	}
+	return fmt.Errorf("%s: %s: %w: %s", d.cmd.Smbclient, what, err, strings.TrimSpace(out))
 }
 
 func (d *demoRun) smbclient(ctx context.Context, args ...string) (string, error) {

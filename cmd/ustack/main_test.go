@@ -11,9 +11,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	smb2 "github.com/cloudsoda/go-smb2"
 )
 
 // TestMain lets the test binary be the program: its tests run it as a user would.
@@ -139,7 +142,7 @@ func TestLoadsRunAgainstTheSmallServices(t *testing.T) {
 	}
 }
 
-func TestStoppingDrains(t *testing.T) {
+func TestStoppingEndsAnIdleConnectionInOrder(t *testing.T) {
 	port := freePort(t)
 	socket, stop := started(t, kernelServer("echo", port)...)
 	conn, err := net.Dial("tcp", "127.0.0.1:"+port)
@@ -163,6 +166,97 @@ func TestStoppingDrains(t *testing.T) {
 	}
 	if n, err := conn.Read(buf); n != 0 || err == nil || err.Error() != "EOF" {
 		t.Errorf("an idle client sees %d bytes, %v; want an end in order", n, err)
+	}
+}
+
+// A pausing connection holds a message back in its midst, once it is armed.
+type pausing struct {
+	net.Conn
+	armed atomic.Bool
+	half  chan struct{} // closed when half of a message is on its way
+	rest  chan struct{} // closed to let the rest follow
+}
+
+func (p *pausing) Write(b []byte) (int, error) {
+	if len(b) < 10_000 || !p.armed.CompareAndSwap(true, false) {
+		return p.Conn.Write(b)
+	}
+	n, err := p.Conn.Write(b[:len(b)/2])
+	if err != nil {
+		return n, err
+	}
+	close(p.half)
+	<-p.rest
+	m, err := p.Conn.Write(b[n:])
+	return n + m, err
+}
+
+// A request that has begun when the server is told to stop is answered.
+func TestStoppingWaitsForARequestThatHasBegun(t *testing.T) {
+	dir, port := t.TempDir(), freePort(t)
+	socket, stop := started(t, kernelServer("smb", port, "--share", "pub="+dir)...)
+	received := func() uint64 {
+		s, err := readSnapshot(socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Total.BytesIn
+	}
+	conn, err := net.Dial("tcp", "127.0.0.1:"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slow := &pausing{Conn: conn, half: make(chan struct{}), rest: make(chan struct{})}
+	session, err := (&smb2.Dialer{Initiator: &smb2.NTLMInitiator{User: "guest"}}).DialConn(t.Context(), slow, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	share, err := session.Mount("pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := share.Create("file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := bytes.Repeat([]byte("ustack"), 10_000)
+	wrote := make(chan error, 1)
+	before := received()
+	slow.armed.Store(true)
+	go func() {
+		_, err := file.Write(data)
+		wrote <- err
+	}()
+	<-slow.half
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for received() < before+uint64(len(data)/2) {
+		<-look.C
+	}
+	type end struct {
+		log string
+		err error
+	}
+	stopped := make(chan end, 1)
+	go func() {
+		log, err := stop()
+		stopped <- end{log, err}
+	}()
+	for accepts := true; accepts; <-look.C {
+		c, err := net.Dial("tcp", "127.0.0.1:"+port)
+		if accepts = err == nil; accepts {
+			c.Close()
+		}
+	}
+	close(slow.rest)
+	if err := <-wrote; err != nil {
+		t.Errorf("the request was not answered: %v", err)
+	}
+	if e := <-stopped; e.err != nil {
+		t.Errorf("%v\n%s", e.err, e.log)
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "file")); err != nil || !bytes.Equal(b, data) {
+		t.Errorf("the file has %d bytes, %v", len(b), err)
 	}
 }
 
@@ -207,6 +301,12 @@ func TestBadFlagsGetAClearError(t *testing.T) {
 		{[]string{"serve", "smb", "--stack", "kernel", "--addr", "::1", "--share", "nameonly"}, "NAME=PATH"},
 		{[]string{"serve", "smb", "--stack", "kernel", "--addr", "::1", "--share", "a=" + filepath.Join(dir, "missing")}, "no such file"},
 		{[]string{"serve", "smb", "--stack", "kernel", "--addr", "::1", "--share", "a=" + dir, "--user-file", filepath.Join(dir, "none")}, "no such file"},
+		{[]string{"serve", "smb", "--stack", "kernel", "--addr", "::1", "--share", "a=" + dir, "--max-io", "64MiB"}, "--max-io"},
+		{[]string{"serve", "smb", "--stack", "kernel", "--addr", "::1", "--share", "a=" + dir, "--max-io", "1"}, "--max-io"},
+		{[]string{"serve", "smb", "--stack", "kernel", "--addr", "::1", "--share", "a=" + dir, "--request-timeout=-1s"}, "--request-timeout"},
+		{[]string{"serve", "smb", "--stack", "kernel", "--addr", "::1", "--share", "a=" + dir, "--idle-timeout=0s"}, "--idle-timeout"},
+		{[]string{"serve", "smb", "--stack", "kernel", "--addr", "::1", "--share", "a=" + dir, "--ring-in", "4096"}, "--ring-in"},
+		{[]string{"serve", "smb", "--stack", "kernel", "--addr", "::1", "--share", "a=" + dir, "--ring-out", "4096"}, "--ring-out"},
 		{[]string{"serve", "echo", "--stack", "kernel", "--addr", "127.0.0.1", "--congestion", "bogus"}, "bogus"},
 		{[]string{"serve", "echo", "--stack", "kernel", "--addr", "127.0.0.1", "--max-conns", "0"}, "--max-conns"},
 		{[]string{"load", "ping", "--to", "127.0.0.1:1", "--size", "0"}, "--size"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,12 +41,18 @@ Examples:
   ustack serve smb --share pub=/srv/pub,ro --share home=/srv/home --user-file users \
       --stack kernel --addr 127.0.0.1 --port 4450
 
+A change of the file of users holds from the next log-on; who is logged on stays so.
+SIGHUP is ignored. SIGTERM and Ctrl-C let requests that have begun end first.
+
 A guest may do whatever the share allows: give --no-guest, or share with ,ro, where
 that is not meant.
 `
 }
 
 func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) error {
+	if err := c.check(); err != nil {
+		return err
+	}
 	guest := c.UserFile == ""
 	if c.Guest != nil {
 		guest = *c.Guest
@@ -80,14 +87,18 @@ func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) error {
 		if err != nil {
 			return err
 		}
-		cfg.Auth.Users = users
+		cfg.Auth.Users = freshUsers{users, log}
 	}
 	srv, err := smbproto.NewServer(cfg)
 	if err != nil {
 		return err
 	}
 	in, out := srv.RingSize()
-	err = c.run(ctx, log, c.Port, messagesInRing*in, messagesInRing*out, &server{
+	in, out = messagesInRing*in, messagesInRing*out
+	if err := srv.CheckRings(cmp.Or(c.RingIn, in), cmp.Or(c.RingOut, out)); err != nil {
+		return errors.Join(fmt.Errorf("--ring-in %d, --ring-out %d: %w", c.RingIn, c.RingOut, err), srv.Close())
+	}
+	err = c.run(ctx, log, c.Port, in, out, &server{
 		service: "smb",
 		serve:   srv.Serve,
 		extra: func(s *snapshot) {
@@ -96,6 +107,31 @@ func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) error {
 		},
 	})
 	return errors.Join(err, srv.Close())
+}
+
+func (c *serveSMBCmd) check() error {
+	switch {
+	case c.MaxIO < smbproto.LeastIO || c.MaxIO > smbproto.MostIO:
+		return fmt.Errorf("--max-io %d: want %d to %d bytes", c.MaxIO, smbproto.LeastIO, smbproto.MostIO)
+	case c.RequestTimeout <= 0:
+		return fmt.Errorf("--request-timeout %v: want more than 0", c.RequestTimeout)
+	case c.IdleTimeout <= 0:
+		return fmt.Errorf("--idle-timeout %v: want more than 0", c.IdleTimeout)
+	}
+	return nil
+}
+
+// freshUsers are the accounts as their file has them at each log-on.
+type freshUsers struct {
+	file *auth.UserFile
+	log  *slog.Logger
+}
+
+func (u freshUsers) Lookup(name string) (ntHash [16]byte, ok bool) {
+	if err := u.file.Refresh(); err != nil {
+		u.log.Error("the accounts stay as they were: their file can't be read again", "err", err)
+	}
+	return u.file.Lookup(name)
 }
 
 // parseShare reads NAME=PATH or NAME=PATH,ro.

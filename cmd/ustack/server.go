@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"runtime"
 	"sync"
+	"syscall"
 	"time"
 
 	"ustack/ioarea"
@@ -42,6 +44,7 @@ func (f *stackFlags) run(ctx context.Context, log *slog.Logger, port uint16, in,
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(max(1, f.Procs))
 	}
+	signal.Ignore(syscall.SIGHUP) // there is nothing to read again
 	if err := pin(f.CPU); err != nil {
 		return err
 	}
@@ -120,15 +123,19 @@ func (s *server) count() int {
 	return len(s.areas)
 }
 
-// drain lets handlers finish the requests that have arrived, and stops those that
-// take longer.
+// drain lets handlers finish the requests that have begun to arrive, and stops those
+// that take longer.
 func (s *server) drain() {
-	s.each(func(a *ioarea.Area) { a.In.Close(nil) })
+	s.each((*ioarea.Area).Finish)
 	if s.wait(drainTime) {
 		return
 	}
 	s.log.Warn("connections cut", "connections", s.count())
-	s.each(func(a *ioarea.Area) { a.Out.Refuse(fmt.Errorf("server stopped: %w", ioarea.ErrClosed)) })
+	stopped := fmt.Errorf("server stopped: %w", ioarea.ErrClosed)
+	s.each(func(a *ioarea.Area) {
+		a.In.Close(stopped)
+		a.Out.Refuse(stopped)
+	})
 	s.wait(drainTime)
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -40,22 +41,33 @@ Example:
 `
 }
 
-func (c *smbUserAddCmd) Run() error {
-	users, err := auth.OpenUserFile(c.UserFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		users, err = auth.CreateUserFile(c.UserFile)
-	}
+func (c *smbUserAddCmd) Run(ctx context.Context) error {
+	password, err := c.password(ctx)
 	if err != nil {
 		return err
 	}
-	password, err := c.password()
+	if err := auth.CheckUser(c.Name, password); err != nil {
+		return err
+	}
+	users, err := openOrCreate(c.UserFile)
 	if err != nil {
 		return err
 	}
 	return users.Add(c.Name, password)
 }
 
-func (c *smbUserAddCmd) password() (string, error) {
+func openOrCreate(path string) (*auth.UserFile, error) {
+	users, err := auth.OpenUserFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		users, err = auth.CreateUserFile(path)
+	}
+	if errors.Is(err, fs.ErrExist) { // made meanwhile
+		users, err = auth.OpenUserFile(path)
+	}
+	return users, err
+}
+
+func (c *smbUserAddCmd) password(ctx context.Context) (string, error) {
 	if c.Password != nil {
 		return *c.Password, nil
 	}
@@ -66,7 +78,7 @@ func (c *smbUserAddCmd) password() (string, error) {
 	var answers [2][]byte
 	for i, prompt := range []string{"Password: ", "Again: "} {
 		fmt.Fprint(os.Stderr, prompt)
-		b, err := term.ReadPassword(fd)
+		b, err := readPassword(ctx, fd)
 		fmt.Fprintln(os.Stderr)
 		if err != nil {
 			return "", fmt.Errorf("read password: %w", err)
@@ -77,6 +89,30 @@ func (c *smbUserAddCmd) password() (string, error) {
 		return "", errors.New("the two passwords differ")
 	}
 	return string(answers[0]), nil
+}
+
+// readPassword reads a line without echo. When ctx ends first, the terminal is left as it was,
+// and the read to the end of the process.
+func readPassword(ctx context.Context, fd int) ([]byte, error) {
+	state, err := term.GetState(fd)
+	if err != nil {
+		return nil, err
+	}
+	type line struct {
+		text []byte
+		err  error
+	}
+	got := make(chan line, 1)
+	go func() {
+		text, err := term.ReadPassword(fd)
+		got <- line{text, err}
+	}()
+	select {
+	case l := <-got:
+		return l.text, l.err
+	case <-ctx.Done():
+		return nil, errors.Join(ctx.Err(), term.Restore(fd, state))
+	}
 }
 
 type smbUserRemoveCmd struct {

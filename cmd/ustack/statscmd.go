@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"text/tabwriter"
@@ -27,6 +29,9 @@ Examples:
 func (c *statsCmd) Run() error {
 	sockets := c.Socket
 	if len(sockets) == 0 {
+		if err := ownControlDir(controlDir()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 		sockets, _ = filepath.Glob(filepath.Join(controlDir(), "*.sock"))
 	}
 	shown := 0

@@ -139,6 +139,9 @@ func (e *Exchange) stepInit(token []byte) ([]byte, error) {
 	if !t.hasNTLM {
 		return nil, unsupported("the client's mechanisms do not include NTLMSSP")
 	}
+	if len(t.mechTypes) > maxNegotiate {
+		return nil, malformed("list of mechanisms of %d bytes, want at most %d", len(t.mechTypes), maxNegotiate)
+	}
 	e.mechTypes = append([]byte(nil), t.mechTypes...)
 	e.state = wantNegotiate
 	if !t.ntlmFirst {

@@ -51,6 +51,10 @@ const (
 // maxName bounds user, domain and workstation, in bytes of UTF-16: 256 characters.
 const maxName = 512
 
+// maxNegotiate bounds what is kept of a peer that has not shown who it is: a NEGOTIATE_MESSAGE,
+// and SPNEGO's list of mechanisms, in bytes. Both take some tens.
+const maxNegotiate = 2 << 10
+
 // messageType checks the signature and returns the message's type.
 func messageType(b []byte) (uint32, error) {
 	if !bytes.HasPrefix(b, ntlmSignature) {
@@ -81,6 +85,9 @@ func wantMessage(b []byte, want uint32, size int) error {
 func parseNegotiate(b []byte) (flags uint32, err error) {
 	if err := wantMessage(b, msgNegotiate, negotiateMin); err != nil {
 		return 0, err
+	}
+	if len(b) > maxNegotiate {
+		return 0, malformed("NEGOTIATE_MESSAGE of %d bytes, want at most %d", len(b), maxNegotiate)
 	}
 	flags = binary.LittleEndian.Uint32(b[12:])
 	if missing := flagsNeeded &^ flags; missing != 0 {

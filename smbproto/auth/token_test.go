@@ -66,6 +66,8 @@ func TestBadFirstTokensSayWhatIsWrong(t *testing.T) {
 		"only Kerberos":        {initToken(t, nil, oidKrb5), auth.ErrUnsupported, "NTLMSSP"},
 		"no mechanisms":        {initToken(t, nil), auth.ErrUnsupported, "NTLMSSP"},
 		"too many mechanisms":  {initToken(t, nil, make33()...), auth.ErrMalformed, "more than 32"},
+		"long mechanisms":      {initToken(t, nil, oidNTLM, append(asn1.ObjectIdentifier{1, 2}, make([]int, 3000)...)), auth.ErrMalformed, "at most 2048"},
+		"long NEGOTIATE":       {append(c.type1(), make([]byte, 2048)...), auth.ErrMalformed, "at most 2048"},
 		"bytes behind":         {append(initToken(t, nil, oidNTLM), 0), auth.ErrMalformed, "1 bytes after"},
 		"indefinite length":    {[]byte{0x60, 0x80, 0, 0}, auth.ErrMalformed, "length in 0 bytes"},
 		"length of five bytes": {[]byte{0x60, 0x85, 0, 0, 0, 0, 0}, auth.ErrMalformed, "length in 5 bytes"},

@@ -30,10 +30,13 @@ const (
 // kept. Names differ by more than case.
 //
 // A hash is as good as the password, so a file that group or others may
-// access in any way is not read. It may be used from many goroutines. Of two
-// programs that change the file at the same time, the later one wins.
+// access in any way is not read. It may be used from many goroutines, and changed by
+// several programs at a time: each takes the file's lock, and changes what it finds then.
 type UserFile struct {
 	path string // without symbolic links: the rename of a save must not replace one
+
+	reading sync.Mutex // one reads or changes the file at a time; comes before mu
+	seen    stamp      // of the file that was read last; guarded by reading
 
 	mu    sync.RWMutex
 	table userTable
@@ -66,18 +69,55 @@ func CreateUserFile(path string) (*UserFile, error) {
 
 // Reload reads the file again. After an error the accounts are the same as before.
 func (f *UserFile) Reload() error {
-	text, err := readUserFile(f.path)
+	f.reading.Lock()
+	defer f.reading.Unlock()
+	table, err := f.read()
+	if err != nil {
+		return err
+	}
+	f.set(table)
+	return nil
+}
+
+// Refresh is Reload if the file has changed since it was last read. An error is told
+// once for each change.
+func (f *UserFile) Refresh() error {
+	f.reading.Lock()
+	defer f.reading.Unlock()
+	now, err := stampOf(os.Stat(f.path))
+	if now == f.seen {
+		return nil
+	}
+	f.seen = now
 	if err != nil {
 		return fmt.Errorf("auth: %w: %w", ErrUserFile, err)
 	}
+	table, err := f.read()
+	if err != nil {
+		return err
+	}
+	f.set(table)
+	return nil
+}
+
+// read reads the file as it is. The caller holds reading.
+func (f *UserFile) read() (userTable, error) {
+	text, st, err := readUserFile(f.path)
+	if err != nil {
+		return userTable{}, fmt.Errorf("auth: %w: %w", ErrUserFile, err)
+	}
+	f.seen = st
 	table, err := parseUsers(string(text))
 	if err != nil {
-		return fmt.Errorf("auth: %w: %s: %w", ErrUserFile, f.path, err)
+		return userTable{}, fmt.Errorf("auth: %w: %s: %w", ErrUserFile, f.path, err)
 	}
+	return table, nil
+}
+
+func (f *UserFile) set(t userTable) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.table = table
-	return nil
+	f.table = t
 }
 
 // Lookup implements Users.
@@ -94,14 +134,22 @@ func (f *UserFile) Names() []string {
 	return f.table.names()
 }
 
-// Add makes an account, or gives the one of this name a new password, and
-// saves the file. After an error the accounts are the same as before.
-func (f *UserFile) Add(name, password string) error {
+// CheckUser says why Add would not take a name and a password.
+func CheckUser(name, password string) error {
 	if err := checkName(name); err != nil {
 		return fmt.Errorf("auth: %w: %w", ErrUserFile, err)
 	}
 	if err := checkPassword(password); err != nil {
 		return fmt.Errorf("auth: %w: user %q: %w", ErrUserFile, name, err)
+	}
+	return nil
+}
+
+// Add makes an account, or gives the one of this name a new password, and
+// saves the file. After an error the accounts are the same as before.
+func (f *UserFile) Add(name, password string) error {
+	if err := CheckUser(name, password); err != nil {
+		return err
 	}
 	return f.change(func(t *userTable) error {
 		t.set(name, NTHash(password))
@@ -119,47 +167,59 @@ func (f *UserFile) Remove(name string) error {
 	})
 }
 
+// change edits what the file says now, which may be more than this program has read.
 func (f *UserFile) change(edit func(*userTable) error) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	t := f.table.clone()
+	f.reading.Lock()
+	defer f.reading.Unlock()
+	locked, err := lockUserFile(f.path)
+	if err != nil {
+		return fmt.Errorf("auth: %w: %w", ErrUserFile, err)
+	}
+	defer locked.Close()
+	t, err := f.read()
+	if err != nil {
+		return err
+	}
 	if err := edit(&t); err != nil {
 		return err
 	}
-	if err := saveUserFile(f.path, []byte(t.text())); err != nil {
+	st, err := saveUserFile(locked, f.path, []byte(t.text()))
+	if err != nil {
 		return fmt.Errorf("auth: %w: %w", ErrUserFile, err)
 	}
-	f.table = t
+	f.seen = st
+	f.set(t)
 	return nil
 }
 
 // readUserFile checks and reads one and the same open file.
-func readUserFile(path string) ([]byte, error) {
+func readUserFile(path string) ([]byte, stamp, error) {
 	// O_NONBLOCK: a FIFO at this path must not hold the server up.
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, err
+		return nil, stamp{}, err
 	}
 	defer file.Close()
 	st, err := file.Stat()
 	if err != nil {
-		return nil, err
+		return nil, stamp{}, err
 	}
 	if !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
+		return nil, stamp{}, fmt.Errorf("%s is not a regular file", path)
 	}
 	if perm := st.Mode().Perm(); perm&0o077 != 0 {
-		return nil, fmt.Errorf("%s has mode %#o, which lets others than its owner at the password hashes: chmod 600 it: %w",
+		return nil, stamp{}, fmt.Errorf("%s has mode %#o, which lets others than its owner at the password hashes: chmod 600 it: %w",
 			path, perm, fs.ErrPermission)
 	}
 	text, err := io.ReadAll(io.LimitReader(file, maxUserFile+1))
 	if err != nil {
-		return nil, err
+		return nil, stamp{}, err
 	}
 	if len(text) > maxUserFile {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxUserFile)
+		return nil, stamp{}, fmt.Errorf("%s is larger than %d bytes", path, maxUserFile)
 	}
-	return text, nil
+	seen, err := stampOf(st, nil)
+	return text, seen, err
 }
 
 func checkName(name string) error {

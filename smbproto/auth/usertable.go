@@ -3,7 +3,6 @@ package auth
 import (
 	"encoding/hex"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -125,8 +124,4 @@ func (t *userTable) remove(name string) bool {
 		}
 	}
 	return true
-}
-
-func (t *userTable) clone() userTable {
-	return userTable{lines: slices.Clone(t.lines), index: maps.Clone(t.index)}
 }

@@ -48,9 +48,9 @@ const (
 	// maxRecvFrag is what is taken, for clients whose bind was longer than it had to be.
 	maxRecvFrag = 5840
 
-	maxRequest = 64 << 10  // bytes of stub
-	maxReply   = 4 << 20   // bytes of stub: few clients can resume a list, so a long one goes at once
-	maxPending = 256 << 10 // bytes of unread replies with which no further PDU is taken
+	maxRequest = 64 << 10 // bytes of stub
+	maxReply   = 4 << 20  // bytes of stub: few clients can resume a list, so a long one goes at once
+	maxPending = 16 << 10 // bytes of unread replies with which no further PDU is taken
 )
 
 // header is the common header of a PDU, C706 12.6.3.1.

@@ -1,6 +1,9 @@
 package rpc
 
-import "sync/atomic"
+import (
+	"encoding/binary"
+	"sync/atomic"
+)
 
 // Server is what listens on one named pipe: its interfaces. It may be used from many goroutines.
 type Server struct {
@@ -26,9 +29,8 @@ type Pipe struct {
 	contexts map[uint16]*iface // presentation contexts, by the client's number
 	maxXmit  int               // largest fragment to send
 
-	out     [][]byte // PDUs to be read, each a message; the first from outAt on
-	outAt   int
-	pending int
+	out     []byte // PDUs to be read, each a message
+	message int    // bytes of the first that are still to be read, if its beginning was
 }
 
 // Write takes bytes from the client: whole PDUs, parts of one, or several. An error is for
@@ -75,8 +77,8 @@ func (p *Pipe) header() header {
 
 // receive handles one whole PDU.
 func (p *Pipe) receive(h header, pdu []byte) error {
-	if p.pending > maxPending {
-		return protocolError("a further PDU while %d bytes of replies are unread", p.pending)
+	if len(p.out) > maxPending {
+		return protocolError("a further PDU while %d bytes of replies are unread", len(p.out))
 	}
 	switch h.ptype {
 	case typeBind, typeAlterContext:
@@ -95,13 +97,10 @@ func (p *Pipe) receive(h header, pdu []byte) error {
 	return protocolError("PDU of type %d from a client", h.ptype)
 }
 
-func (p *Pipe) reply(pdu []byte) {
-	p.out = append(p.out, pdu)
-	p.pending += len(pdu)
-}
+func (p *Pipe) reply(pdu []byte) { p.out = append(p.out, pdu...) }
 
 // Pending returns how many bytes of replies have not been read.
-func (p *Pipe) Pending() int { return p.pending }
+func (p *Pipe) Pending() int { return len(p.out) }
 
 // Read moves the next bytes of the pending reply to dst. It stops at the end
 // of a PDU, which is a message of the pipe; more says that dst was too small for the rest
@@ -110,13 +109,13 @@ func (p *Pipe) Read(dst []byte) (n int, more bool) {
 	if len(p.out) == 0 {
 		return 0, false
 	}
-	n = copy(dst, p.out[0][p.outAt:])
-	p.outAt += n
-	p.pending -= n
-	if p.outAt < len(p.out[0]) {
-		return n, true
+	if p.message == 0 {
+		p.message = int(binary.LittleEndian.Uint16(p.out[8:])) // its fragment length
 	}
-	p.out[0] = nil // so that the slice's memory does not keep it
-	p.out, p.outAt = p.out[1:], 0
-	return n, false
+	n = copy(dst, p.out[:p.message])
+	p.out, p.message = p.out[n:], p.message-n
+	if len(p.out) == 0 {
+		p.out = nil // a long reply is not kept
+	}
+	return n, p.message > 0
 }

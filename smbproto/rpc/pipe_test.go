@@ -265,3 +265,22 @@ func FuzzPipeWrite(f *testing.F) {
 		}
 	})
 }
+
+// The smallest replies, unread, cost no more than their bytes.
+func TestUnreadRepliesAreOneBuffer(t *testing.T) {
+	p := boundPipe(t, someServer())
+	fault := requestPDU(3, 3, 99, nil)
+	var err error
+	for err == nil {
+		err = p.Write(fault)
+	}
+	if !errors.Is(err, ErrProtocol) || p.Pending() < maxPending || cap(p.out) > 2*maxPending {
+		t.Errorf("%v; %d bytes pending in %d", err, p.Pending(), cap(p.out))
+	}
+	for p.Pending() > 0 {
+		readPDU(t, p)
+	}
+	if p.out != nil {
+		t.Error("the buffer is kept when all was read")
+	}
+}

@@ -64,10 +64,9 @@ func (f *File) Rewind() error {
 	return err
 }
 
-// ReadDir gives the name of the next entry that match accepts, and fills info with
-// its attributes. ok is false at the end. What a client could not open is not listed:
-// devices, fifos, sockets, links that leave the share, names it can't write.
-func (f *File) ReadDir(info *wire.FileInfo, match func(name string) bool) (name string, ok bool, err error) {
+// ReadName gives the name of the next entry that a client can write; ok is false at the
+// end.
+func (f *File) ReadName() (name string, ok bool, err error) {
 	if f.dir == nil {
 		if err := f.Rewind(); err != nil {
 			return "", false, err
@@ -75,19 +74,21 @@ func (f *File) ReadDir(info *wire.FileInfo, match func(name string) bool) (name 
 	}
 	for {
 		name, ok, err = f.dir.next()
-		if err != nil || !ok {
-			return "", false, err
+		if err != nil || !ok || Nameable(name) {
+			return name, ok, err
 		}
-		if !Nameable(name) || !match(name) {
-			continue
-		}
-		var st unix.Statx_t
-		if err := f.statEntry(name, &st); err != nil {
-			continue // gone since, or not to be seen
-		}
-		fillInfo(info, &st, name)
-		return name, true, nil
 	}
+}
+
+// EntryInfo fills info with the attributes of an entry. It fails for what a client could not
+// open: devices, fifos, sockets, links that leave the share, and what is gone.
+func (f *File) EntryInfo(name string, info *wire.FileInfo) error {
+	var st unix.Statx_t
+	if err := f.statEntry(name, &st); err != nil {
+		return err
+	}
+	fillInfo(info, &st, name)
+	return nil
 }
 
 func (f *File) statEntry(name string, st *unix.Statx_t) error {
@@ -95,7 +96,7 @@ func (f *File) statEntry(name string, st *unix.Statx_t) error {
 		return err
 	}
 	if isType(st, unix.S_IFLNK) {
-		fd, err := f.root.beneath(f.Path().Join(name))
+		fd, err := f.followEntry(name)
 		if err != nil {
 			return err
 		}
@@ -107,6 +108,17 @@ func (f *File) statEntry(name string, st *unix.Statx_t) error {
 		return ErrSpecial
 	}
 	return nil
+}
+
+// followEntry opens what a link in the directory leads to: from the directory's own
+// handle where the link does not lead upwards.
+func (f *File) followEntry(name string) (fd int, err error) {
+	if f.root.fallback == nil {
+		if fd, err = resolve(f.fd, name); !errors.Is(err, ErrEscape) {
+			return fd, err
+		}
+	}
+	return f.root.beneath(f.Path().Join(name))
 }
 
 // ParentInfo fills info for "..": the parent, or for the root the root itself.

@@ -24,7 +24,7 @@
 //
 // Whoever opened a File closes it. Its methods are for one goroutine at a time, but for
 // those that say otherwise; the location may be moved from another (see
-// [File.Relocate]). A Root may be used from any goroutine, and is closed after its files.
+// [File.Relocate]). A [Budget] bounds and counts the files of several roots. A Root may be used from any goroutine, and is closed after its files.
 //
 //	root, err := vfs.OpenRoot("/srv/files", vfs.Options{})
 //	f, created, err := root.Open(path, vfs.How{Read: true})

@@ -33,6 +33,7 @@ var (
 	ErrReadOnlyFile = &Error{"file is read-only", wire.StatusAccessDenied}
 	ErrMoved        = &Error{"another file has the name now", wire.StatusObjectNameNotFound}
 	ErrNoHandle     = &Error{"not opened for input or output", wire.StatusAccessDenied}
+	ErrTooMany      = &Error{"too many files are open", wire.StatusTooManyOpenedFiles}
 	ErrIsRoot       = &Error{"is the root of the share", wire.StatusAccessDenied}
 )
 

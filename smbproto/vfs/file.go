@@ -16,6 +16,15 @@ type File struct {
 	st       unix.Statx_t
 	loc      location
 	dir      *dirReader
+	closed   bool
+}
+
+// file makes the File that owns a handle of O_PATH, and closes the handle if it can't.
+func (r *Root) file(fd int, p Path) (*File, error) {
+	if err := r.opts.Budget.take(); err != nil {
+		return nil, errors.Join(err, closeAll(fd))
+	}
+	return &File{root: r, fd: fd, pathOnly: true, loc: location{parent: -1, path: p}}, nil
 }
 
 // Close closes all handles. A File that is closed must not be used.
@@ -24,6 +33,10 @@ func (f *File) Close() error {
 	defer f.loc.mu.Unlock()
 	err := closeAll(f.fd, f.loc.parent)
 	f.fd, f.loc.parent = -1, -1
+	if !f.closed {
+		f.closed = true
+		f.root.opts.Budget.give()
+	}
 	return err
 }
 

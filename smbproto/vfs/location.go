@@ -14,9 +14,21 @@ import (
 type location struct {
 	mu     sync.Mutex // another open of the file may rename it
 	parent int        // O_PATH handle, or -1 if the file may not be deleted or renamed
+	dir    ID         // of parent
 	base   string
 	entry  ID
 	path   Path
+}
+
+// set notes where the name is, and takes over parent.
+func (l *location) set(parent int, base string) error {
+	l.parent, l.base = parent, base
+	var st unix.Statx_t
+	if err := statx(parent, "", &st); err != nil {
+		return err
+	}
+	l.dir = idOf(&st)
+	return nil
 }
 
 // Path is where the file was when it was opened or last renamed through us. Any
@@ -41,7 +53,9 @@ func (f *File) locate() error {
 		}
 		return err
 	}
-	f.loc.parent, f.loc.base = parent, base
+	if err := f.loc.set(parent, base); err != nil {
+		return err
+	}
 	var st unix.Statx_t
 	if err := statx(parent, base, &st); err != nil {
 		if err == unix.ENOENT {
@@ -110,78 +124,86 @@ func (f *File) Remove() error {
 }
 
 // Rename gives the file another name in the share. Without replace it fails with
-// ErrExists if the name is taken, also by one that differs in case only.
+// ErrExists if the name is taken, also by one that differs in case only, or by another
+// link to the same file.
 func (f *File) Rename(to Path, replace bool) error {
 	if f.root.opts.ReadOnly {
 		return ErrReadOnly
 	}
-	real, target, err := f.root.target(to)
+	t, err := f.root.target(to)
 	if err != nil {
 		return pathError("rename to", string(to), err)
 	}
 	f.loc.mu.Lock()
 	defer f.loc.mu.Unlock()
 	if err := f.loc.check(); err != nil {
-		return pathError("rename", string(f.loc.path), err)
+		return pathError("rename", string(f.loc.path), errors.Join(err, closeAll(t.parent)))
 	}
-	if target == f.loc.entry {
-		real = to // only the case changes, or nothing
-	} else if target != (ID{}) && !replace {
-		return pathError("rename to", string(to), ErrExists)
-	}
-	dir, base := real.Split()
-	parent, err := f.root.beneath(dir)
-	if err != nil {
-		return pathError("rename to", string(to), err)
+	own := t.dir == f.loc.dir && t.found == f.loc.base
+	if t.found != "" && !own {
+		if !replace {
+			return pathError("rename to", string(to), errors.Join(ErrExists, closeAll(t.parent)))
+		}
+		t.base = t.found
 	}
 	flags := uint(unix.RENAME_NOREPLACE)
-	if replace || target == f.loc.entry {
+	if replace || own { // of its own name only the case changes, or nothing
 		flags = 0
 	}
-	err = unix.Renameat2(f.loc.parent, f.loc.base, parent, base, flags)
+	err = unix.Renameat2(f.loc.parent, f.loc.base, t.parent, t.base, flags)
 	if errors.Is(err, unix.EINVAL) && flags != 0 {
 		// The file system can't do it in one; what target saw must do.
-		err = unix.Renameat(f.loc.parent, f.loc.base, parent, base)
+		err = unix.Renameat(f.loc.parent, f.loc.base, t.parent, t.base)
 	}
 	if err != nil {
-		return pathError("rename to", string(to), errors.Join(err, closeAll(parent)))
+		return pathError("rename to", string(to), errors.Join(err, closeAll(t.parent)))
 	}
 	err = closeAll(f.loc.parent)
-	f.loc.parent, f.loc.base, f.loc.path = parent, base, real
+	f.loc.parent, f.loc.dir, f.loc.base, f.loc.path = t.parent, t.dir, t.base, t.path.Join(t.base)
 	return err
 }
 
-// target finds what a new name would replace; the zero ID if nothing.
-func (r *Root) target(to Path) (real Path, id ID, err error) {
+// target is the place of a new name.
+type target struct {
+	parent int  // O_PATH handle of the directory
+	dir    ID   // of parent
+	path   Path // of parent
+	base   string
+	found  string // the name of what is there, which may differ in case; or ""
+}
+
+func (r *Root) target(to Path) (t target, err error) {
 	if to == "" {
-		return "", ID{}, ErrIsRoot
+		return t, ErrIsRoot
 	}
 	dir, base := to.Split()
-	fd, dir, err := r.lookup(dir)
-	if errors.Is(err, ErrNotFound) {
+	t.base = base
+	t.parent, t.path, err = r.lookup(dir)
+	if errors.Is(err, ErrNotFound) || errors.Is(err, unix.ENOTDIR) {
 		err = ErrPathNotFound
 	}
 	if err != nil {
-		return to, ID{}, err
+		return t, err
 	}
-	found, err := foldName(fd, base)
-	if err == nil && found != "" {
-		var st unix.Statx_t
-		if err = statx(fd, found, &st); err == nil {
-			id, base = idOf(&st), found
-		}
+	var st unix.Statx_t
+	if err = statx(t.parent, "", &st); err == nil {
+		t.dir = idOf(&st)
+		t.found, err = foldName(t.parent, base)
 	}
 	if errors.Is(err, unix.ENOTDIR) {
 		err = ErrPathNotFound
 	}
-	return dir.Join(base), id, errors.Join(err, closeAll(fd))
+	if err != nil {
+		return t, errors.Join(err, closeAll(t.parent))
+	}
+	return t, nil
 }
 
-// Relocate tells the file that from, another open of the same file, was renamed.
+// Relocate tells the file that from, another open of the same name, was renamed.
 // Any goroutine may call it.
 func (f *File) Relocate(from *File) error {
 	from.loc.mu.Lock()
-	parent, base, path := from.loc.parent, from.loc.base, from.loc.path
+	parent, dir, base, full := from.loc.parent, from.loc.dir, from.loc.base, from.root.full(from.loc.path)
 	if parent >= 0 {
 		var err error
 		if parent, err = unix.FcntlInt(uintptr(parent), unix.F_DUPFD_CLOEXEC, 0); err != nil {
@@ -193,11 +215,13 @@ func (f *File) Relocate(from *File) error {
 
 	f.loc.mu.Lock()
 	defer f.loc.mu.Unlock()
-	f.loc.path = path
+	if path, ok := f.root.inside(full); ok {
+		f.loc.path = path
+	}
 	if f.loc.parent < 0 {
 		return closeAll(parent)
 	}
 	old := f.loc.parent
-	f.loc.parent, f.loc.base = parent, base
+	f.loc.parent, f.loc.dir, f.loc.base = parent, dir, base
 	return closeAll(old)
 }

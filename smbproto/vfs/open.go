@@ -24,7 +24,7 @@ type How struct {
 }
 
 // tries bounds how often a file may appear and vanish between two looks.
-const tries = 4
+const tries = 32
 
 // Open opens or creates a file or directory. It truncates nothing.
 func (r *Root) Open(p Path, how How) (f *File, created bool, err error) {
@@ -55,7 +55,10 @@ func (r *Root) Open(p Path, how How) (f *File, created bool, err error) {
 
 // openFound takes over fd, an O_PATH handle.
 func (r *Root) openFound(fd int, p Path, how How) (*File, error) {
-	f := &File{root: r, fd: fd, pathOnly: true, loc: location{parent: -1, path: p}}
+	f, err := r.file(fd, p)
+	if err != nil {
+		return nil, err
+	}
 	if err := f.open(how); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -141,15 +144,19 @@ func (r *Root) create(p Path, how How) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &File{root: r, fd: -1, loc: location{parent: parent, base: base, path: p}}
-	if err := f.make(parent, base, how); err != nil {
-		return nil, errors.Join(err, f.Close())
+	f, err := r.file(-1, p)
+	if err != nil {
+		return nil, errors.Join(err, closeAll(parent))
 	}
-	if !how.Locate {
-		f.loc.parent = -1
-		if err := closeAll(parent); err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
+	f.pathOnly = false
+	err = f.make(parent, base, how)
+	if err == nil && how.Locate {
+		err = f.loc.set(parent, base)
+	} else {
+		err = errors.Join(err, closeAll(parent))
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }
@@ -190,7 +197,10 @@ func (r *Root) Hold(p Path) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &File{root: r, fd: fd, pathOnly: true, loc: location{parent: -1, path: real}}
+	f, err := r.file(fd, real)
+	if err != nil {
+		return nil, err
+	}
 	if err := f.Stat(); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}

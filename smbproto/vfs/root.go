@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,6 +15,8 @@ type Options struct {
 	// FileMode and DirMode are the permissions of what clients create; 0 means
 	// 0644 and 0755.
 	FileMode, DirMode uint32
+	// Budget is shared by roots whose files are bounded together; nil means no bound.
+	Budget *Budget
 }
 
 // Root is a share's directory.
@@ -21,6 +24,7 @@ type Root struct {
 	fd       int
 	opts     Options
 	id       ID
+	where    string   // its path in the file system when it was opened, without a slash at the end
 	fallback *os.Root // where openat2 is missing
 }
 
@@ -32,6 +36,9 @@ func OpenRoot(dir string, opts Options) (*Root, error) {
 	}
 	if opts.DirMode == 0 {
 		opts.DirMode = 0o755
+	}
+	if opts.Budget == nil {
+		opts.Budget = NewBudget(0)
 	}
 	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -48,6 +55,11 @@ func OpenRoot(dir string, opts Options) (*Root, error) {
 	} else if err := closeAll(probe); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
+	where, err := os.Readlink(throughProc(fd))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("vfs: share directory %q: %w", dir, err), r.Close())
+	}
+	r.where = strings.TrimSuffix(where, "/")
 	if probe, err := r.beneath(""); errors.Is(err, unix.ENOSYS) {
 		if err := r.useFallback(); err != nil {
 			return nil, errors.Join(err, r.Close())
@@ -84,12 +96,17 @@ func (r *Root) beneath(p Path) (fd int, err error) {
 	if r.fallback != nil {
 		return r.beneathFallback(p)
 	}
+	return resolve(r.fd, p.dot())
+}
+
+// resolve opens a path with O_PATH that stays below a directory.
+func resolve(dir int, path string) (fd int, err error) {
 	how := unix.OpenHow{
 		Flags:   unix.O_PATH | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS,
 	}
 	for range 8 {
-		fd, err = unix.Openat2(r.fd, p.dot(), &how)
+		fd, err = unix.Openat2(dir, path, &how)
 		// EAGAIN: something was renamed while the kernel resolved "..", openat2(2).
 		if err != unix.EINTR && err != unix.EAGAIN {
 			break

@@ -9,12 +9,20 @@ type Pattern struct {
 	all  bool
 }
 
-// NewPattern prepares a pattern; empty matches everything, as "*" does.
+// MaxPattern is the longest pattern that a client may send, in characters: no name is longer.
+const MaxPattern = 255
+
+// NewPattern prepares a pattern; empty matches everything, as "*" does, and so do several
+// stars in a row.
 func NewPattern(s string) Pattern {
-	p := Pattern{all: s == "" || s == "*"}
+	var p Pattern
 	for _, r := range s {
+		if n := len(p.text); r == '*' && n > 0 && p.text[n-1] == '*' {
+			continue
+		}
 		p.text = append(p.text, fold(r))
 	}
+	p.all = len(p.text) == 0 || len(p.text) == 1 && p.text[0] == '*'
 	return p
 }
 
@@ -33,15 +41,22 @@ func (p Pattern) HasWildcard() bool {
 }
 
 // Match reports whether the name matches.
+func (p Pattern) Match(name string) bool {
+	matches, _ := p.Try(name)
+	return matches
+}
+
+// Try is Match, and counts the steps that it took: characters of the name times those of the
+// pattern at most.
 //
 // It follows every way through the pattern at once: states[i] is set when the
 // pattern from i on has still to match the rest of the name. So its time is
 // bounded by the product of the lengths, whatever stars the client sends.
-func (p Pattern) Match(name string) bool {
+func (p Pattern) Try(name string) (matches bool, steps int) {
 	if p.all {
-		return true
+		return true, 0
 	}
-	var a, b [128]bool
+	var a, b [MaxPattern + 1]bool
 	states, next := a[:0], b[:0]
 	if len(p.text)+1 > len(a) {
 		states, next = make([]bool, 0, len(p.text)+1), make([]bool, 0, len(p.text)+1)
@@ -56,6 +71,7 @@ func (p Pattern) Match(name string) bool {
 		}
 	}
 	for _, r := range name {
+		steps += len(p.text)
 		p.skip(states, r)
 		clear(next)
 		last := r == '.' && dots == 1 // the dot before the extension
@@ -76,12 +92,12 @@ func (p Pattern) Match(name string) bool {
 			}
 		}
 		if !alive {
-			return false
+			return false, steps
 		}
 		states, next = next, states
 	}
 	p.skip(states, endOfName)
-	return states[len(p.text)]
+	return states[len(p.text)], steps
 }
 
 const endOfName rune = -1

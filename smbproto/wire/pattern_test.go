@@ -1,6 +1,9 @@
 package wire
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestPatternsMatchAsFileSystemsDo(t *testing.T) {
 	for _, c := range []struct {
@@ -11,6 +14,9 @@ func TestPatternsMatchAsFileSystemsDo(t *testing.T) {
 		{"", "anything.txt", true},
 		{"*.txt", "a.TXT", true},
 		{"*.txt", "a.txt.bak", false},
+		{"***", "anything.txt", true},
+		{"a***b", "aXb", true},
+		{"a***b", "aX", false},
 		{"a*b*c", "aXbYc", true},
 		{"a*b*c", "aXbY", false},
 		{"?", "a", true},
@@ -33,6 +39,23 @@ func TestPatternsMatchAsFileSystemsDo(t *testing.T) {
 	} {
 		if got := NewPattern(c.pattern).Match(c.name); got != c.want {
 			t.Errorf("pattern %q, name %q: %v, want %v", c.pattern, c.name, got, c.want)
+		}
+	}
+}
+
+// A run of stars is one, and a name that can't match is given up at once.
+func TestAMatchTakesFewSteps(t *testing.T) {
+	for _, c := range []struct {
+		pattern, name string
+		most          int
+	}{
+		{strings.Repeat("*", 1000), "name", 0},
+		{strings.Repeat("*", 1000) + "x", "name", 2 * 4},
+		{"name*", "another name", 5},
+		{strings.Repeat("?*", 120), strings.Repeat("x", 200), 240 * 200},
+	} {
+		if _, steps := NewPattern(c.pattern).Try(c.name); steps > c.most {
+			t.Errorf("pattern %.10q, name %.10q: %d steps, want at most %d", c.pattern, c.name, steps, c.most)
 		}
 	}
 }

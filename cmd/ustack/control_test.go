@@ -1,0 +1,54 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestAControlDirectoryIsTheUsersOwn(t *testing.T) {
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	in := func(name string) string { return filepath.Join(tmp, name) }
+	for _, c := range []struct {
+		name string
+		make func(dir string) error
+		want string
+	}{
+		{"missing", func(string) error { return nil }, ""},
+		{"own", func(dir string) error { return os.Mkdir(dir, 0o700) }, ""},
+		{"open to others", func(dir string) error { return os.Mkdir(dir, 0o755) }, "closed to others"},
+		{"link", func(dir string) error { return os.Symlink(in("own"), dir) }, "closed to others"},
+		{"another's", func(dir string) error {
+			if os.Geteuid() != 0 {
+				return os.Mkdir(dir, 0o755) // only root can give it away
+			}
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				return err
+			}
+			return os.Chown(dir, 1234, 1234)
+		}, "closed to others"},
+	} {
+		if err := c.make(in(c.name)); err != nil {
+			t.Fatal(err)
+		}
+		if err := makeControlDir(in(c.name)); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+// Scripts iterate over .conns, also where there are none.
+func TestASnapshotAlwaysHasAListOfConnections(t *testing.T) {
+	socket, _ := started(t, kernelServer("echo", freePort(t))...)
+	out, err := program(t.Context(), "stats", "--json", socket).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s map[string]json.RawMessage
+	if err := json.Unmarshal(out, &s); err != nil || string(s["conns"]) != "[]" {
+		t.Errorf("conns is %s, %v", s["conns"], err)
+	}
+}

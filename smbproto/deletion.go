@@ -1,0 +1,90 @@
+package smbproto
+
+import (
+	"errors"
+	"slices"
+
+	"ustack/smbproto/vfs"
+)
+
+// A file is deleted by name, and may have several. Each open remembers whether its own
+// name is to be deleted (MS-FSA 2.1.1.4, Link.IsDeleted); when it is closed, the state of the
+// file keeps its handle for that. Until the last open is closed, nobody is admitted by any name.
+
+// deletePending reports whether a name of the file is to be deleted.
+func (s *fileState) deletePending() bool {
+	return s.leaving || len(s.doomed) > 0 || slices.ContainsFunc(s.opens, func(o *open) bool { return o.doomed })
+}
+
+// dooms reports whether an open that was closed has left the name to be deleted.
+func (s *fileState) dooms(name vfs.Name) bool {
+	return slices.ContainsFunc(s.doomed, func(f *vfs.File) bool { return f.Name().Same(name) })
+}
+
+// doom has the open's name deleted when the file is closed.
+func (t *fileTable) doom(o *open) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	o.doomed = true
+}
+
+// spare takes back that the open's name is to be deleted, whoever asked for it. The caller
+// closes what is returned.
+func (t *fileTable) spare(o *open) (shut []*vfs.File) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	name := o.file.Name()
+	for _, other := range o.state.opens {
+		if other.doomed && other.file.Name().Same(name) {
+			other.doomed = false
+		}
+	}
+	o.state.doomed = slices.DeleteFunc(o.state.doomed, func(f *vfs.File) bool {
+		same := f.Name().Same(name)
+		if same {
+			shut = append(shut, f)
+		}
+		return same
+	})
+	return shut
+}
+
+// pending tells whether the file is to be deleted.
+func (t *fileTable) pending(o *open) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return o.state.deletePending()
+}
+
+// remove deletes the names of a file that leave has said was the last, and forgets it.
+func (t *fileTable) remove(st *fileState) error {
+	var errs []error
+	for _, f := range st.doomed {
+		errs = append(errs, f.Remove())
+	}
+	t.drop(st.id)
+	for _, f := range st.doomed {
+		errs = append(errs, f.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// reserve keeps all from a file that is to be replaced, until drop; false if somebody
+// has it open, or it is being removed already.
+func (t *fileTable) reserve(id vfs.ID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.files[id] != nil {
+		return false
+	}
+	t.files[id] = &fileState{id: id, leaving: true}
+	return true
+}
+
+// drop forgets a file that has no opens and was removed or replaced, or could not be.
+// The caller still has a handle on it, for without one the id may be another file's.
+func (t *fileTable) drop(id vfs.ID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.files, id)
+}

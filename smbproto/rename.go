@@ -1,0 +1,119 @@
+package smbproto
+
+import (
+	"errors"
+	"strings"
+
+	"ustack/smbproto/vfs"
+	"ustack/smbproto/wire"
+)
+
+// rename: MS-FSA 2.1.5.15.11. The new name is from the share's root.
+func (c *Conn) rename(o *open, b wire.RenameInfo) wire.Status {
+	if len(b) < 20 {
+		return wire.StatusInfoLengthMismatch
+	}
+	if b.Valid() != nil || b.RootDirectory() != 0 {
+		return wire.StatusInvalidParameter
+	}
+	name, err := wire.UTF16ToString(b.Name())
+	if err != nil {
+		return wire.StatusObjectNameInvalid
+	}
+	to, err := vfs.ParsePath(strings.TrimPrefix(name, `\`))
+	if err != nil {
+		return wire.StatusOf(err)
+	}
+	files := &c.srv.files
+	if !o.file.IsDir() {
+		files.paths.RLock()
+		defer files.paths.RUnlock()
+		return c.renameTo(o, to, b.Replace())
+	}
+	files.paths.Lock()
+	defer files.paths.Unlock()
+	if files.openBelow(o.file) {
+		return wire.StatusAccessDenied // their paths would lead nowhere
+	}
+	return c.renameTo(o, to, b.Replace())
+}
+
+func (c *Conn) renameTo(o *open, to vfs.Path, replace bool) wire.Status {
+	root := o.tree.share.root
+	target, err := root.Hold(to)
+	switch {
+	case errors.Is(err, vfs.ErrNotFound):
+		return c.move(o, to, false)
+	case err != nil:
+		return wire.StatusOf(err)
+	}
+	defer c.shut(target)
+	switch {
+	case target.ID() == o.file.ID():
+		// Its own name, perhaps in another case. Another name of the file is that of a file
+		// that is open.
+		if status := c.move(o, to, false); status != wire.StatusObjectNameCollision || !replace {
+			return status
+		}
+		return wire.StatusAccessDenied
+	case !replace:
+		return wire.StatusObjectNameCollision
+	case target.IsDir(), target.IsReadOnly(), !c.srv.files.reserve(target.ID()):
+		return wire.StatusAccessDenied
+	}
+	defer c.srv.files.drop(target.ID())
+	// What is reserved keeps its name; but it may have lost it before.
+	switch id, err := root.Identify(to); {
+	case err != nil:
+		return wire.StatusOf(err)
+	case id != target.ID():
+		return wire.StatusAccessDenied
+	}
+	return c.move(o, to, true)
+}
+
+// move renames the file. It replaces only what is reserved: nobody must lose a file
+// that came to be there meanwhile.
+func (c *Conn) move(o *open, to vfs.Path, replace bool) wire.Status {
+	was := o.file.Name()
+	if err := o.file.Rename(to, replace); err != nil {
+		return wire.StatusOf(err)
+	}
+	if err := c.srv.files.renamed(o, was); err != nil {
+		c.log.Warn("telling other opens of a rename", "cause", err)
+	}
+	return wire.StatusOK
+}
+
+// openBelow reports whether something in a directory is open, MS-FSA 2.1.4.2.
+func (t *fileTable) openBelow(dir *vfs.File) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, st := range t.files {
+		for _, o := range st.opens {
+			if o.file.Below(dir) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// renamed tells the others that have o's file by the name that it had.
+func (t *fileTable) renamed(o *open, was vfs.Name) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var errs []error
+	tell := func(f *vfs.File) {
+		if f != o.file && f.Name().Same(was) {
+			errs = append(errs, f.Relocate(o.file))
+		}
+	}
+	for _, other := range o.state.opens {
+		tell(other.file)
+	}
+	for _, f := range o.state.doomed {
+		tell(f)
+	}
+	return errors.Join(errs...)
+}
