@@ -39,6 +39,7 @@ type stackFlags struct {
 	CPU        []int         `name:"cpu" help:"Run on these processors only."`
 	Procs      int           `help:"Goroutines that run at a time; 1 keeps receiving, TCP and handlers on one thread." default:"1"`
 	Control    string        `help:"Unix socket for 'ustack stats' (default: in the runtime directory)."`
+	Totals     bool          `help:"Tell totals alone on it and not each connection: asking then costs little, however many there are."`
 }
 
 // A backend is where a server's areas come from.

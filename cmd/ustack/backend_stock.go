@@ -47,7 +47,7 @@ func (b *stockBackend) Listen(port uint16) (acceptor, error) {
 
 func (b *stockBackend) Snapshot() snapshot {
 	streams, total := b.stack.Streams()
-	s := snapshot{Congestion: b.stack.Congestion(), Retransmits: b.stack.Retransmits(), Total: total}
+	s := snapshot{Congestion: b.stack.Congestion(), Retransmits: b.stack.Retransmits(), Conns: []netstack.Conn{}, Total: total}
 	for _, st := range streams {
 		s.Conns = append(s.Conns, netstack.Conn{Local: addrPortOf(st.LocalAddr()), Remote: addrPortOf(st.RemoteAddr()), Stats: st.Stats()})
 	}

@@ -44,7 +44,7 @@ func (l lab) enter(ctx context.Context, name string, w *compare.Workload, server
 		return nil, fmt.Errorf("contender %s has no server", name)
 	}
 	a := &areaServer{seat: s}
-	args := append(append([]string{}, s.args...), w.Server...)
+	args := append(append([]string{"--totals"}, s.args...), w.Server...)
 	if w.Service == "smb" {
 		var err error
 		if a.dir, err = os.MkdirTemp("", "ustack-share-"); err != nil {

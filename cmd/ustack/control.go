@@ -144,11 +144,15 @@ func (c *control) Close() error {
 }
 
 func (s *server) snapshot(began time.Time) snapshot {
+	process := readProcessStats() // before a list of connections takes memory
 	snap := s.backend.Snapshot()
+	if s.totals {
+		snap.Conns = []netstack.Conn{}
+	}
 	user, system := cpuTime()
 	snap.PID, snap.Service, snap.Stack = os.Getpid(), s.service, s.backend.Kind()
 	snap.Syscalls += readsAndWrites()
-	snap.Process = readProcessStats()
+	snap.Process = process
 	snap.UptimeS = time.Since(began).Seconds()
 	snap.UserS, snap.SystemS = user.Seconds(), system.Seconds()
 	if s.extra != nil {
