@@ -17,7 +17,7 @@ const Method = "Each contender of a workload is measured once in each round, in 
 	"or if the greatest is more than twice the least. " +
 	"System CPU is the time that all processors were busy, softirq included, whatever they did; server CPU is the server's process alone. " +
 	"Latencies of an open loop count from the time at which a request was due. " +
-	"Copies are those in user space. Memory is the server's resident memory; a kernel's own buffers are not in it."
+	"Copies are those in user space. Memory is the server's resident memory, the ring pages that a connection has touched included; a kernel's own buffers are not in it."
 
 // WriteDir writes every form of the report into a directory, which is made:
 // compare.json, compare.csv, compare.html, and each chart.
