@@ -81,11 +81,15 @@ func (c *compareCmd) Run(ctx context.Context) error {
 	}
 	fmt.Fprintf(os.Stderr, "%d workloads, %d runs in %v\n", len(steps), runs, total)
 	err = r.all(ctx, steps)
-	report.Complete = err == nil
-	if err := errors.Join(err, c.write(report, steps, began)); err != nil {
+	report.Complete = err == nil && r.short == 0
+	err = errors.Join(err, c.write(report, steps, began))
+	if len(report.Rows) > 0 {
+		err = errors.Join(err, report.WriteTable(os.Stdout))
+	}
+	if err != nil {
 		return c.interrupted(ctx, err)
 	}
-	return report.WriteTable(os.Stdout)
+	return nil
 }
 
 // interrupted says what has become of a comparison that did not come to its end.
@@ -175,7 +179,15 @@ func (r *runner) all(ctx context.Context, steps []compare.Step) (err error) {
 			return errors.Join(err, e)
 		}
 	}
-	return err
+	if r.short == 0 {
+		return err
+	}
+	short := fmt.Errorf("%d of %d workloads had not time for all pairs (give it more with --time)", r.short, len(steps))
+	if r.report.Quick {
+		fmt.Fprintln(r.progress, short) // to be quick is what was asked for first
+		return err
+	}
+	return errors.Join(err, short)
 }
 
 // said tells the medians of what a step is known by.

@@ -29,6 +29,7 @@ type runner struct {
 	progress io.Writer
 	peaks    map[string]float64 // the kernel's, in requests a second, by placement
 	keep     func() error       // writes what there is so far
+	short    int                // workloads that there was not time enough for
 }
 
 // once measures a step on one contestant.

@@ -23,12 +23,12 @@ type field struct {
 // step makes all runs of a step: rounds, in each of which every contender is measured
 // once, in turn. Who failed in what is in the report.
 func (r *runner) step(ctx context.Context, s *compare.Step) (err error) {
-	d := r.budget.Load()
-	began, runs := time.Now(), r.report.Pairs*len(s.Contenders)
+	d, rounds := r.budget.Load(), r.budget.Rounds(r.report.Pairs)
+	began, planned := time.Now(), r.report.Pairs*len(s.Contenders)
 	f := &field{up: map[string]contestant{}}
 	defer func() {
 		err = errors.Join(err, r.disband(ctx, s, f))
-		r.budget.Took(runs, d, time.Since(began))
+		r.budget.Took(planned, rounds*len(s.Contenders), d, time.Since(began))
 	}()
 	if !s.Memory {
 		for _, name := range s.Contenders {
@@ -48,7 +48,11 @@ func (r *runner) step(ctx context.Context, s *compare.Step) (err error) {
 			return r.failed(ctx, s, compare.Veth, 0, err)
 		}
 	}
-	for pair := 1; pair <= r.report.Pairs; pair++ {
+	if rounds < r.report.Pairs {
+		fmt.Fprintf(r.progress, "[time for %d of %d pairs] ", rounds, r.report.Pairs)
+		r.short++
+	}
+	for pair := 1; pair <= rounds; pair++ {
 		if !r.round(ctx, s, f, pair, d) {
 			break
 		}

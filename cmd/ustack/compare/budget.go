@@ -22,7 +22,7 @@ type Budget struct {
 }
 
 // firstGuess is what a run costs beyond its load before one has been made.
-const firstGuess = 400 * time.Millisecond
+const firstGuess = 300 * time.Millisecond
 
 // NewBudget plans for a number of runs, whose loads take the same time, if it is not 0,
 // or else an even share.
@@ -38,18 +38,36 @@ func (b *Budget) Load() time.Duration {
 	if b.runs <= 0 {
 		return longestRun
 	}
-	overhead := firstGuess
-	if len(b.overheads) > 0 {
-		overhead = time.Duration(Median(b.overheads) * float64(time.Second))
-	}
-	share := (b.total-b.used)/time.Duration(b.runs) - overhead
-	return min(max(share, shortestRun), longestRun)
+	return min(max(b.share()-b.overhead(), shortestRun), longestRun)
 }
 
-// Took notes that a step of n runs, whose loads lasted each, took a time in all.
-func (b *Budget) Took(n int, each, all time.Duration) {
+// share is the time that is left for each run to come.
+func (b *Budget) share() time.Duration { return (b.total - b.used) / time.Duration(b.runs) }
+
+// overhead is what a run costs beyond its load.
+func (b *Budget) overhead() time.Duration {
+	if len(b.overheads) == 0 {
+		return firstGuess
+	}
+	return time.Duration(Median(b.overheads) * float64(time.Second))
+}
+
+// Rounds is how many of the rounds that were asked for there is time for, at least
+// one: on a machine that is slow, or busy, all workloads with fewer pairs say more than
+// the first of them with all.
+func (b *Budget) Rounds(asked int) int {
+	if b.fixed > 0 || b.runs <= 0 {
+		return asked
+	}
+	fit := float64(b.share()) / float64(b.overhead()+shortestRun)
+	return max(1, min(asked, int(float64(asked)*fit)))
+}
+
+// Took notes that a step, for which some runs were planned, made n, whose loads lasted
+// each, and took a time in all.
+func (b *Budget) Took(planned, n int, each, all time.Duration) {
 	b.used += all
-	b.runs -= n
+	b.runs -= planned
 	if n > 0 {
 		b.overheads = append(b.overheads, max(0, all/time.Duration(n)-each).Seconds())
 	}

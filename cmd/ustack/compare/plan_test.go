@@ -100,18 +100,18 @@ func TestABudgetSharesOutWhatIsLeft(t *testing.T) {
 	// Half of the runs took three quarters of the time: what is left is for loads that
 	// are shorter.
 	first := b.Load()
-	b.Took(50, first, 75*time.Second)
+	b.Took(50, 50, first, 75*time.Second)
 	if d := b.Load(); d >= first || d < shortestRun {
 		t.Errorf("after a slow half %v, before %v", d, first)
 	}
-	b.Took(25, first, 24*time.Second)
+	b.Took(25, 25, first, 24*time.Second)
 	if d := b.Load(); d != shortestRun {
 		t.Errorf("in want of time %v", d)
 	}
 	if b.Spent() {
 		t.Error("spent too early")
 	}
-	b.Took(25, shortestRun, time.Second)
+	b.Took(25, 25, shortestRun, time.Second)
 	if !b.Spent() {
 		t.Error("not spent")
 	}
@@ -123,12 +123,30 @@ func TestABudgetSharesOutWhatIsLeft(t *testing.T) {
 	}
 }
 
+func TestWhereTimeIsShortThereAreFewerRounds(t *testing.T) {
+	b := NewBudget(100*time.Second, 100, 0)
+	if n := b.Rounds(5); n != 5 {
+		t.Errorf("at first %d rounds", n)
+	}
+	b.Took(50, 50, b.Load(), 80*time.Second)
+	if n := b.Rounds(5); n < 1 || n >= 5 {
+		t.Errorf("when a fifth of the time is left for half of the runs, %d rounds", n)
+	}
+	b.Took(25, 25, shortestRun, 30*time.Second)
+	if n := b.Rounds(5); n != 1 {
+		t.Errorf("when none is left, %d rounds", n)
+	}
+	if n := NewBudget(time.Second, 100, time.Second).Rounds(5); n != 5 {
+		t.Errorf("with loads of a time that was given, %d rounds", n)
+	}
+}
+
 func TestOneSlowStepDoesNotShortenTheRest(t *testing.T) {
 	b := NewBudget(100*time.Second, 100, 0)
 	first := b.Load()
-	b.Took(1, first, first+firstGuess)
-	b.Took(1, first, 20*time.Second)
-	b.Took(1, first, first+firstGuess)
+	b.Took(1, 1, first, first+firstGuess)
+	b.Took(1, 1, first, 20*time.Second)
+	b.Took(1, 1, first, first+firstGuess)
 	if d := b.Load(); d < first/2 {
 		t.Errorf("before %v, after %v", first, d)
 	}

@@ -90,12 +90,12 @@ func (r *Report) WriteTable(w io.Writer) error {
 		r.Pairs, r.Environment.Congestion, r.Environment.Machine)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "workload\tplacement\tmetric\tunit\tuser space\tkernel\tratio\tspread\t")
-	unsure := false
+	unsure, incomplete := false, false
 	for _, row := range r.Rows {
 		if row.Baseline != Veth || !metric(row.Group, row.Metric).Main {
 			continue
 		}
-		unsure = unsure || row.Unsure
+		unsure, incomplete = unsure || row.Unsure, incomplete || row.Incomplete
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", row.Workload, row.Placement, row.Metric, row.Unit,
 			Figure(row.Ustack), Figure(row.Other), row.RatioText(), row.SpreadText())
 	}
@@ -104,6 +104,9 @@ func (r *Report) WriteTable(w io.Writer) error {
 	}
 	if unsure {
 		fmt.Fprintln(w, "\n? the ratio means nothing: too few pairs, or pairs that differ too much")
+	}
+	if incomplete {
+		fmt.Fprintf(w, "\nincomplete: not every figure has %d pairs behind it\n", r.Pairs)
 	}
 	return nil
 }
