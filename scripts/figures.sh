@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Measures anew and writes the figures into README.md: what stands between the
-# markers there is what "ustack demo" and "ustack bench" print. Takes some minutes;
-# nothing else should run meanwhile.
+# markers there is what "ustack demo" and "ustack compare" print; the latter writes
+# docs/results.md too. Takes half an hour; nothing else should run meanwhile. Arguments
+# go to "ustack compare".
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 scripts/demo.sh --rounds 5 >"$work/demo"
-scripts/bench.sh --rounds 5 >"$work/bench"
+scripts/compare.sh --out "$work/compare" --results docs/results.md "$@" >"$work/bench"
 for block in demo bench; do
 	awk -v block="$block" -v file="$work/$block" '
 		$0 == "<!-- " block " -->" {

@@ -1,4 +1,4 @@
-# Sourced by demo.sh and bench.sh: runs a command of ustack in a lab that is made
+# Sourced by demo.sh and compare.sh: runs a command of ustack in a lab that is made
 # for it, and takes everything down afterwards, on Ctrl-C and failure too.
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/scripts/need.sh"

@@ -12,10 +12,12 @@
 #   |                          |      veth      |                        |
 #   |  veth0    10.78.0.1/24 --+----------------+-- veth0  10.78.0.2/24  |
 #   |           fd78::1/64     |                |          fd78::2/64    |
+#   |  veth1    10.80.0.1/24 --+----------------+-- veth1  10.80.0.2/24  |
 #   +--------------------------+                +------------------------+
 #
 # A server on user-space TCP runs in the client's namespace and owns the far end
-# of the TAP; a server on kernel TCP runs in the server's namespace.
+# of the TAP; a server on kernel TCP runs in the server's namespace. veth1 is a pair
+# with all offloads off, and is there only where ethtool is.
 set -eEuo pipefail
 
 usage() {
@@ -60,6 +62,9 @@ make_netns() {
 	mkdir -p "$state"
 	identity "$1" >"$(mark "$1")"
 	ip -n "$1" link set lo up
+	# Loads that connect and close again and again: the kernel keeps each of their
+	# connections for a minute, and has to find ports for the next.
+	ip netns exec "$1" sh -c 'echo 10240 65535 >/proc/sys/net/ipv4/ip_local_port_range; echo 1 >/proc/sys/net/ipv4/tcp_tw_reuse'
 }
 
 # Kernels differ in their default congestion control: both ends are to run the
@@ -67,6 +72,11 @@ make_netns() {
 use_cubic() { # NAMESPACE DEVICE SUBNET4 ADDRESS4 SUBNET6
 	ip -n "$1" route replace "$3" dev "$2" proto kernel scope link src "$4" congctl cubic
 	ip -n "$1" -6 route replace "$5" dev "$2" proto kernel metric 256 congctl cubic
+}
+
+# set_offloads_off NAMESPACE DEVICE
+set_offloads_off() {
+	ip netns exec "$1" ethtool -K "$2" tso off gso off gro off sg off tx off rx off >/dev/null
 }
 
 has_link() { ip -n "$1" link show "$2" >/dev/null 2>&1; }
@@ -89,6 +99,15 @@ make_links() {
 		ip -n "$server" link set veth0 up
 		use_cubic "$client" veth0 10.78.0.0/24 10.78.0.1 fd78::/64
 		use_cubic "$server" veth0 10.78.0.0/24 10.78.0.2 fd78::/64
+	fi
+	if command -v ethtool >/dev/null && ! has_link "$client" veth1; then
+		ip -n "$client" link add veth1 type veth peer name veth1 netns "$server"
+		ip -n "$client" addr add 10.80.0.1/24 dev veth1
+		ip -n "$server" addr add 10.80.0.2/24 dev veth1
+		set_offloads_off "$client" veth1
+		set_offloads_off "$server" veth1
+		ip -n "$client" link set veth1 up
+		ip -n "$server" link set veth1 up
 	fi
 }
 

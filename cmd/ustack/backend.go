@@ -21,7 +21,7 @@ import (
 
 // stackFlags choose and tune the TCP stack that a server runs on.
 type stackFlags struct {
-	Stack      string        `help:"TCP stack: netstack (user space, on a TAP device) or kernel." enum:"netstack,kernel" default:"netstack"`
+	Stack      string        `help:"TCP stack: netstack (user space, on a TAP device), kernel, or stock (gVisor's netstack as it comes, for comparison)." enum:"netstack,kernel,stock" default:"netstack"`
 	TAP        string        `name:"tap" help:"TAP device: made if there is none of that name, and gone with the process then." default:"ustack0"`
 	Addr       []string      `help:"Address to serve at. On netstack a prefix such as 10.77.0.2/24, on the kernel a plain address. May be repeated." required:""`
 	HostAddr   []string      `help:"Prefix to put on the kernel's side of the TAP, such as 10.77.0.1/24. May be repeated."`
@@ -41,6 +41,7 @@ type stackFlags struct {
 	CPU        []int         `name:"cpu" help:"Run on these processors only."`
 	Procs      int           `help:"Goroutines that run at a time; 1 keeps receiving, TCP and handlers on one thread." default:"1"`
 	Control    string        `help:"Unix socket for 'ustack stats' (default: in the runtime directory)."`
+	Totals     bool          `help:"Tell totals alone on it and not each connection: asking then costs little, however many there are."`
 }
 
 // A backend is where a server's areas come from.
@@ -70,8 +71,11 @@ func (f *stackFlags) open(log *slog.Logger, in, out int) (backend, error) {
 	if f.MaxConns < 1 {
 		return nil, fmt.Errorf("--max-conns %d: at least 1", f.MaxConns)
 	}
-	if f.Stack == "kernel" {
+	switch f.Stack {
+	case "kernel":
 		return newKernelBackend(f, log, in, out)
+	case "stock":
+		return newStockBackend(f, log, in, out)
 	}
 	return newNetstackBackend(f, log, in, out)
 }

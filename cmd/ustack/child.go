@@ -58,6 +58,20 @@ func (l lab) command(ctx context.Context, side string, cpus []int, args ...strin
 	return c
 }
 
+// routeCongestion is the congestion control that a side's route to an address sets.
+func (l lab) routeCongestion(ctx context.Context, side, to string) (string, error) {
+	out, err := l.command(ctx, side, nil, "ip", "route", "get", to).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("route to %s: %w: %s", to, err, out)
+	}
+	_, rest, ok := strings.Cut(string(out), "congctl ")
+	if !ok {
+		return "", fmt.Errorf("the route to %s sets no congestion control: %s", to, out)
+	}
+	name, _, _ := strings.Cut(rest, " ")
+	return strings.TrimSpace(name), nil
+}
+
 func cpuList(cpus []int) string {
 	s := make([]string, len(cpus))
 	for i, c := range cpus {
@@ -77,6 +91,15 @@ type child struct {
 
 // serve starts "ustack serve SERVICE" on a stack, and returns when it answers.
 func (l lab) serve(ctx context.Context, stack, service string, cpus []int, args ...string) (*child, error) {
+	side, addr := "client", l.address(stack)+"/24"
+	if stack == "kernel" {
+		side, addr = "server", l.address(stack)
+	}
+	return l.serveAt(ctx, side, addr, stack, service, cpus, args...)
+}
+
+// serveAt is serve in the namespace of the given side, at an address.
+func (l lab) serveAt(ctx context.Context, side, addr, stack, service string, cpus []int, args ...string) (*child, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -84,10 +107,6 @@ func (l lab) serve(ctx context.Context, stack, service string, cpus []int, args 
 	dir, err := os.MkdirTemp("", "ustack-")
 	if err != nil {
 		return nil, err
-	}
-	side, addr := "client", l.address(stack)+"/24"
-	if stack == "kernel" {
-		side, addr = "server", l.address(stack)
 	}
 	c := &child{socket: filepath.Join(dir, "control"), dir: dir, exited: make(chan error, 1)}
 	all := append([]string{self, "--log-level", "warn", "serve", service, "--stack", stack, "--addr", addr, "--control", c.socket}, args...)
@@ -115,6 +134,28 @@ func (l lab) serve(ctx context.Context, stack, service string, cpus []int, args 
 
 func (c *child) snapshot() (snapshot, error) { return readSnapshot(c.socket) }
 
+// ended is how the server has ended, nil while it runs.
+func (c *child) ended() error {
+	select {
+	case err := <-c.exited:
+		c.exited <- err
+		if err == nil {
+			return errors.New("ended by itself")
+		}
+		return c.fate(err)
+	default:
+		return nil
+	}
+}
+
+// fate is how the server ended, with what it said of it.
+func (c *child) fate(err error) error {
+	if msg := strings.TrimSpace(c.stderr.String()); msg != "" {
+		return fmt.Errorf("%w: %s", err, msg)
+	}
+	return err
+}
+
 // stop ends the server, and returns what went wrong with it.
 func (c *child) stop() error {
 	_ = c.cmd.Process.Signal(syscall.SIGTERM) // it may be gone
@@ -125,8 +166,8 @@ func (c *child) stop() error {
 		err = errors.Join(errors.New("server did not stop in time"), c.cmd.Process.Kill())
 		<-c.exited
 	}
-	if msg := strings.TrimSpace(c.stderr.String()); msg != "" && err != nil {
-		err = fmt.Errorf("%w: %s", err, msg)
+	if err != nil {
+		err = c.fate(err)
 	}
 	return errors.Join(err, os.RemoveAll(c.dir))
 }

@@ -39,6 +39,7 @@ type snapshot struct {
 	Conns    []netstack.Conn `json:"conns"`
 	Netstack *netstack.Stats `json:"netstack,omitempty"`
 	SMB      *smbproto.Stats `json:"smb,omitempty"`
+	Process  processStats    `json:"process"`
 }
 
 // controlDir is where servers put their control sockets.
@@ -143,10 +144,15 @@ func (c *control) Close() error {
 }
 
 func (s *server) snapshot(began time.Time) snapshot {
+	process := readProcessStats() // before a list of connections takes memory
 	snap := s.backend.Snapshot()
+	if s.totals {
+		snap.Conns = []netstack.Conn{}
+	}
 	user, system := cpuTime()
 	snap.PID, snap.Service, snap.Stack = os.Getpid(), s.service, s.backend.Kind()
 	snap.Syscalls += readsAndWrites()
+	snap.Process = process
 	snap.UptimeS = time.Since(began).Seconds()
 	snap.UserS, snap.SystemS = user.Seconds(), system.Seconds()
 	if s.extra != nil {

@@ -288,14 +288,11 @@ func goodput(out string) (float64, error) {
 // congestion is the congestion control at both ends. The client's sockets are not
 // ours to ask: the route to the server, by which it is chosen, is.
 func (d *demoRun) congestion(ctx context.Context, server snapshot) (string, error) {
-	out, err := d.lab.command(ctx, "client", nil, "ip", "route", "get", d.lab.address(d.stack)).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("route to the server: %w: %s", err, out)
+	route, err := d.lab.routeCongestion(ctx, "client", d.lab.address(d.stack))
+	if err == nil && route != server.Congestion {
+		err = fmt.Errorf("the server uses %s, the client's route says %s", server.Congestion, route)
 	}
-	if !strings.Contains(string(out), "congctl "+server.Congestion) {
-		return "", fmt.Errorf("the server uses %s, the client's route says: %s", server.Congestion, out)
-	}
-	return server.Congestion, nil
+	return route, err
 }
 
 func (d *demoRun) result(put, get usage, putOut, getOut string) (r demoResult, err error) {

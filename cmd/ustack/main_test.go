@@ -313,7 +313,7 @@ func TestBadFlagsGetAClearError(t *testing.T) {
 		{[]string{"load", "push", "--to", "127.0.0.1:1", "--flows", "0"}, "--flows"},
 		{[]string{"stats", filepath.Join(dir, "nothing")}, "nothing"},
 		{[]string{"demo", "--lab", "nosuchlab"}, "lab.sh"},
-		{[]string{"bench", "--lab", "nosuchlab"}, "lab.sh"},
+		{[]string{"compare", "--lab", "nosuchlab"}, "lab.sh"},
 		{[]string{"smb", "user", "add", "--user-file", filepath.Join(dir, "users"), "a:b", "--password", "p"}, "name"},
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"log/slog"
 
 	"ustack/ioarea"
@@ -66,6 +67,8 @@ type serveSourceCmd struct {
 	Port  uint16   `help:"TCP port." default:"19"`
 	Bytes byteSize `help:"How many bytes a connection is sent." default:"1GiB"`
 	Fill  bool     `help:"Write each byte anew, a function of its place in the stream; otherwise what the ring holds is sent as it is."`
+
+	UntilClosed bool `help:"Send until the client closes its side, instead of a number of bytes."`
 }
 
 func (c *serveSourceCmd) Help() string {
@@ -81,7 +84,33 @@ func (c *serveSourceCmd) Run(ctx context.Context, log *slog.Logger) error {
 	return c.stackFlags.run(ctx, log, c.Port, 512<<10, experimentRing, &server{
 		service: "source",
 		serve: func(a *ioarea.Area) error {
+			if c.UntilClosed {
+				return ioarea.Serve(a, &endlessSource{fill: c.Fill})
+			}
 			return ioarea.Serve(a, &handlers.Source{Bytes: uint64(c.Bytes), Fill: c.Fill})
 		},
 	})
+}
+
+// endlessPart is how much an endless source sends before it looks whether the
+// client has had enough.
+const endlessPart = 1 << 20
+
+// An endlessSource is a handlers.Source that sends until the client closes its side.
+type endlessSource struct {
+	fill bool
+	part handlers.Source
+}
+
+// Handle implements ioarea.Handler.
+func (s *endlessSource) Handle(a *ioarea.Area) (ioarea.Next, error) {
+	for {
+		if ended, _ := a.In.Ended(); ended {
+			return ioarea.Next{}, io.EOF
+		}
+		s.part = handlers.Source{Bytes: endlessPart, Fill: s.fill}
+		if next, err := s.part.Handle(a); err != io.EOF {
+			return next, err
+		}
+	}
 }

@@ -32,6 +32,8 @@ type server struct {
 	serve func(*ioarea.Area) error
 	// extra adds a service's counters to a snapshot; it may be nil.
 	extra func(*snapshot)
+	// totals leaves connections out of snapshots.
+	totals bool
 
 	mu      sync.Mutex
 	areas   map[*ioarea.Area]struct{}
@@ -52,6 +54,7 @@ func (f *stackFlags) run(ctx context.Context, log *slog.Logger, port uint16, in,
 	if err != nil {
 		return err
 	}
+	s.totals = f.Totals
 	s.log, s.backend, s.areas = log, b, map[*ioarea.Area]struct{}{}
 	ln, err := b.Listen(port)
 	if err != nil {

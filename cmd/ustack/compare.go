@@ -1,0 +1,229 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"ustack/cmd/ustack/compare"
+)
+
+type compareCmd struct {
+	Lab       string        `help:"Name of the lab, as scripts/lab.sh has it." default:"lab"`
+	Out       string        `help:"Directory for compare.json, compare.csv, compare.html and the charts." type:"path"`
+	Results   string        `help:"Page of results to write, such as docs/results.md: what stands between its markers is replaced." type:"path"`
+	Quick     bool          `help:"A part of the workloads and baselines, within 60 s."`
+	Only      string        `help:"Only workloads that this regular expression matches, as 'bulk in, 1 flow, two-cpus'."`
+	Baselines []string      `help:"Only these baselines: veth, veth-plain, loopback, relay, stock, tap-read, tap-write, smbd."`
+	Pairs     int           `help:"Rounds of each workload, in which each contender is measured once (default: 5, 3 with --quick)."`
+	RunTime   time.Duration `name:"run" help:"How long the load of each run lasts, instead of a share of --time."`
+	Time      time.Duration `help:"Time to share out among the runs (default: 18m, 48s with --quick)."`
+}
+
+// mostOverhead bounds what a run may cost beyond its load where --run is given.
+const mostOverhead = 5 * time.Second
+
+// compareSettings are what is the same for all contenders.
+var compareSettings = []string{
+	"congestion control cubic, by socket option at both ends (smbd: by route)",
+	"TCP_NODELAY at both ends",
+	"server and client each pinned to the processors of the placement, Go's scheduler with one of them each",
+	"rings of 8 MiB (source: out 2 MiB at 8 flows, 512 KiB at 64), for SMB four of its largest messages",
+	"SMB 2.1, one connection, guest, not signed, files in memory where there is a place",
+}
+
+func (c *compareCmd) Help() string {
+	return `
+Each workload runs on user-space TCP and on its baselines in turn, round by round, on the
+same client, processors and congestion control; figures are medians over the rounds,
+ratios are taken pair by pair. The table of user-space TCP against kernel TCP over veth
+is printed; everything else goes to --out.
+
+Examples:
+
+  ./scripts/compare.sh --out compare            (with a lab of its own)
+  ustack compare --quick --out compare          (in a lab that is up)
+  ustack compare --only '^bulk in, 1 flow' --baselines veth,relay,tap-read --pairs 9
+`
+}
+
+func (c *compareCmd) Run(ctx context.Context) error {
+	steps, report, err := c.plan(ctx)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	runs := 0
+	for _, s := range steps {
+		runs += report.Pairs * len(s.Contenders)
+	}
+	total := c.Time
+	if total == 0 {
+		total = compare.FullBudget
+		if c.Quick {
+			total = compare.QuickBudget
+		}
+		if c.RunTime > 0 {
+			total = time.Duration(runs) * (c.RunTime + mostOverhead)
+		}
+	}
+	r := &runner{
+		lab: lab{c.Lab}, report: report, budget: compare.NewBudget(total, runs, c.RunTime),
+		progress: os.Stderr, peaks: map[string]float64{},
+		keep: func() error { return c.keep(report, steps, began) },
+	}
+	fmt.Fprintf(os.Stderr, "%d workloads, %d runs in %v\n", len(steps), runs, total)
+	err = r.all(ctx, steps)
+	report.Complete = err == nil && r.short == 0
+	err = errors.Join(err, c.write(report, steps, began))
+	if len(report.Rows) > 0 {
+		err = errors.Join(err, report.WriteTable(os.Stdout))
+	}
+	if err != nil {
+		return c.interrupted(ctx, err)
+	}
+	return nil
+}
+
+// interrupted says what has become of a comparison that did not come to its end.
+func (c *compareCmd) interrupted(ctx context.Context, err error) error {
+	if c.Out != "" {
+		fmt.Fprintf(os.Stderr, "ustack: what was measured is in %s\n", c.Out)
+	}
+	if ctx.Err() != nil {
+		fmt.Fprintln(os.Stderr, "ustack: interrupted")
+		return context.Canceled
+	}
+	return err
+}
+
+// plan is what to do, and an empty report of it.
+func (c *compareCmd) plan(ctx context.Context) ([]compare.Step, *compare.Report, error) {
+	choice := compare.Choice{Quick: c.Quick, Baselines: c.Baselines, CPUs: runtime.NumCPU()}
+	if c.Only != "" {
+		var err error
+		if choice.Only, err = regexp.Compile(c.Only); err != nil {
+			return nil, nil, fmt.Errorf("--only: %w", err)
+		}
+	}
+	if c.Pairs < 0 {
+		return nil, nil, fmt.Errorf("--pairs %d: at least 1", c.Pairs)
+	}
+	steps, err := compare.Plan(choice)
+	if err != nil {
+		return nil, nil, err
+	}
+	l := lab{c.Lab}
+	if err := l.check(); err != nil {
+		return nil, nil, err
+	}
+	report := &compare.Report{
+		Method: compare.Method, Pairs: c.Pairs, Quick: c.Quick, Contenders: compare.Contenders,
+		Skipped: []compare.Skipped{}, Failures: []compare.Failure{}, Runs: []compare.Run{}, Rows: []compare.Row{},
+	}
+	if report.Pairs == 0 {
+		report.Pairs = 5
+		if c.Quick {
+			report.Pairs = 3
+		}
+	}
+	return c.withoutMissing(ctx, steps, report), report, nil
+}
+
+// withoutMissing takes contenders out that cannot take part, and says why.
+func (c *compareCmd) withoutMissing(ctx context.Context, steps []compare.Step, report *compare.Report) []compare.Step {
+	reasons := map[string]string{}
+	for _, k := range compare.Contenders {
+		if slices.ContainsFunc(steps, func(s compare.Step) bool { return slices.Contains(s.Contenders, k.Name) }) {
+			if why := (lab{c.Lab}).missing(ctx, k.Name); why != "" {
+				reasons[k.Name] = why
+				report.Skipped = append(report.Skipped, compare.Skipped{Contender: k.Name, Reason: why})
+				fmt.Fprintf(os.Stderr, "without %s: %s\n", k.Name, why)
+			}
+		}
+	}
+	for i := range steps {
+		steps[i].Contenders = slices.DeleteFunc(steps[i].Contenders, func(n string) bool { return reasons[n] != "" })
+	}
+	return slices.DeleteFunc(steps, func(s compare.Step) bool { return len(s.Contenders) < 2 })
+}
+
+// all makes the steps. One that fails is noted, and the next one made, for it may be
+// about something else; a namespace that is gone ends them all.
+func (r *runner) all(ctx context.Context, steps []compare.Step) (err error) {
+	began := time.Now()
+	for i := range steps {
+		s := &steps[i]
+		if r.budget.Spent() {
+			return errors.Join(err, fmt.Errorf("the time is used up: %d of %d workloads were measured (give it more with --time)", i, len(steps)))
+		}
+		fmt.Fprintf(r.progress, "[%d/%d, %v] %s, %s (%s) ", i+1, len(steps), time.Since(began).Round(time.Second), s.Name, s.Placement, strings.Join(s.Contenders, " "))
+		failed := r.step(ctx, s)
+		if failed != nil {
+			fmt.Fprintf(r.progress, " failed: %v\n", failed)
+		} else {
+			r.said(r.progress, s)
+		}
+		err = errors.Join(err, failed, r.keep())
+		if ctx.Err() != nil {
+			return errors.Join(err, ctx.Err())
+		}
+		if e := r.lab.check(); e != nil {
+			return errors.Join(err, e)
+		}
+	}
+	if r.short == 0 {
+		return err
+	}
+	short := fmt.Errorf("%d of %d workloads had not time for all pairs (give it more with --time)", r.short, len(steps))
+	if r.report.Quick {
+		fmt.Fprintln(r.progress, short) // to be quick is what was asked for first
+		return err
+	}
+	return errors.Join(err, short)
+}
+
+// said tells the medians of what a step is known by.
+func (r *runner) said(w io.Writer, s *compare.Step) {
+	m := compare.Headline(s.Group)
+	for _, name := range s.Contenders {
+		fmt.Fprintf(w, "  %s %.4g", name, r.report.MedianOf(s, name, m.Name))
+	}
+	fmt.Fprintf(w, " %s\n", m.Unit)
+}
+
+// keep writes what there is so far, for whoever cannot wait, and for what may come.
+func (c *compareCmd) keep(report *compare.Report, steps []compare.Step, began time.Time) error {
+	e := &report.Environment
+	e.Machine, e.Began, e.TookS = environment(), began.UTC(), time.Since(began).Seconds()
+	e.Version, e.Settings = version(), compareSettings
+	e.ServerCPUs, e.ClientCPUs = twoCPUs(runtime.NumCPU())
+	report.MakeRows(steps)
+	if c.Out == "" {
+		return nil
+	}
+	return report.WriteJSON(c.Out)
+}
+
+// write puts the report into --out and --results.
+func (c *compareCmd) write(report *compare.Report, steps []compare.Step, began time.Time) error {
+	if err := c.keep(report, steps, began); err != nil {
+		return err
+	}
+	if c.Out != "" {
+		if err := report.WriteDir(c.Out); err != nil {
+			return err
+		}
+	}
+	if c.Results != "" && report.Complete {
+		return report.WriteResults(c.Results)
+	}
+	return nil
+}

@@ -1,0 +1,258 @@
+package compare
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Names of contenders. Ustack is what all others are the baselines of.
+const (
+	Ustack      = "ustack"
+	Veth        = "veth"
+	VethPlain   = "veth-plain"
+	Loopback    = "loopback"
+	Relay       = "relay"
+	Stock       = "stock"
+	TAPRead     = "tap-read"
+	TAPWrite    = "tap-write"
+	Smbd        = "smbd"
+	OneCPU      = "one-cpu"
+	TwoCPUs     = "two-cpus"
+	QuickBudget = 48 * time.Second
+	FullBudget  = 18 * time.Minute
+)
+
+// A Contender is one way to serve a workload.
+type Contender struct {
+	Name string `json:"name"`
+	What string `json:"what"`
+}
+
+// Contenders are all there are, in the order in which a round runs them.
+var Contenders = []Contender{
+	{Ustack, "user-space TCP with the IO area, on a TAP device"},
+	{Veth, "kernel TCP over a veth pair"},
+	{VethPlain, "kernel TCP over a veth pair with all offloads off"},
+	{Loopback, "kernel TCP over loopback"},
+	{Relay, "kernel TCP behind two TAP devices that a program joins by moving frames: the price of crossing a TAP, apart from the stack"},
+	{Stock, "gVisor's netstack as it comes (fdbased, gonet), on a TAP device without virtio-net headers, as fdbased wants it"},
+	{TAPRead, "no TCP: 64 KiB frames read from a TAP device and thrown away, the ceiling of what goes in"},
+	{TAPWrite, "no TCP: 64 KiB frames written to a TAP device and thrown away, the ceiling of what goes out"},
+	{Smbd, "Samba's smbd on kernel TCP over the veth pair"},
+}
+
+// Groups of workloads; each has a chart, and metrics of its own.
+const (
+	GroupBulk        = "bulk"
+	GroupRequest     = "request and reply"
+	GroupOpen        = "open loop"
+	GroupConnect     = "connections made"
+	GroupConnections = "connections held"
+	GroupFiles       = "SMB files"
+	GroupSMBRequests = "SMB requests"
+)
+
+// A Workload is one thing that is measured on each contender.
+type Workload struct {
+	Name    string
+	Group   string
+	Service string   // of ustack serve
+	Server  []string // its further arguments
+	Load    []string // of ustack load; --to, --cpu, --json and --for are added
+	// Baselines that a plan of the whole comparison has, Placements likewise.
+	Baselines  []string
+	Placements []string
+	// OfPeak is the share of the kernel's peak at which an open loop sends.
+	OfPeak float64
+	// Settled has the load wait with all connections open, so that what is counted of the
+	// server begins there. Memory is that, with a server for each run, for memory that was
+	// used once is kept, and what the server's memory has grown by is told.
+	Settled, Memory bool
+	// Quick says that a quick comparison has it too, on QuickBaselines.
+	Quick          bool
+	QuickBaselines []string
+}
+
+var (
+	kernels = []string{Veth, VethPlain, Loopback, Relay, Stock}
+	both    = []string{OneCPU, TwoCPUs}
+)
+
+// Workloads are all there are.
+func Workloads() []Workload {
+	var ws []Workload
+	for _, flows := range []int{1, 8, 64} {
+		ws = append(ws, bulk("in", flows, false), bulk("out", flows, false))
+		if flows != 64 {
+			ws = append(ws, bulk("in", flows, true))
+		}
+	}
+	for _, size := range []int{64, 1 << 10, 4 << 10, 64 << 10} {
+		ws = append(ws, Workload{
+			Name: sizeName(size) + " round trip", Group: GroupRequest, Service: "echo",
+			Load:      []string{"ping", "--size", strconv.Itoa(size)},
+			Baselines: kernels, Placements: both, Settled: true, Quick: size == 64, QuickBaselines: []string{Veth, Relay, Stock},
+		})
+	}
+	for _, share := range []float64{0.1, 0.5, 0.8, 0.9} {
+		ws = append(ws, Workload{
+			Name: fmt.Sprintf("open loop at %.0f%% of the kernel's peak", 100*share), Group: GroupOpen, Service: "echo",
+			Load:      []string{"open", "--size", "64", "--flows", strconv.Itoa(PeakFlows)},
+			Baselines: []string{Veth}, Placements: both, OfPeak: share, Settled: true, Quick: share == 0.5, QuickBaselines: []string{Veth},
+		})
+	}
+	ws = append(ws, Workload{
+		Name: "connect, request, reply, close", Group: GroupConnect, Service: "echo",
+		Load:      []string{"connect", "--flows", "4"},
+		Baselines: []string{Veth, Loopback, Relay, Stock}, Placements: both, Quick: true, QuickBaselines: []string{Veth},
+	})
+	for _, n := range []int{1, 100, 1000, 10000} {
+		ws = append(ws, connections(n))
+	}
+	return append(ws, smb()...)
+}
+
+// PeakFlows is how many connections find the kernel's peak, and share an open loop.
+const PeakFlows = 16
+
+// bulk sends or receives as much as it can.
+func bulk(direction string, flows int, check bool) Workload {
+	w := Workload{
+		Name: fmt.Sprintf("bulk %s, %d flows", direction, flows), Group: GroupBulk, Service: "sink",
+		Load:      []string{"push", "--flows", strconv.Itoa(flows)},
+		Baselines: kernels, Placements: both, Quick: flows == 1 || flows == 8 && !check, QuickBaselines: []string{Veth},
+	}
+	if flows == 1 {
+		w.Name = fmt.Sprintf("bulk %s, 1 flow", direction)
+	}
+	if direction == "out" {
+		w.Service, w.Server, w.Load[0] = "source", []string{"--until-closed"}, "pull"
+	}
+	if direction == "out" && flows > 1 {
+		// What a server has committed when the client has had enough is still sent: with
+		// 64 rings of 8 MiB that takes longer than all the rest.
+		w.Server = append(w.Server, "--ring-out", strconv.Itoa(max(16<<20/flows, 512<<10)))
+	}
+	switch {
+	case check:
+		w.Name, w.Server = w.Name+", each byte read", append(w.Server, "--check")
+	case flows == 1 && direction == "in":
+		w.Baselines = append(slices.Clone(kernels), TAPRead)
+		w.QuickBaselines = []string{Veth, Relay, Stock, TAPRead}
+	case flows == 1:
+		w.Baselines = append(slices.Clone(kernels), TAPWrite)
+		w.QuickBaselines = []string{Veth, Stock, TAPWrite}
+	}
+	return w
+}
+
+// connections holds n of them open, of which one in a hundred is active.
+func connections(n int) Workload {
+	return Workload{
+		Name: fmt.Sprintf("%d open connections, %d active", n, max(1, n/100)), Group: GroupConnections, Service: "echo",
+		Server:    []string{"--max-conns", strconv.Itoa(n + 100)},
+		Load:      []string{"many", "--flows", strconv.Itoa(n), "--active", strconv.Itoa(max(1, n/100))},
+		Baselines: []string{Veth}, Placements: []string{TwoCPUs}, Settled: true, Memory: true, Quick: n == 100, QuickBaselines: []string{Veth},
+	}
+}
+
+func smb() []Workload {
+	var ws []Workload
+	for _, w := range []struct {
+		name, group string
+		load        []string
+		quick       bool
+	}{
+		{"SMB put", GroupFiles, []string{"put", "--depth", "4"}, false},
+		{"SMB get", GroupFiles, []string{"get", "--depth", "4"}, true},
+		{"SMB 4 KiB random reads, depth 1", GroupSMBRequests, []string{"read", "--block", "4KiB", "--depth", "1"}, false},
+		{"SMB 4 KiB random reads, depth 32", GroupSMBRequests, []string{"read", "--block", "4KiB", "--depth", "32"}, true},
+		{"SMB create, query, close", GroupSMBRequests, []string{"meta"}, false},
+	} {
+		ws = append(ws, Workload{
+			Name: w.name, Group: w.group, Service: "smb", Load: append([]string{"smb"}, w.load...),
+			Baselines: []string{Veth, Smbd}, Placements: both, Quick: w.quick, QuickBaselines: []string{Veth},
+		})
+	}
+	return ws
+}
+
+func sizeName(n int) string {
+	if n >= 1<<10 {
+		return fmt.Sprintf("%d KiB", n>>10)
+	}
+	return fmt.Sprintf("%d B", n)
+}
+
+// A Step is a workload at a placement, with the contenders that take part in it.
+type Step struct {
+	Workload
+	Placement  string
+	Contenders []string // Ustack first
+}
+
+// Choice says what of all there is a plan shall have.
+type Choice struct {
+	Quick bool
+	// Only and Baselines leave all in if nil or empty.
+	Only      *regexp.Regexp
+	Baselines []string
+	// CPUs is how many processors there are: with one there is one placement.
+	CPUs int
+}
+
+// Plan is the steps to make, in order. Only matches the name of a workload with its
+// placement behind it: "bulk in, 1 flow, two-cpus".
+func Plan(c Choice) ([]Step, error) {
+	for _, b := range c.Baselines {
+		known := slices.ContainsFunc(Contenders[1:], func(k Contender) bool { return k.Name == b })
+		if !known {
+			return nil, fmt.Errorf("--baselines %q: there is no such baseline (there are %s)", b, names(Contenders[1:]))
+		}
+	}
+	var steps []Step
+	for _, w := range Workloads() {
+		baselines, placements := w.Baselines, w.Placements
+		if c.Quick {
+			if !w.Quick {
+				continue
+			}
+			baselines, placements = w.QuickBaselines, []string{TwoCPUs}
+			if w.Name == "64 B round trip" {
+				placements = both
+			}
+		}
+		for _, p := range placements {
+			if p == TwoCPUs && c.CPUs < 2 || c.Only != nil && !c.Only.MatchString(w.Name+", "+p) {
+				continue
+			}
+			s := Step{Workload: w, Placement: p, Contenders: []string{Ustack}}
+			for _, b := range baselines {
+				if len(c.Baselines) == 0 || slices.Contains(c.Baselines, b) {
+					s.Contenders = append(s.Contenders, b)
+				}
+			}
+			if len(s.Contenders) > 1 {
+				steps = append(steps, s)
+			}
+		}
+	}
+	if len(steps) == 0 {
+		return nil, fmt.Errorf("nothing to compare: no workload matches --only, or none has one of the --baselines")
+	}
+	return steps, nil
+}
+
+func names(cs []Contender) string {
+	s := ""
+	for i, c := range cs {
+		if i > 0 {
+			s += ", "
+		}
+		s += c.Name
+	}
+	return s
+}

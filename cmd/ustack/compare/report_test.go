@@ -1,0 +1,221 @@
+package compare
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"encoding/xml"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// sample is a report of a plan in which each contender's values follow from its place,
+// with the last round of the last step missing.
+func sample(t *testing.T) (*Report, []Step) {
+	t.Helper()
+	steps := plan(t, Choice{CPUs: 2})
+	r := &Report{Pairs: 3, Method: Method, Contenders: Contenders, Complete: false,
+		Environment: Environment{Machine: "a machine", Congestion: "cubic", Began: time.Unix(0, 0).UTC(), ServerCPUs: []int{0}, ClientCPUs: []int{1}},
+		Skipped:     []Skipped{{Smbd, "not installed"}},
+		Failures:    []Failure{{"bulk in, 1 flow", TwoCPUs, Veth, 3, "server (veth)", "<killed>"}},
+	}
+	for i, s := range steps {
+		for pair := 1; pair <= r.Pairs; pair++ {
+			if i == len(steps)-1 && pair == r.Pairs {
+				continue
+			}
+			for j, c := range s.Contenders {
+				values := map[string]float64{}
+				for k, m := range MetricsOf(s.Group) {
+					values[m.Name] = float64(100+10*j+k) * (1 + float64(pair)/100)
+				}
+				r.AddRun(Run{Workload: s.Name, Placement: s.Placement, Contender: c, Pair: pair, Stack: "kernel", Congestion: "cubic", Seconds: 1, Rate: 1000 * s.OfPeak, Values: values})
+			}
+		}
+	}
+	r.MakeRows(steps)
+	return r, steps
+}
+
+func TestRowsSetPairsAgainstEachOther(t *testing.T) {
+	r, steps := sample(t)
+	first := r.Rows[0]
+	if first.Workload != steps[0].Name || first.Metric != Goodput || first.Baseline != Veth || len(first.Runs) != 3 || first.Incomplete || first.Unsure {
+		t.Fatalf("%+v", first)
+	}
+	if want := 100.0 / 110; *first.Ratio < want-1e-9 || *first.Ratio > want+1e-9 {
+		t.Errorf("ratio %v, want %v", *first.Ratio, want)
+	}
+	last := r.Rows[len(r.Rows)-1]
+	if !last.Incomplete || len(last.Runs) != 2 || !last.Unsure || last.Note == "" {
+		t.Errorf("a row without its last pair: %+v", last)
+	}
+}
+
+func written(t *testing.T) string {
+	t.Helper()
+	r, _ := sample(t)
+	dir := filepath.Join(t.TempDir(), "new", "dir")
+	if err := r.WriteDir(dir); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func read(t *testing.T, path ...string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(path...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestJSONHasItsKeys(t *testing.T) {
+	var got struct {
+		Rows []map[string]any `json:"rows"`
+		Runs []map[string]any `json:"runs"`
+	}
+	if err := json.Unmarshal(read(t, written(t), "compare.json"), &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Rows) == 0 || len(got.Runs) == 0 {
+		t.Fatal("no rows, or no runs")
+	}
+	for _, key := range []string{"workload", "placement", "metric", "unit", "baseline", "ustack", "other", "ratio", "spread", "runs", "unsure", "incomplete"} {
+		if _, ok := got.Rows[0][key]; !ok {
+			t.Errorf("a row without %q", key)
+		}
+	}
+}
+
+func TestCSVHasALineForEachRow(t *testing.T) {
+	r, _ := sample(t)
+	lines, err := csv.NewReader(bytes.NewReader(read(t, written(t), "compare.csv"))).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(lines) != len(r.Rows)+1 || !slices.Equal(lines[0], csvHeader) {
+		t.Errorf("%d lines for %d rows, header %v", len(lines), len(r.Rows), lines[0])
+	}
+}
+
+// loads finds what a viewer would fetch.
+var loads = regexp.MustCompile(`(?i)\b(src|href)\s*=|url\s*\(|@import|<script|<link|<iframe|<!ENTITY`)
+
+func TestThePageNeedsNothingElse(t *testing.T) {
+	dir := written(t)
+	text := string(read(t, dir, "compare.html"))
+	if found := loads.FindString(text); found != "" {
+		t.Errorf("the page loads something: %q", found)
+	}
+	// The names of XML namespaces are the only addresses in it.
+	for _, addr := range regexp.MustCompile(`https?://[^"' ]*`).FindAllString(text, -1) {
+		if !strings.HasPrefix(addr, "http://www.w3.org/") {
+			t.Errorf("an address in the page: %s", addr)
+		}
+	}
+	for _, want := range []string{"a machine", "cubic", "server (veth)", "&lt;killed&gt;", "Without smbd", "This comparison is incomplete", "<svg"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	charts, err := filepath.Glob(filepath.Join(dir, "*.svg"))
+	if err != nil || strings.Count(text, "<svg") != len(charts) {
+		t.Errorf("%d charts in the page, %d files, %v", strings.Count(text, "<svg"), len(charts), err)
+	}
+}
+
+func TestChartsAreXML(t *testing.T) {
+	charts, err := filepath.Glob(filepath.Join(written(t), "*.svg"))
+	if err != nil || len(charts) < 10 {
+		t.Fatalf("%d charts, %v", len(charts), err)
+	}
+	for _, path := range charts {
+		b := read(t, path)
+		if loads.Match(b) {
+			t.Errorf("%s loads something: %q", path, loads.Find(b))
+		}
+		for d := xml.NewDecoder(bytes.NewReader(b)); ; {
+			if _, err := d.Token(); err == io.EOF {
+				break
+			} else if err != nil {
+				t.Errorf("%s: %v", path, err)
+				break
+			}
+		}
+	}
+}
+
+func TestAnEmptyReportIsWrittenToo(t *testing.T) {
+	r := &Report{Pairs: 5, Method: Method, Contenders: Contenders}
+	r.MakeRows(plan(t, Choice{CPUs: 2}))
+	if err := r.WriteDir(t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWhatWasWrittenByHandStays(t *testing.T) {
+	r, _ := sample(t)
+	path := filepath.Join(t.TempDir(), "results.md")
+	if err := r.WriteResults(path); err != nil {
+		t.Fatal(err)
+	}
+	first := string(read(t, path))
+	if err := os.WriteFile(path, []byte(first+"\nwhy that is so\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.WriteResults(path); err != nil {
+		t.Fatal(err)
+	}
+	if got := string(read(t, path)); got != first+"\nwhy that is so\n" {
+		t.Errorf("the second time:\n%s", got)
+	}
+	for _, want := range []string{"## Goals", "MISSED", "bulk in, 1 flow", "veth-plain"} {
+		if !strings.Contains(first, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if err := os.WriteFile(path, []byte("no marks"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.WriteResults(path); err == nil || !strings.Contains(err.Error(), resultsBegin) {
+		t.Errorf("a page without marks: %v", err)
+	}
+}
+
+func TestTheTableIsOfKernelTCPOverVeth(t *testing.T) {
+	r, _ := sample(t)
+	var b strings.Builder
+	if err := r.WriteTable(&b); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.String(); !strings.Contains(s, "bulk in, 1 flow ") || !strings.Contains(s, "cubic") || strings.Contains(s, "copies") {
+		t.Errorf("%s", s)
+	}
+}
+
+func TestGoalsAreJudgedOnTheRightSide(t *testing.T) {
+	for _, c := range []struct {
+		g    goal
+		v    float64
+		want string
+	}{
+		{goal{least: 1.1, aim: 1.4}, 1.5, ", aim reached"},
+		{goal{least: 1.1, aim: 1.4}, 1.2, ", reached"},
+		{goal{least: 1.1, aim: 1.4}, 1.0, ", MISSED"},
+		{goal{least: 1.1, aim: 0.9, most: true}, 0.8, ", aim reached"},
+		{goal{least: 1.1, aim: 0.9, most: true}, 1.0, ", reached"},
+		{goal{least: 1.1, aim: 0.9, most: true}, 1.2, ", MISSED"},
+	} {
+		if got := c.g.verdict(c.v); got != c.want {
+			t.Errorf("%+v, %v: %q", c.g, c.v, got)
+		}
+	}
+}

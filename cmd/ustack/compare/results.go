@@ -1,0 +1,87 @@
+package compare
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"text/tabwriter"
+)
+
+// Marks between which WriteResults replaces what stands in a page; the rest of it is
+// written by hand.
+const (
+	resultsBegin = "<!-- compare -->"
+	resultsEnd   = "<!-- /compare -->"
+)
+
+// newResults is a page of results before anybody has written anything on it.
+const newResults = "# Results\n\nThe figures on this page are written by `ustack compare --results`.\n\n" + resultsBegin + "\n" + resultsEnd + "\n"
+
+// WriteResults puts the figures into a page of Markdown, which is made if there is none.
+func (r *Report) WriteResults(path string) error {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		b, err = []byte(newResults), nil
+	}
+	if err != nil {
+		return err
+	}
+	text, err := between(string(b), r.Markdown())
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return os.WriteFile(path, []byte(text), 0o644)
+}
+
+// between replaces what stands between the marks.
+func between(text, figures string) (string, error) {
+	before, rest, ok := strings.Cut(text, resultsBegin)
+	_, after, ok2 := strings.Cut(rest, resultsEnd)
+	if !ok || !ok2 {
+		return "", fmt.Errorf("no place for figures: want the lines %s and %s", resultsBegin, resultsEnd)
+	}
+	return before + resultsBegin + "\n\n" + figures + "\n" + resultsEnd + after, nil
+}
+
+// Markdown is the main figures against every baseline, group by group, and the goals.
+func (r *Report) Markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s; congestion control %s at both ends; %d pairs in turn.\n\n%s\n", r.Environment.Machine, r.Environment.Congestion, r.Pairs, r.Method)
+	for _, s := range r.Skipped {
+		fmt.Fprintf(&b, "\nWithout %s: %s.\n", s.Contender, s.Reason)
+	}
+	if goals := r.goalRows(); len(goals) > 0 {
+		b.WriteString("\n## Goals\n\n")
+		table(&b, "goal\tplacement\tat least\taim\tmeasured\tspread\t", goals)
+	}
+	for _, g := range r.groups() {
+		fmt.Fprintf(&b, "\n## %s\n\n", strings.ToUpper(g[:1])+g[1:])
+		var lines []string
+		for i := range r.Rows {
+			row := &r.Rows[i]
+			if row.Group == g && metric(g, row.Metric).Main {
+				lines = append(lines, strings.Join([]string{
+					row.Workload, row.Placement, row.Metric, row.Unit, row.Baseline, Figure(row.Ustack), Figure(row.Other), row.RatioText(), row.SpreadText(), "",
+				}, "\t"))
+			}
+		}
+		table(&b, "workload\tplacement\tmetric\tunit\tbaseline\tustack\tbaseline's\tratio\tspread\t", lines)
+	}
+	return b.String()
+}
+
+// table writes aligned columns as preformatted text.
+func table(b *strings.Builder, header string, lines []string) {
+	var text strings.Builder
+	t := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, header)
+	for _, l := range lines {
+		fmt.Fprintln(t, l)
+	}
+	t.Flush() // into memory
+	for l := range strings.Lines(text.String()) {
+		b.WriteString("    " + strings.TrimRight(l, " \n") + "\n")
+	}
+}

@@ -1,0 +1,143 @@
+package compare
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+)
+
+// Method says how figures come about; it stands in every report.
+const Method = "Each contender of a workload is measured once in each round, in turn; figures are medians over the rounds. " +
+	"A ratio is that of user-space TCP to a baseline, taken round by round; its spread is the least and the greatest. " +
+	"A ratio is marked unsure if there are fewer than 3 pairs, if the pairs do not agree which of the two is ahead (unless all lie within 10% of each other), " +
+	"or if the greatest is more than twice the least. " +
+	"System CPU is the time that all processors were busy, softirq included, whatever they did; server CPU is the server's process alone. " +
+	"Latencies of an open loop count from the time at which a request was due. " +
+	"Copies are those in user space. Memory is the server's resident memory, the ring pages that a connection has touched included; a kernel's own buffers are not in it."
+
+// WriteDir writes every form of the report into a directory, which is made:
+// compare.json, compare.csv, compare.html, and each chart.
+func (r *Report) WriteDir(dir string) error {
+	if err := r.WriteJSON(dir); err != nil {
+		return err
+	}
+	table, err := r.CSV()
+	if err != nil {
+		return err
+	}
+	charts, err := r.Charts()
+	if err != nil {
+		return err
+	}
+	page, err := r.HTML(charts)
+	if err != nil {
+		return err
+	}
+	for _, c := range charts {
+		if err := writeFile(dir, c.File, c.SVG); err != nil {
+			return err
+		}
+	}
+	return errors.Join(writeFile(dir, "compare.csv", table), writeFile(dir, "compare.html", page))
+}
+
+// WriteJSON writes compare.json alone: what is kept while a comparison runs.
+func (r *Report) WriteJSON(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(r, "", " ")
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	return writeFile(dir, "compare.json", append(b, '\n'))
+}
+
+// writeFile replaces a file, so that whoever reads it meanwhile sees a whole one.
+func writeFile(dir, name string, b []byte) error {
+	tmp := filepath.Join(dir, "."+name)
+	if err := os.WriteFile(tmp, b, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(tmp, filepath.Join(dir, name))
+}
+
+// MedianOf is the median of a metric over a contender's runs of a step; NaN if there
+// is none.
+func (r *Report) MedianOf(s *Step, contender, metric string) float64 {
+	return Median(r.values(s.Name, s.Placement, contender, metric))
+}
+
+// values of a metric in a contender's runs of a workload.
+func (r *Report) values(workload, placement, contender, metric string) (v []float64) {
+	for _, run := range r.Runs {
+		if run.Workload == workload && run.Placement == placement && run.Contender == contender {
+			if x, ok := run.Values[metric]; ok {
+				v = append(v, x)
+			}
+		}
+	}
+	return v
+}
+
+// WriteTable prints the main metrics of user-space TCP against kernel TCP over veth.
+func (r *Report) WriteTable(w io.Writer) error {
+	fmt.Fprintf(w, "user-space TCP on a TAP against kernel TCP over veth; %d pairs in turn, medians; congestion control %s at both ends;\n%s\n\n",
+		r.Pairs, r.Environment.Congestion, r.Environment.Machine)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "workload\tplacement\tmetric\tunit\tuser space\tkernel\tratio\tspread\t")
+	unsure, incomplete := false, false
+	for _, row := range r.Rows {
+		if row.Baseline != Veth || !metric(row.Group, row.Metric).Main {
+			continue
+		}
+		unsure, incomplete = unsure || row.Unsure, incomplete || row.Incomplete
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", row.Workload, row.Placement, row.Metric, row.Unit,
+			Figure(row.Ustack), Figure(row.Other), row.RatioText(), row.SpreadText())
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if unsure {
+		fmt.Fprintln(w, "\n? the ratio means nothing: too few pairs, or pairs that differ too much")
+	}
+	if incomplete {
+		fmt.Fprintf(w, "\nincomplete: not every figure has %d pairs behind it\n", r.Pairs)
+	}
+	return nil
+}
+
+// Figure writes a value to about three digits.
+func Figure(v float64) string {
+	switch {
+	case v == 0:
+		return "0"
+	case v >= 1000 || v <= -1000:
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.3g", v)
+}
+
+// RatioText is the ratio, marked where it means nothing.
+func (r *Row) RatioText() string {
+	if r.Ratio == nil {
+		return "-"
+	}
+	s := fmt.Sprintf("%.2f", *r.Ratio)
+	if r.Unsure {
+		s += "?"
+	}
+	return s
+}
+
+// SpreadText is the least and the greatest ratio.
+func (r *Row) SpreadText() string {
+	if r.Spread == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f-%.2f", r.Spread[0], r.Spread[1])
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"time"
+
+	"ustack/cmd/ustack/compare"
+)
+
+// A stretch is what was measured between two samples of a server.
+type stretch struct {
+	before, after snapshot
+	// sampling is what one sample costs the server itself.
+	sampling snapshot
+	load     loadResult
+	memory   float64 // bytes of a connection, if that was measured
+}
+
+// less is a-b-c, not below 0.
+func less(a, b, c uint64) float64 { return max(0, float64(a)-float64(b)-float64(c)) }
+
+// values are the metrics of a run of a group's workload.
+func (s *stretch) values(group string) map[string]float64 {
+	r, u := s.load, s.after.since(s.before)
+	v := map[string]float64{
+		compare.Goodput: r.Gbits,
+		compare.P50:     r.P50us, compare.P99: r.P99us, compare.P999: r.P999us,
+		compare.Retransmits: float64(u.retransmits),
+		compare.CopiesIn:    share(u.copiedIn, u.in),
+		compare.CopiesOut:   share(u.copiedOut, u.out),
+		compare.InPlace:     share(u.placedIn, u.in),
+	}
+	if r.Seconds > 0 {
+		v[compare.Requests] = float64(r.Requests) / r.Seconds
+	}
+	if s.memory > 0 {
+		v[compare.Memory] = s.memory
+	}
+	// CPU time by gigabyte in seconds, or by request in microseconds; what is counted by
+	// megabyte or by request.
+	units, cpuUnits := float64(r.AllBytes)/1e6, float64(r.AllBytes)/1e9
+	if group != compare.GroupBulk && group != compare.GroupFiles {
+		units, cpuUnits = float64(r.All), float64(r.All)/1e6
+	}
+	if units > 0 {
+		b, a, one := s.before, s.after, s.sampling
+		v[compare.SystemCPU] = r.SystemS / cpuUnits
+		v[compare.ServerCPU] = u.cpu.Seconds() / cpuUnits
+		v[compare.Calls] = less(a.Syscalls, b.Syscalls, one.Syscalls) / units
+		v[compare.Wakeups] = less(a.Process.Voluntary, b.Process.Voluntary, one.Process.Voluntary) / units
+		v[compare.Allocs] = less(a.Process.Allocs, b.Process.Allocs, one.Process.Allocs) / units
+	}
+	if s.after.Stack == compare.Smbd {
+		// Its process tells CPU time and calls, and nothing of the rest.
+		for _, name := range []string{compare.Wakeups, compare.Allocs, compare.CopiesIn, compare.CopiesOut, compare.InPlace, compare.Retransmits} {
+			delete(v, name)
+		}
+		return v
+	}
+	if u.cpu > 0 {
+		v[compare.GCShare] = (s.after.Process.GCCPU - s.before.Process.GCCPU) / u.cpu.Seconds()
+	}
+	return v
+}
+
+func share(part, whole uint64) float64 {
+	if whole == 0 {
+		return 0
+	}
+	return float64(part) / float64(whole)
+}
+
+// costOf is what a server has counted between two samples that nothing happened between.
+func costOf(first, second snapshot) snapshot {
+	return snapshot{
+		Syscalls: second.Syscalls - first.Syscalls,
+		Process: processStats{
+			Voluntary: second.Process.Voluntary - first.Process.Voluntary,
+			Allocs:    second.Process.Allocs - first.Process.Allocs,
+		},
+	}
+}
+
+// counted reports whether a server has counted what the load says it has carried: as
+// many bytes where the payload is all there is, at least as many where a protocol
+// stands around it. What smbd has counted nobody knows.
+func (s *stretch) counted(service string) bool {
+	u := s.after.since(s.before)
+	switch service {
+	case "smb":
+		return s.after.Stack == compare.Smbd || u.in >= s.load.Sent && u.out >= s.load.Received
+	}
+	return u.in == s.load.Sent && u.out == s.load.Received
+}
+
+// settleTime bounds how long a server may take to count what its client has seen.
+const settleTime = 3 * time.Second

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"os"
+	"runtime/metrics"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// processStats are what a server tells about its process, since it began.
+type processStats struct {
+	// RSS is the memory that lies in pages now. A page of a ring counts twice when it
+	// was touched through both of its mappings.
+	RSS uint64 `json:"rss_bytes"`
+	// Voluntary counts how often a thread rested until something woke it.
+	Voluntary   uint64 `json:"voluntary_switches"`
+	Involuntary uint64 `json:"involuntary_switches"`
+	// Allocs and AllocBytes are of Go's heap.
+	Allocs     uint64 `json:"allocs"`
+	AllocBytes uint64 `json:"alloc_bytes"`
+	// GCCPU is the collector's part of the CPU time, in seconds, without what ran on
+	// processors that had nothing else to do. Go's runtime brings it up to date at the
+	// end of each collection.
+	GCCPU float64 `json:"gc_cpu_s"`
+}
+
+func readProcessStats() (p processStats) {
+	p.RSS = residentBytes()
+	var ru unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &ru) == nil {
+		p.Voluntary, p.Involuntary = uint64(ru.Nvcsw), uint64(ru.Nivcsw)
+	}
+	samples := []metrics.Sample{
+		{Name: "/gc/heap/allocs:objects"}, {Name: "/gc/heap/allocs:bytes"},
+		{Name: "/cpu/classes/gc/total:cpu-seconds"}, {Name: "/cpu/classes/gc/mark/idle:cpu-seconds"},
+	}
+	metrics.Read(samples)
+	integer := func(i int) uint64 {
+		if samples[i].Value.Kind() != metrics.KindUint64 {
+			return 0
+		}
+		return samples[i].Value.Uint64()
+	}
+	seconds := func(i int) float64 {
+		if samples[i].Value.Kind() != metrics.KindFloat64 {
+			return 0
+		}
+		return samples[i].Value.Float64()
+	}
+	p.Allocs, p.AllocBytes, p.GCCPU = integer(0), integer(1), seconds(2)-seconds(3)
+	return p
+}
+
+// residentBytes is VmRSS of /proc/self/status, 0 if it can't be read.
+func residentBytes() uint64 {
+	b, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kib, _ := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+			return kib << 10
+		}
+	}
+	return 0
+}
