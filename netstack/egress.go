@@ -24,12 +24,10 @@ type outFrame struct {
 	news  bool    // if lent: it must be told that what it acknowledges has come
 }
 
-// enqueue adds packets to what the next flush writes. Any goroutine.
-func (l *loop) enqueue(pkts []*stack.PacketBuffer) {
+// enqueue adds a packet to what the next flush writes. Any goroutine.
+func (l *loop) enqueue(p *stack.PacketBuffer) {
 	l.mu.Lock()
-	for _, p := range pkts {
-		l.txQueued = append(l.txQueued, p.IncRef())
-	}
+	l.txQueued = append(l.txQueued, p.IncRef())
 	l.mu.Unlock()
 	l.wake()
 }

@@ -6,8 +6,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
-// A link is the gVisor link endpoint over the loop's device: a
-// stack.LinkEndpoint and a stack.GSOEndpoint.
+// A link is the gVisor link endpoint over the loop's device, and the queueing
+// discipline in front of it.
 //
 // It claims no CapabilityTXChecksumOffload: with it gVisor leaves SYN-ACKs
 // without a checksum. Segments of a connection carry a GSO request, and with it
@@ -20,8 +20,9 @@ type link struct {
 }
 
 var (
-	_ stack.LinkEndpoint = (*link)(nil)
-	_ stack.GSOEndpoint  = (*link)(nil)
+	_ stack.LinkEndpoint       = (*link)(nil)
+	_ stack.GSOEndpoint        = (*link)(nil)
+	_ stack.QueueingDiscipline = (*link)(nil)
 )
 
 func (k *link) MTU() uint32                             { return k.mtu }
@@ -69,9 +70,18 @@ func (k *link) ParseHeader(pkt *stack.PacketBuffer) bool {
 	return ok
 }
 
-// WritePackets implements stack.LinkWriter: packets wait for the end of the
-// loop's batch. Any goroutine may call it, with the endpoint's lock held.
+// WritePacket implements stack.QueueingDiscipline, which the link is itself: packets
+// wait for the end of the loop's batch. (gVisor's own makes a list for each.) Any
+// goroutine may call it, with the endpoint's lock held.
+func (k *link) WritePacket(pkt *stack.PacketBuffer) tcpip.Error {
+	k.l.enqueue(pkt)
+	return nil
+}
+
+// WritePackets implements stack.LinkWriter.
 func (k *link) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
-	k.l.enqueue(pkts.AsSlice())
+	for _, pkt := range pkts.AsSlice() {
+		k.l.enqueue(pkt)
+	}
 	return pkts.Len(), nil
 }

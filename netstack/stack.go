@@ -252,7 +252,7 @@ func newHost(c *Config, k *link) (*stack.Stack, error) {
 			return fail(fmt.Sprintf("set %T %v", opt, opt), err)
 		}
 	}
-	if err := stk.CreateNIC(nicID, k); err != nil {
+	if err := stk.CreateNICWithOptions(nicID, k, stack.NICOptions{QDisc: k}); err != nil {
 		return fail("create interface", err)
 	}
 	var routes []tcpip.Route
