@@ -3,7 +3,7 @@ package netstack
 // news reports whether a segment that goes out tells the peer something of what came
 // from it that none before has told.
 func (f *flow) news(s *segment) bool {
-	return s.ack != f.ackSent || uint32(s.window)<<f.wndScale != f.window.Load()
+	return s.ack != f.ackSent || uint32(s.window)<<f.wndScale != f.advertised.Load()
 }
 
 // overtakes looks at a segment of the flow that is about to become number i of
@@ -28,7 +28,7 @@ func (f *flow) overtakes(s *segment, i int) int {
 	}
 	if s.flags&flagACK != 0 {
 		f.ackSent = s.ack
-		f.window.Store(uint32(s.window) << f.wndScale)
+		f.advertised.Store(uint32(s.window) << f.wndScale)
 	}
 	return overtaken
 }

@@ -67,13 +67,10 @@ type flow struct {
 	missed    int    // payload bytes in order that had to be copied since it was given its queue
 	queue     *queue // frames of the flow are written to it, so that its frames come by it
 	own       bool   // no other flow has this queue
-	lastIn    time.Time
 
-	// Its share of the window budget (window.go).
-	share int
-	got   int       // bytes that came since it had used half of that
-	used  time.Time // when it had, last
-	bulk  bool
+	// What may be on its way (budget.go).
+	window share // inward, as the peer is advertised it
+	flight share // outward
 
 	// ACK filter.
 	ackSent    uint32 // last acknowledgement that went out
@@ -114,7 +111,7 @@ type flow struct {
 	// Counters, read by anyone.
 	bytesIn, bytesOut, copiedIn, copiedOut atomic.Uint64
 	inPlace, moved                         atomic.Uint64 // bytes that TCP gave us in place; those of them that we had copied there
-	window                                 atomic.Uint32
+	advertised                             atomic.Uint32 // window, last
 
 	mu    sync.Mutex // guards rings against Stats: they are given away at the end
 	rings *ioarea.Area
@@ -155,8 +152,10 @@ func (l *loop) newFlow(ep tcpip.Endpoint, wq *waiter.Queue, local, remote netip.
 		remote:     net.TCPAddrFromAddrPort(remote),
 		queue:      l.queues[0],
 		ackPending: -1,
-		share:      l.windows.first(),
+		window:     share{n: min(l.windows.full, firstWindow)},
+		flight:     share{n: l.flights.full},
 	}
+	f.window.set = f.setWindow
 	f.in.f = f
 	f.room = ioarea.NewWaker(func() { f.notify(evRoom) })
 	f.outWaker = ioarea.NewWaker(func() { f.notify(evOut) })
@@ -293,6 +292,7 @@ func (f *flow) release() {
 	f.rings = nil // Stats looks no more, at the rings or at the endpoint
 	f.mu.Unlock()
 	f.ep = nil
+	f.window.gone, f.flight.gone = true, true
 	f.l.areas.put(placedArea{f.area, f.view})
 	f.area, f.view = nil, ringView{}
 }
@@ -317,7 +317,7 @@ func (f *flow) Stats() ioarea.Stats {
 	s := ioarea.Stats{
 		BytesIn: f.bytesIn.Load(), BytesOut: f.bytesOut.Load(),
 		CopiedIn: f.copiedIn.Load(), CopiedOut: f.copiedOut.Load(),
-		Window: int(f.window.Load()),
+		Window: int(f.advertised.Load()),
 	}
 	if moved, inPlace := f.moved.Load(), f.inPlace.Load(); inPlace > moved {
 		s.PlacedIn = inPlace - moved // what was moved and then refused by TCP makes it less

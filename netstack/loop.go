@@ -41,13 +41,13 @@ type loop struct {
 	log       *slog.Logger
 	maxQueues int
 	maxConns  int
-	inFlight  int
 	endpoints endpointLayout
 	hyStart   bool
 	lend      bool // payload that goes out stays in Out
 	trainMax  int  // most payload of one frame; 0: what gVisor makes
 	areas     areas
-	windows   windows
+	windows   budget // of what comes in
+	flights   budget // of what goes out
 	conns     connTable
 
 	// The loop's own.
@@ -173,6 +173,7 @@ func (l *loop) run() {
 			work = true
 		}
 		l.windows.share(l.now)
+		l.flights.share(l.now)
 		if l.now.Sub(l.swept) > sweepEvery {
 			l.sweep()
 		}

@@ -79,7 +79,7 @@ func (q *queue) placed(f *flow, head, place []byte, n int) {
 			f.acked(s)
 			payload := f.view.slice(f.area.In.Index(f.nxt), s.payload)
 			f.nxt += uint64(s.payload)
-			q.l.windows.received(f, s.payload, q.l.now)
+			q.l.windows.moved(&f.window, s.payload, q.l.now)
 			q.l.c.placed.Add(uint64(s.payload))
 			q.deliver(q.takeHead(len(head)), payload)
 			return
@@ -117,7 +117,7 @@ func (q *queue) scattered(head, tail []byte) {
 		q.expect = f
 		f.headerLen = s.headerLen
 	}
-	q.l.windows.received(f, s.payload, q.l.now)
+	q.l.windows.moved(&f.window, s.payload, q.l.now)
 	q.l.c.copied.Add(uint64(s.payload))
 	f.copiedIn.Add(uint64(s.payload))
 	if !f.inOrder(s) || s.headerLen > headChunk {

@@ -52,8 +52,8 @@ func (f *flow) send() {
 	out := f.area.Out
 	for {
 		for n := int(out.End() - f.handed); n > 0; n = int(out.End() - f.handed) {
-			if f.unacked() >= f.l.inFlight {
-				return // evSpace comes when it is less
+			if f.unacked() >= f.mayFly() {
+				return // evAcked or evSpace comes when it is less
 			}
 			n = min(n, f.sendChunk())
 			f.out = outPayload{lent: f.lending, n: n, b: out.Committed(f.handed, n)}
@@ -69,6 +69,7 @@ func (f *flow) send() {
 			}
 			f.handed += uint64(sent)
 			f.bytesOut.Add(uint64(sent))
+			f.l.flights.moved(&f.flight, int(sent), f.l.now)
 			if !f.lending {
 				f.copiedOut.Add(uint64(sent))
 			}
@@ -85,6 +86,15 @@ func (f *flow) send() {
 			return
 		}
 	}
+}
+
+// mayFly is how many bytes TCP may hold of the flow. Only what is lent is bounded by its
+// share: of anything else TCP tells no more than that half of its buffer is free.
+func (f *flow) mayFly() int {
+	if f.lending {
+		return f.flight.n
+	}
+	return f.l.flights.full
 }
 
 // unacked is how many bytes TCP holds of the flow: on their way, or waiting.

@@ -34,6 +34,7 @@ const (
 	DefaultMaxConns   = 10000
 	DefaultQueues     = 128
 	DefaultInFlight   = 1 << 20
+	DefaultFlights    = 8 << 20
 	DefaultMaxSend    = 256 << 10
 	DefaultSpin       = 100 * time.Microsecond
 	DefaultCongestion = "cubic"
@@ -74,6 +75,9 @@ type Config struct {
 	// or waiting to be. It bounds the rate to InFlight for each round trip; what is
 	// larger than the path needs leaves the caches.
 	InFlight int
+	// FlightBudget bounds what all flows that send much at the same time have with TCP, in bytes
+	// together; each may have 128 KiB at least.
+	FlightBudget int
 	// MaxSend bounds the payload of one frame where the device takes frames of more
 	// than 64 KiB (tap.BigSender), in bytes; negative: there are none.
 	MaxSend int
@@ -116,6 +120,7 @@ func (c *Config) defaults() error {
 	set(&c.Queues, DefaultQueues)
 	set(&c.Spin, DefaultSpin)
 	set(&c.InFlight, DefaultInFlight)
+	set(&c.FlightBudget, DefaultFlights)
 	set(&c.MaxSend, DefaultMaxSend)
 	set(&c.Congestion, DefaultCongestion)
 	set(&c.Recovery, DefaultRecovery)
@@ -188,7 +193,6 @@ func newWith(c Config, findLayout func() (viewLayout, error)) (*Stack, error) {
 		log:        c.Logger,
 		maxQueues:  c.Queues,
 		maxConns:   c.MaxConns,
-		inFlight:   c.InFlight,
 		lend:       epErr == nil && !c.CopyAll,
 		endpoints:  endpoints,
 		hyStart:    c.HyStart,
@@ -202,7 +206,8 @@ func newWith(c Config, findLayout func() (viewLayout, error)) (*Stack, error) {
 		kick:       make(chan struct{}, 1),
 		rearm:      make(chan struct{}, 1),
 		done:       make(chan struct{}),
-		windows:    windows{full: ringIn/2 - tap.MaxFrame, budget: c.WindowBudget},
+		windows:    budget{full: ringIn/2 - tap.MaxFrame, total: c.WindowBudget},
+		flights:    budget{full: c.InFlight, total: c.FlightBudget},
 		batchNo:    1,
 	}
 	if big, ok := c.Device.(tap.BigSender); ok && big.MaxSend() > tap.MaxFrame {
@@ -239,8 +244,8 @@ func newHost(c *Config, k *link) (*stack.Stack, error) {
 		return nil, fmt.Errorf("netstack: %s: %s", what, err)
 	}
 	// gVisor advertises half of its receive buffer as window.
-	w := &k.l.windows
-	rcv := tcpip.TCPReceiveBufferSizeRangeOption{Min: 4096, Default: 2 * w.first(), Max: 2 * w.full}
+	full := k.l.windows.full
+	rcv := tcpip.TCPReceiveBufferSizeRangeOption{Min: 4096, Default: 2 * min(full, firstWindow), Max: 2 * full}
 	// It says that there is space again when half of its send buffer is free.
 	snd := tcpip.TCPSendBufferSizeRangeOption{Min: 4096, Default: 2 * c.InFlight, Max: 2 * c.InFlight}
 	moderate := tcpip.TCPModerateReceiveBufferOption(false)

@@ -61,7 +61,7 @@ func (l *loop) freeQueue() *queue {
 		l.maxQueues = len(l.queues)
 	}
 	for _, q := range l.queues[1:] {
-		if l.now.Sub(q.owner.lastIn) > idleOwner {
+		if l.now.Sub(q.owner.window.last) > idleOwner {
 			q.owner.yield()
 			return q
 		}

@@ -23,7 +23,7 @@ func newSteered(t *testing.T, most, used int) *loop {
 	return l
 }
 
-func (l *loop) newBulk() *flow { return &flow{l: l, queue: l.queues[0], lastIn: l.now} }
+func (l *loop) newBulk() *flow { return &flow{l: l, queue: l.queues[0], window: share{last: l.now}} }
 
 func TestABulkFlowGetsAQueueOfItsOwn(t *testing.T) {
 	l := newSteered(t, 3, 1)

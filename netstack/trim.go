@@ -68,5 +68,5 @@ func (f *flow) isIdle(now time.Time) bool {
 		return false // released
 	}
 	in := f.area.In
-	return f.nxt <= in.End() && now.Sub(f.lastIn) > sweepEvery && in.Trimmable(trimTo)
+	return f.nxt <= in.End() && now.Sub(f.window.last) > sweepEvery && in.Trimmable(trimTo)
 }

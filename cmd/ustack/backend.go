@@ -35,6 +35,7 @@ type stackFlags struct {
 	MaxConns   int           `help:"Most connections at once; further ones are refused." default:"10000"`
 	Queues     int           `help:"Most queues of the TAP to use, one for each bulk flow (netstack)." default:"128"`
 	InFlight   byteSize      `help:"Most bytes of a connection on their way at once (netstack)." default:"1MiB"`
+	Flights    byteSize      `help:"What all flows that send much at the same time have on its way, together (netstack)." default:"8MiB"`
 	MaxSend    byteSize      `help:"Most payload of one frame that goes out; more than 64KiB where the kernel takes it (netstack)." default:"256KiB"`
 	Spin       time.Duration `help:"Longest time to poll for the next frame before resting (netstack); negative: never poll." default:"100us"`
 	CopyAll    bool          `help:"Copy each payload byte into the in ring and out of the out ring: no placement, no lending (netstack)."`
@@ -109,7 +110,7 @@ func newNetstackBackend(f *stackFlags, log *slog.Logger, in, out int) (backend, 
 	s, err := netstack.New(netstack.Config{
 		Device: dev, Addrs: addrs, Gateways: gateways,
 		RingIn: in, RingOut: out, WindowBudget: int(f.Windows), MaxConns: f.MaxConns, Queues: f.Queues,
-		InFlight: int(f.InFlight), MaxSend: int(f.MaxSend), Spin: f.Spin, Congestion: f.Congestion, Recovery: f.Recovery, HyStart: f.HyStart, CopyAll: f.CopyAll, Logger: log,
+		InFlight: int(f.InFlight), FlightBudget: int(f.Flights), MaxSend: int(f.MaxSend), Spin: f.Spin, Congestion: f.Congestion, Recovery: f.Recovery, HyStart: f.HyStart, CopyAll: f.CopyAll, Logger: log,
 	})
 	if err != nil {
 		return nil, errors.Join(err, dev.Close())
