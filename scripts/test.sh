@@ -14,6 +14,8 @@ if [[ $EUID -eq 0 ]]; then
 	need ip iproute2
 	need smbclient smbclient
 	need taskset util-linux
+	need ethtool ethtool
+	need smbd samba
 fi
 
 work=$(mktemp -d)

@@ -27,19 +27,13 @@ func needLab(t *testing.T) string {
 		t.Skip("a lab takes seconds, and -short is given")
 	case raceEnabled:
 		t.Skip("a comparison starts this program dozens of times, which the race detector makes slow")
-	case os.Getenv("CI") == "true":
-		t.Skip("a lab is for a machine of one's own, and CI=true is set")
 	case os.Geteuid() != 0:
-		t.Skip("namespaces and a TAP device need root")
+		cannot(t, "namespaces and a TAP device need root")
 	}
 	if _, err := os.Stat("/dev/net/tun"); err != nil {
-		t.Skipf("no TUN/TAP driver: %v", err)
+		cannot(t, "no TUN/TAP driver: "+err.Error())
 	}
-	for _, command := range []string{"ip", "taskset"} {
-		if _, err := exec.LookPath(command); err != nil {
-			t.Skipf("no %s: %v", command, err)
-		}
-	}
+	needCommands(t, "ip", "taskset")
 	name := fmt.Sprintf("t%d", os.Getpid())
 	script := filepath.Join("..", "..", "scripts", "lab.sh")
 	if out, err := exec.Command(script, "-n", name, "up").CombinedOutput(); err != nil {
@@ -51,6 +45,24 @@ func needLab(t *testing.T) string {
 		}
 	})
 	return name
+}
+
+func needCommands(t *testing.T, commands ...string) {
+	t.Helper()
+	for _, command := range commands {
+		if _, err := exec.LookPath(command); err != nil {
+			cannot(t, err.Error())
+		}
+	}
+}
+
+// cannot skips a test that can't run here, and fails it where CI=true.
+func cannot(t *testing.T, why string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal("CI must be able to run this: " + why)
+	}
+	t.Skip(why)
 }
 
 // comparing is a comparison that runs.
@@ -216,9 +228,7 @@ func TestABaselineThatFailsDropsOutAndTheOthersGoOn(t *testing.T) {
 	} {
 		t.Run(c.baseline, func(t *testing.T) {
 			if c.baseline == compare.Smbd {
-				if _, err := exec.LookPath("smbd"); err != nil {
-					t.Skipf("no smbd: %v", err)
-				}
+				needCommands(t, "smbd")
 			}
 			run := startCompare(t, lab, "--only", "^"+c.workload+", one-cpu$", "--baselines", c.baseline+",veth", "--pairs", "100", "--run", "100ms")
 			run.afterRuns(t, 3)

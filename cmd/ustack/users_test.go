@@ -83,7 +83,7 @@ func openTerminal(t *testing.T) terminal {
 	t.Helper()
 	user, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
-		t.Skipf("needs a pseudo-terminal: %v", err)
+		cannot(t, "needs a pseudo-terminal: "+err.Error())
 	}
 	if err != nil {
 		t.Fatal(err)
