@@ -84,20 +84,23 @@ func (r *Report) values(workload, placement, contender, metric string) (v []floa
 	return v
 }
 
-// WriteTable prints the main metrics of user-space TCP against kernel TCP over veth.
+// WriteTable prints what each workload is known by, of user-space TCP against kernel TCP
+// over veth, and the ratio of what that cost the whole system's processors.
 func (r *Report) WriteTable(w io.Writer) error {
 	fmt.Fprintf(w, "user-space TCP on a TAP against kernel TCP over veth; %d pairs in turn, medians; congestion control %s at both ends;\n%s\n\n",
 		r.Pairs, r.Environment.Congestion, r.Environment.Machine)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "workload\tplacement\tmetric\tunit\tuser space\tkernel\tratio\tspread\t")
+	fmt.Fprintln(t, "workload\tplacement\tmetric\tunit\tuser space\tkernel\tratio\tspread\tCPU ratio\t")
 	unsure, incomplete := false, false
-	for _, row := range r.Rows {
-		if row.Baseline != Veth || !metric(row.Group, row.Metric).Main {
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		if row.Baseline != Veth || row.Metric != Headline(row.Group).Name {
 			continue
 		}
-		unsure, incomplete = unsure || row.Unsure, incomplete || row.Incomplete
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", row.Workload, row.Placement, row.Metric, row.Unit,
-			Figure(row.Ustack), Figure(row.Other), row.RatioText(), row.SpreadText())
+		cpu := r.find(row, SystemCPU)
+		unsure, incomplete = unsure || row.Unsure || cpu.Unsure, incomplete || row.Incomplete
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", row.Workload, row.Placement, row.Metric, row.Unit,
+			Figure(row.Ustack), Figure(row.Other), row.RatioText(), row.SpreadText(), cpu.RatioText())
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -109,6 +112,17 @@ func (r *Report) WriteTable(w io.Writer) error {
 		fmt.Fprintf(w, "\nincomplete: not every figure has %d pairs behind it\n", r.Pairs)
 	}
 	return nil
+}
+
+// find returns the row of another metric of the same comparison, or an empty one.
+func (r *Report) find(of *Row, metric string) *Row {
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		if row.Workload == of.Workload && row.Placement == of.Placement && row.Baseline == of.Baseline && row.Metric == metric {
+			return row
+		}
+	}
+	return &Row{}
 }
 
 // Figure writes a value to about three digits.
