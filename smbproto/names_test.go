@@ -1,10 +1,12 @@
 package smbproto
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"ustack/smbproto/wire"
@@ -351,5 +353,33 @@ func TestAnOpenFileKeepsItsPath(t *testing.T) {
 			t.Error(err)
 		}
 		b.want(b.closeMsg(id), wire.StatusOK)
+	}
+}
+
+// Two opens of a file rename it at the same time, again and again: both know its name.
+func TestRenamesOfOneFileAreToldToItsOpens(t *testing.T) {
+	dir := t.TempDir()
+	srv := newServerIn(t, dir, nil)
+	peers := []*peer{connect(t, srv, dir).logOn("pub"), connect(t, srv, dir).logOn("pub")}
+	peers[0].newFile("file")
+	opens := make([]wire.FileID, len(peers))
+	for i, p := range peers {
+		opens[i] = p.open("file", anyOpen)
+	}
+	for round := range 200 {
+		var both sync.WaitGroup
+		for i, p := range peers {
+			both.Go(func() {
+				p.ask(p.setMsg(opens[i], wire.FileRenameInformation, renameInfo(fmt.Sprintf("%d-%d", round, i), false)))
+			})
+		}
+		both.Wait()
+		a, b := peers[0].openOf(opens[0]).file.Path(), peers[1].openOf(opens[1]).file.Path()
+		if _, err := os.Stat(filepath.Join(dir, string(a))); a != b || err != nil {
+			t.Fatalf("round %d: one knows it as %q, the other as %q: %v", round, a, b, err)
+		}
+	}
+	for i, p := range peers {
+		p.want(p.closeMsg(opens[i]), wire.StatusOK)
 	}
 }

@@ -28,6 +28,8 @@ func (c *Conn) rename(o *open, b wire.RenameInfo) wire.Status {
 	if !o.file.IsDir() {
 		files.paths.RLock()
 		defer files.paths.RUnlock()
+		files.renaming.Lock()
+		defer files.renaming.Unlock()
 		return c.renameTo(o, to, b.Replace())
 	}
 	files.paths.Lock()

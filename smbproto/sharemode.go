@@ -17,8 +17,11 @@ type fileTable struct {
 
 	// paths keeps a path and what it leads to together. It is held for reading from
 	// a path's lookup until its open is admitted, and while a file is renamed; for writing while a
-	// directory is, which changes all paths through it. It comes before mu.
+	// directory is, which changes all paths through it. It comes before renaming.
 	paths sync.RWMutex
+	// renaming is held while a file is renamed, until the others that have it open by the
+	// same name have been told. It comes before mu.
+	renaming sync.Mutex
 }
 
 // fileState is what the opens of one file share. The table's lock guards it.

@@ -37,6 +37,9 @@ type UserFile struct {
 
 	reading sync.Mutex // one reads or changes the file at a time; comes before mu
 	seen    stamp      // of the file that was read last; guarded by reading
+	// unread: it could not be read the last time, as it was then. Guarded by reading.
+	unread   bool
+	unreadAt stamp
 
 	mu    sync.RWMutex
 	table userTable
@@ -79,21 +82,24 @@ func (f *UserFile) Reload() error {
 	return nil
 }
 
-// Refresh is Reload if the file has changed since it was last read. An error is told
-// once for each change.
+// Refresh is Reload if the file has changed since it was last read. What is wrong with
+// its text is told once for each change; a file that can't be read is tried again each time, and
+// told of once until it can.
 func (f *UserFile) Refresh() error {
 	f.reading.Lock()
 	defer f.reading.Unlock()
 	now, err := stampOf(os.Stat(f.path))
-	if now == f.seen {
+	if err == nil && now == f.seen {
 		return nil
 	}
-	f.seen = now
-	if err != nil {
-		return fmt.Errorf("auth: %w: %w", ErrUserFile, err)
-	}
 	table, err := f.read()
-	if err != nil {
+	unread := err != nil && f.seen != now
+	told := unread && f.unread && f.unreadAt == now
+	f.unread, f.unreadAt = unread, now
+	switch {
+	case told:
+		return nil
+	case err != nil:
 		return err
 	}
 	f.set(table)
@@ -183,11 +189,9 @@ func (f *UserFile) change(edit func(*userTable) error) error {
 	if err := edit(&t); err != nil {
 		return err
 	}
-	st, err := saveUserFile(locked, f.path, []byte(t.text()))
-	if err != nil {
+	if err := saveUserFile(locked, f.path, []byte(t.text())); err != nil {
 		return fmt.Errorf("auth: %w: %w", ErrUserFile, err)
 	}
-	f.seen = st
 	f.set(t)
 	return nil
 }

@@ -13,12 +13,12 @@ const userFileMode = 0o600
 // saveUserFile replaces the file at once: whoever opens path, also after a
 // crash, finds the old text or the new one, and never a mixture. old is the file that is there,
 // whose owner stays the owner.
-func saveUserFile(old *os.File, path string, text []byte) (seen stamp, err error) {
+func saveUserFile(old *os.File, path string, text []byte) (err error) {
 	dir := filepath.Dir(path)
 	// CreateTemp makes the file with mode 0600, less what the umask takes.
 	tmp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
 	if err != nil {
-		return seen, err
+		return err
 	}
 	defer func() {
 		if err != nil {
@@ -26,19 +26,17 @@ func saveUserFile(old *os.File, path string, text []byte) (seen stamp, err error
 		}
 	}()
 	if err := errors.Join(writeAndSync(tmp, old, text), tmp.Close()); err != nil {
-		return seen, err
+		return err
 	}
 	if err := os.Rename(tmp.Name(), path); err != nil {
-		return seen, err
+		return err
 	}
-	// The rename is done, and an error of the directory's fsync does not undo it; nor does one of
-	// the look, after which the file is read again.
+	// The rename is done, and an error of the directory's fsync does not undo it.
 	if d, err := os.Open(dir); err == nil {
 		_ = d.Sync()
 		_ = d.Close()
 	}
-	seen, _ = stampOf(os.Stat(path))
-	return seen, nil
+	return nil
 }
 
 func writeAndSync(file, old *os.File, text []byte) error {

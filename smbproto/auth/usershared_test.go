@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func open(t *testing.T, path string) *UserFile {
@@ -87,6 +89,37 @@ func TestAccountsFollowTheFile(t *testing.T) {
 				t.Errorf("%s: names %q, want %q", c.what, names, c.want)
 			}
 		}
+	}
+}
+
+// A file that could not be read for a moment is read when it can be: whoever was removed
+// does not stay.
+func TestAPassingErrorLosesNoChange(t *testing.T) {
+	path := userFileWith(t, "alice:"+someHash+"\nbob:"+someHash+"\n", 0o600)
+	server := open(t, path)
+	if err := open(t, path).Remove("bob"); err != nil {
+		t.Fatal(err)
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	none := unix.Rlimit{Cur: 0, Max: limit.Max}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	first, second := server.Refresh(), server.Refresh()
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(first, unix.EMFILE) || second != nil {
+		t.Errorf("without a descriptor %v, then %v", first, second)
+	}
+	if err := server.Refresh(); err != nil {
+		t.Error(err)
+	}
+	if names := server.Names(); !slices.Equal(names, []string{"alice"}) {
+		t.Errorf("names %q", names)
 	}
 }
 
