@@ -20,6 +20,8 @@ type device struct {
 	mtu  int
 	mac  net.HardwareAddr
 
+	claim claim // to the interface, until Close
+
 	epoll  *os.File
 	epfd   int
 	gate   gate              // for epfd, in Ready
@@ -172,6 +174,7 @@ func (d *device) Close() error {
 	for _, fd := range unattached {
 		errs = append(errs, unix.Close(fd))
 	}
+	errs = append(errs, d.claim.release())
 	if d.gate.shut() {
 		errs = append(errs, d.epoll.Close())
 	}

@@ -31,13 +31,8 @@ func Open(c Config) (Device, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 
-	first, name, multi, err := openFirst(c)
+	d, multi, err := openClaimed(c)
 	if err != nil {
-		return nil, err
-	}
-	d, err := newDevice(name, first, multi)
-	if err != nil {
-		unix.Close(first)
 		return nil, err
 	}
 	if err := d.setUp(c, multi); err != nil {
@@ -45,6 +40,37 @@ func Open(c Config) (Device, error) {
 		return nil, err
 	}
 	return d, nil
+}
+
+// openClaimed makes a device of an interface that nobody else serves.
+func openClaimed(c Config) (d *device, multi bool, err error) {
+	mine := claim(-1)
+	defer func() {
+		if err != nil && mine >= 0 {
+			err = errors.Join(err, mine.release())
+		}
+	}()
+	if c.Name != "" { // before it is touched
+		if mine, err = claimInterface(c.Name); err != nil {
+			return nil, false, err
+		}
+	}
+	first, name, multi, err := openFirst(c)
+	if err != nil {
+		return nil, false, err
+	}
+	if c.Name == "" {
+		mine, err = claimInterface(name)
+	}
+	if err == nil {
+		d, err = newDevice(name, first, multi)
+	}
+	if err != nil {
+		unix.Close(first)
+		return nil, false, err
+	}
+	d.claim = mine
+	return d, multi, nil
 }
 
 // openFirst attaches the first queue, which keeps the interface alive.
