@@ -3,18 +3,20 @@ package netstack
 import (
 	"fmt"
 	"reflect"
+	"sync/atomic"
 	"unsafe"
 
+	"gvisor.dev/gvisor/pkg/atomicbitops"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/seqnum"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
-// This file is the only place that knows how gVisor lays out a TCP endpoint. Three
+// This file is the only place that knows how gVisor lays out a TCP endpoint. Four
 // of its fields are needed that no option tells: how many bytes are queued or on
 // their way (SIOCOUTQ elsewhere), the sequence number of the first that is not
-// acknowledged, and the slow start threshold. They are touched with the endpoint's
-// lock held, and not otherwise. findEndpointLayout proves that they are there;
+// acknowledged, the slow start threshold, and how much memory what has come takes. The last
+// is atomic; the others are touched with the endpoint's lock held, and not otherwise. findEndpointLayout proves that they are there;
 // where they are not, payload that goes out is copied, and slow start ends as
 // gVisor would have it.
 
@@ -25,6 +27,7 @@ type endpointLayout struct {
 	sender   uintptr // in tcp.Endpoint: the *sender
 	ssthresh uintptr // in sender: Ssthresh, an int
 	una      uintptr // in sender: SndUna, a seqnum.Value
+	rcvMem   uintptr // in tcp.Endpoint: rcvMemUsed, an atomic int32
 }
 
 func findEndpointLayout() (endpointLayout, error) {
@@ -50,7 +53,15 @@ func findEndpointLayout() (endpointLayout, error) {
 	if err != nil {
 		return l, err
 	}
-	return endpointLayout{true, queue.Offset + used, snd.Offset, ssthresh, una}, nil
+	held, ok := ep.FieldByName("rcvMemUsed")
+	if !ok || held.Type != reflect.TypeFor[atomicbitops.Int32]() {
+		return l, fmt.Errorf("netstack: tcp.Endpoint has no rcvMemUsed")
+	}
+	value, ok := held.Type.FieldByName("value")
+	if !ok || value.Type.Kind() != reflect.Int32 {
+		return l, fmt.Errorf("netstack: an atomicbitops.Int32 has no value")
+	}
+	return endpointLayout{true, queue.Offset + used, snd.Offset, ssthresh, una, held.Offset + value.Offset}, nil
 }
 
 // fieldIn is the offset of the field called name, of type T, in a struct of type
@@ -79,6 +90,16 @@ func (l endpointLayout) unacked(ep tcpip.Endpoint) int {
 	n := *(*int)(unsafe.Add(unsafe.Pointer(e), l.used))
 	e.UnlockUser()
 	return max(n, 0) // an acknowledged FIN counts as one byte that was never there
+}
+
+// held is how much memory takes what has come to ep and was not read, in order or not;
+// false if that can't be known.
+func (l endpointLayout) held(ep tcpip.Endpoint) (n int, ok bool) {
+	e, ok := ep.(*tcp.Endpoint)
+	if !ok || !l.known {
+		return 0, false
+	}
+	return int((*atomic.Int32)(unsafe.Add(unsafe.Pointer(e), l.rcvMem)).Load()), true
 }
 
 // withSender calls f with the sender of ep, if it has one and its layout is known, and

@@ -78,6 +78,7 @@ type flow struct {
 	ackBatch   uint64
 	ackValue   uint32 // what it acknowledges
 	wndScale   uint8
+	scaled     bool // wndScale is known
 
 	// Receiving and sending.
 	in  inWriter
@@ -161,7 +162,7 @@ func (l *loop) newFlow(ep tcpip.Endpoint, wq *waiter.Queue, local, remote netip.
 	f.outWaker = ioarea.NewWaker(func() { f.notify(evOut) })
 	if hs, ok := l.handshakes.take(f.key); ok {
 		f.irs = hs.irs
-		f.wndScale = hs.wndScale
+		f.wndScale, f.scaled = hs.wndScale, true
 		f.placing = f.view.whole != nil && f.area.In.Cap() >= 2*tap.MaxFrame
 	}
 	if l.lends(remote.Addr()) {

@@ -69,8 +69,9 @@ func (f *flow) send() {
 			}
 			f.handed += uint64(sent)
 			f.bytesOut.Add(uint64(sent))
-			f.l.flights.moved(&f.flight, int(sent), f.l.now)
-			if !f.lending {
+			if f.lending {
+				f.l.flights.moved(&f.flight, int(sent), f.l.now)
+			} else {
 				f.copiedOut.Add(uint64(sent))
 			}
 			f.settle()

@@ -33,7 +33,7 @@ func (s *spinner) worked(now time.Time) {
 }
 
 // wanted says whether polling is of use, as far as is known.
-func (s *spinner) wanted() bool { return s.misses < spinMisses || s.trial }
+func (s *spinner) wanted() bool { return s.limit > 0 && (s.misses < spinMisses || s.trial) }
 
 // again says whether to poll once more.
 func (s *spinner) again() bool {

@@ -76,10 +76,10 @@ type Config struct {
 	// larger than the path needs leaves the caches.
 	InFlight int
 	// FlightBudget bounds what all flows that send much at the same time have with TCP, in bytes
-	// together; each may have 128 KiB at least.
+	// together; each may have 128 KiB at least. Those whose payload is copied do not count.
 	FlightBudget int
-	// MaxSend bounds the payload of one frame where the device takes frames of more
-	// than 64 KiB (tap.BigSender), in bytes; negative: there are none.
+	// MaxSend bounds the payload of one frame, in bytes, where the device takes frames of more
+	// than 64 KiB (tap.BigSender). At 64 KiB and below frames are as gVisor makes them.
 	MaxSend int
 	// Spin is how long the loop polls for the next frame before it rests, at
 	// most; negative: it rests at once.

@@ -47,6 +47,9 @@ func TestAStaleSegmentStillAcknowledges(t *testing.T) {
 					var s *segment
 					b := p.payload(func(seg *segment) bool { s = seg; return true })
 					told = told || s.ack == p.iss+1+request
+					if len(b) == 0 && s.ack == p.iss+1+request && s.seq != p.irs+1+segments*mss {
+						t.Errorf("an ACK at %d, which the peer need not take", s.seq-p.irs-1)
+					}
 					at := s.seq - p.irs - 1
 					if len(b) > 0 && at <= next {
 						if !bytes.Equal([]byte(b), said[at:][:len(b)]) {

@@ -1,6 +1,7 @@
 package netstack
 
 import (
+	"bytes"
 	"net/netip"
 	"testing"
 	"time"
@@ -83,4 +84,32 @@ func TestABusyLoopTrimsNowAndThen(t *testing.T) {
 			t.Errorf("%d bytes kept after %d steps", l.touched(), steps)
 		}
 	})
+}
+
+// What TCP holds in place behind a gap stays, however long the gap is open.
+func TestPagesThatTCPHoldsAreKept(t *testing.T) {
+	const opens, gap, held = 40_000, 2 * trimTo, 5000
+	w := newWire(t, nil)
+	ln := w.listen()
+	c := w.open(1001, 7)
+	a := w.accept(ln)
+	defer a.Abort(nil)
+	c.openWindow(t, a, opens)
+	refused := w.ip(protoTCP, nil, c.tcp(flagACK, c.iss+1+opens, c.irs+1, nil, make([]byte, gap)))
+	w.writeHdr(tap.Hdr{}, refused) // its checksum is wrong
+	w.barrier(1)
+	c.send(opens+gap, versioned(make([]byte, held), opens+gap, 1))
+	w.barrier(2)
+	w.stack.onLoop(t, func() {
+		l := w.stack.l
+		later := l.now.Add(10 * sweepEvery)
+		l.trim.find(l.flows, later)
+		for l.trim.step(later) {
+		}
+	})
+	c.send(opens, versioned(make([]byte, gap), opens, 1))
+	mustWait(t, a, gap+held)
+	if got := a.In.Peek(gap + held); !bytes.Equal(got, versioned(make([]byte, gap+held), opens, 1)) {
+		t.Error("other bytes than were sent")
+	}
 }

@@ -1,0 +1,57 @@
+package netstack
+
+import (
+	"net/netip"
+	"sync/atomic"
+	"testing"
+
+	"ustack/ioarea"
+	"ustack/ioarea/handlers"
+	"ustack/tap"
+)
+
+// A readCounter counts the reads of a device.
+type readCounter struct {
+	tap.Device
+	n atomic.Int64
+}
+
+type countedQueue struct {
+	tap.Queue
+	n *atomic.Int64
+}
+
+func (d *readCounter) AttachQueue() (tap.Queue, error) {
+	q, err := d.Device.AttachQueue()
+	return countedQueue{q, &d.n}, err
+}
+
+func (q countedQueue) Readv(bufs [][]byte) (int, error) {
+	q.n.Add(1)
+	return q.Queue.Readv(bufs)
+}
+
+// A request whose sender waits for the reply costs one read, but for a look now and
+// then whether more has come.
+func TestARequestThatComesAloneIsOneRead(t *testing.T) {
+	const rounds = 2000
+	reads := new(readCounter)
+	h := newHosts(t, nil, func(d tap.Device) tap.Device { reads.Device = d; return reads }, func(c *Config) { c.Spin = -1 })
+	to := netip.AddrPortFrom(h.addrB, 7)
+	serve(t, h.b, to, func() ioarea.Handler { return handlers.Echo{} })
+	a := dial(t, h.a, to)
+	defer a.Close()
+	run := func() {
+		for range rounds {
+			if err := echoRound(a, 64); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	run()
+	before := reads.n.Load()
+	run()
+	if n := float64(reads.n.Load()-before) / rounds; n > 1.9 {
+		t.Errorf("%.2f reads a request", n)
+	}
+}
