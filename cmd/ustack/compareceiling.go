@@ -30,6 +30,9 @@ func (r *runner) ceiling(ctx context.Context, s *compare.Step, name string, d ti
 	if err := json.Unmarshal(out, &res); err != nil {
 		return run, &failure{"ceiling", fmt.Errorf("what it printed: %w: %s", err, out)}
 	}
+	if err := res.enough(d); err != nil {
+		return run, &failure{"ceiling", err}
+	}
 	st := stretch{load: res}
 	values := st.values(s.Group)
 	return compare.Run{Stack: "none", Seconds: res.Seconds, Bytes: res.Bytes, Values: map[string]float64{

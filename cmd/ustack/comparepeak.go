@@ -31,6 +31,9 @@ func (r *runner) findPeak(ctx context.Context, s *compare.Step, kernel contestan
 		if err != nil {
 			return r.lab.blame(err, kernel)
 		}
+		if err := res.enough(d); err != nil {
+			return err
+		}
 		rates = append(rates, float64(res.Requests)/res.Seconds)
 	}
 	r.peaks[s.Placement] = compare.Median(rates)

@@ -62,6 +62,9 @@ func (r *runner) once(ctx context.Context, s *compare.Step, c contestant, d time
 	if st.load, err = l.run(ctx, c); err != nil {
 		return run, err
 	}
+	if err := st.load.enough(d); err != nil {
+		return run, err
+	}
 	if st.memory > 0 {
 		st.memory /= float64(st.load.Conns)
 	}

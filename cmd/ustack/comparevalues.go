@@ -22,12 +22,14 @@ func less(a, b, c uint64) float64 { return max(0, float64(a)-float64(b)-float64(
 func (s *stretch) values(group string) map[string]float64 {
 	r, u := s.load, s.after.since(s.before)
 	v := map[string]float64{
-		compare.Goodput: r.Gbits,
-		compare.P50:     r.P50us, compare.P99: r.P99us, compare.P999: r.P999us,
+		compare.Goodput:     r.Gbits,
 		compare.Retransmits: float64(u.retransmits),
 		compare.CopiesIn:    share(u.copiedIn, u.in),
 		compare.CopiesOut:   share(u.copiedOut, u.out),
 		compare.InPlace:     share(u.placedIn, u.in),
+	}
+	if r.Requests > 0 { // no request has no latency, not one of 0
+		v[compare.P50], v[compare.P99], v[compare.P999] = r.P50us, r.P99us, r.P999us
 	}
 	if r.Seconds > 0 {
 		v[compare.Requests] = float64(r.Requests) / r.Seconds

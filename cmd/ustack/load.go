@@ -110,8 +110,10 @@ func closeAll(conns []*net.TCPConn) {
 	}
 }
 
-// run runs one for each connection at once, and measures.
-func (f *loadFlags) run(ctx context.Context, one func(*net.TCPConn) (uint64, error)) (loadResult, error) {
+// run runs one for each connection at once, and measures. All of them are given the time
+// at which the load began: when every connection was open, for what it takes to open many
+// is no part of what they then do.
+func (f *loadFlags) run(ctx context.Context, one func(conn *net.TCPConn, began time.Time) (uint64, error)) (loadResult, error) {
 	conns, err := f.connect(ctx)
 	if err != nil {
 		return loadResult{}, err
@@ -138,7 +140,7 @@ func (f *loadFlags) run(ctx context.Context, one func(*net.TCPConn) (uint64, err
 	for _, c := range conns {
 		running.Go(func() {
 			defer c.Close()
-			n, err := one(c)
+			n, err := one(c, began)
 			total.Add(n)
 			if err != nil {
 				failed.CompareAndSwap(nil, &err)

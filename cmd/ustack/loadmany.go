@@ -71,10 +71,11 @@ func (c *loadManyCmd) exchange(active []*net.TCPConn) (r loadResult, trips int64
 		running sync.WaitGroup
 	)
 	m := startMeter()
+	began := time.Now()
 	for _, conn := range active {
 		running.Go(func() {
 			h := newHistogram(c.Longest)
-			n, took, e := p.pings(conn, h)
+			n, took, e := p.pings(conn, began, h)
 			mu.Lock()
 			defer mu.Unlock()
 			all.Merge(h)

@@ -52,10 +52,8 @@ func (r *Report) Markdown() string {
 	for _, s := range r.Skipped {
 		fmt.Fprintf(&b, "\nWithout %s: %s.\n", s.Contender, s.Reason)
 	}
-	if goals := r.goalRows(); len(goals) > 0 {
-		b.WriteString("\n## Goals\n\n")
-		table(&b, "goal\tplacement\tat least\taim\tmeasured\tspread\t", goals)
-	}
+	b.WriteString("\n## Goals\n\n")
+	table(&b, "goal\tplacement\tat least\taim\tmeasured\tspread\t", r.goalRows())
 	for _, g := range r.groups() {
 		fmt.Fprintf(&b, "\n## %s\n\n", strings.ToUpper(g[:1])+g[1:])
 		var lines []string
