@@ -8,8 +8,9 @@ cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-scripts/demo.sh --rounds 5 >"$work/demo"
+# First what refuses to measure a part.
 scripts/compare.sh --out "$work/compare" --results docs/results.md "$@" >"$work/bench"
+scripts/demo.sh --rounds 5 >"$work/demo"
 for block in demo bench; do
 	awk -v block="$block" -v file="$work/$block" '
 		$0 == "<!-- " block " -->" {

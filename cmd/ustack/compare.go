@@ -18,10 +18,10 @@ import (
 type compareCmd struct {
 	Lab       string        `help:"Name of the lab, as scripts/lab.sh has it." default:"lab"`
 	Out       string        `help:"Directory for compare.json, compare.csv, compare.html and the charts." type:"path"`
-	Results   string        `help:"Page of results to write, such as docs/results.md: what stands between its markers is replaced." type:"path"`
+	Results   string        `help:"Page of results to write, such as docs/results.md: what stands between its markers is replaced. Of the whole comparison only: no --quick, --only, --baselines, --run, and 5 pairs at least." type:"path"`
 	Quick     bool          `help:"A part of the workloads and baselines, within 60 s."`
 	Only      string        `help:"Only workloads that this regular expression matches, as 'bulk in, 1 flow, two-cpus'."`
-	Baselines []string      `help:"Only these baselines: veth, veth-plain, loopback, relay, stock, tap-read, tap-write, smbd."`
+	Baselines []string      `help:"Only these baselines: veth, veth-plain, loopback, relay, stock, copy, tap-read, tap-write, smbd."`
 	Pairs     int           `help:"Rounds of each workload, in which each contender is measured once (default: 5, 3 with --quick)."`
 	RunTime   time.Duration `name:"run" help:"How long the load of each run lasts, instead of a share of --time."`
 	Time      time.Duration `help:"Time to share out among the runs (default: 18m, 48s with --quick)."`
@@ -80,7 +80,9 @@ func (c *compareCmd) Run(ctx context.Context) error {
 		keep: func() error { return c.keep(report, steps, began) },
 	}
 	fmt.Fprintf(os.Stderr, "%d workloads, %d runs in %v\n", len(steps), runs, total)
-	err = r.all(ctx, steps)
+	timed, cancel := withBudget(ctx, total)
+	defer cancel()
+	err = r.all(timed, steps)
 	report.Complete = err == nil && r.short == 0
 	err = errors.Join(err, c.write(report, steps, began))
 	if len(report.Rows) > 0 {
@@ -113,6 +115,9 @@ func (c *compareCmd) plan(ctx context.Context) ([]compare.Step, *compare.Report,
 			return nil, nil, fmt.Errorf("--only: %w", err)
 		}
 	}
+	if err := c.whole(choice.CPUs); err != nil {
+		return nil, nil, err
+	}
 	if c.Pairs < 0 {
 		return nil, nil, fmt.Errorf("--pairs %d: at least 1", c.Pairs)
 	}
@@ -134,7 +139,38 @@ func (c *compareCmd) plan(ctx context.Context) ([]compare.Step, *compare.Report,
 			report.Pairs = 3
 		}
 	}
-	return c.withoutMissing(ctx, steps, report), report, nil
+	steps = c.withoutMissing(ctx, steps, report)
+	if c.Results != "" && len(report.Skipped) > 0 {
+		return nil, nil, fmt.Errorf("--results: %w: %s is missing: %s", errPart, report.Skipped[0].Contender, report.Skipped[0].Reason)
+	}
+	return steps, report, nil
+}
+
+// errPart: the page of results is replaced as a whole, and so has to be measured.
+var errPart = errors.New("a part of the comparison does not replace the page of all of it")
+
+// whole refuses --results for less than the whole comparison, before anything is measured.
+func (c *compareCmd) whole(cpus int) error {
+	part := ""
+	switch {
+	case c.Results == "":
+	case c.Quick:
+		part = "--quick"
+	case c.Only != "":
+		part = "--only"
+	case len(c.Baselines) > 0:
+		part = "--baselines"
+	case c.RunTime > 0:
+		part = "--run"
+	case c.Pairs != 0 && c.Pairs < compare.LeastPairs:
+		part = fmt.Sprintf("--pairs %d, want at least %d", c.Pairs, compare.LeastPairs)
+	case cpus < 2:
+		part = "one processor, want two"
+	}
+	if part != "" {
+		return fmt.Errorf("--results: %w: %s", errPart, part)
+	}
+	return nil
 }
 
 // withoutMissing takes contenders out that cannot take part, and says why.
@@ -155,6 +191,25 @@ func (c *compareCmd) withoutMissing(ctx context.Context, steps []compare.Step, r
 	return slices.DeleteFunc(steps, func(s compare.Step) bool { return len(s.Contenders) < 2 })
 }
 
+// budgetGrace is how much later than its time a comparison is called off, whatever it is
+// at: a load that hangs, or ten thousand connections that are slow to open.
+const budgetGrace = 8 * time.Second
+
+var errTimeUp = errors.New("the time is used up (give it more with --time)")
+
+// withBudget bounds all of a comparison, each load of it included.
+func withBudget(ctx context.Context, total time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, total+budgetGrace, errTimeUp)
+}
+
+// calledOff is why a comparison ends before its time, or because that is over.
+func calledOff(ctx context.Context) error {
+	if errors.Is(context.Cause(ctx), errTimeUp) {
+		return errTimeUp
+	}
+	return ctx.Err()
+}
+
 // all makes the steps. One that fails is noted, and the next one made, for it may be
 // about something else; a namespace that is gone ends them all.
 func (r *runner) all(ctx context.Context, steps []compare.Step) (err error) {
@@ -162,7 +217,7 @@ func (r *runner) all(ctx context.Context, steps []compare.Step) (err error) {
 	for i := range steps {
 		s := &steps[i]
 		if r.budget.Spent() {
-			return errors.Join(err, fmt.Errorf("the time is used up: %d of %d workloads were measured (give it more with --time)", i, len(steps)))
+			return errors.Join(err, fmt.Errorf("%w: %d of %d workloads were measured", errTimeUp, i, len(steps)))
 		}
 		fmt.Fprintf(r.progress, "[%d/%d, %v] %s, %s (%s) ", i+1, len(steps), time.Since(began).Round(time.Second), s.Name, s.Placement, strings.Join(s.Contenders, " "))
 		failed := r.step(ctx, s)
@@ -173,7 +228,7 @@ func (r *runner) all(ctx context.Context, steps []compare.Step) (err error) {
 		}
 		err = errors.Join(err, failed, r.keep())
 		if ctx.Err() != nil {
-			return errors.Join(err, ctx.Err())
+			return errors.Join(err, calledOff(ctx))
 		}
 		if e := r.lab.check(); e != nil {
 			return errors.Join(err, e)

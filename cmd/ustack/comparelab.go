@@ -34,6 +34,10 @@ func (l lab) seats() map[string]seat {
 		compare.Relay: {stack: "kernel", side: "server", serve: "10.81.0.2", at: "10.81.0.2", beside: []string{
 			"relay", "--tap", "relay0", "--host-addr", "10.81.0.1/24", "--far", far, "--far-tap", "relay0", "--far-addr", "10.81.0.2/24",
 		}},
+		compare.Copy: {
+			stack: "netstack", side: "client", serve: "10.84.0.2/24", at: "10.84.0.2",
+			args: []string{"--tap", "copy0", "--host-addr", "10.84.0.1/24", "--copy-all"},
+		},
 		compare.Stock: {
 			stack: "stock", side: "client", serve: "10.82.0.2/24", at: "10.82.0.2",
 			args: []string{"--tap", "stock0", "--host-addr", "10.82.0.1/24"},

@@ -60,9 +60,9 @@ func (r *runner) step(ctx context.Context, s *compare.Step) (err error) {
 	return f.err
 }
 
-// round measures each contender once. It reports whether the step can go on.
+// round measures each contender once, in the order of its turn. It reports whether the step can go on.
 func (r *runner) round(ctx context.Context, s *compare.Step, f *field, pair int, d time.Duration) bool {
-	for _, name := range s.Contenders {
+	for _, name := range s.Turn(pair) {
 		if slices.Contains(f.dropped, name) {
 			continue
 		}
@@ -84,7 +84,8 @@ func (r *runner) round(ctx context.Context, s *compare.Step, f *field, pair int,
 // step can go on: a baseline can be done without, user-space TCP and the lab cannot.
 func (f *field) without(name string, err error) bool {
 	f.dropped, f.err = append(f.dropped, name), errors.Join(f.err, err)
-	return name != compare.Ustack && partyOf(err) != "namespace" && !errors.Is(err, context.Canceled)
+	over := errors.Is(err, context.Canceled) || errors.Is(err, errTimeUp)
+	return name != compare.Ustack && partyOf(err) != "namespace" && !over
 }
 
 // disband stops the contenders. One that has failed is not asked how it ended.
@@ -136,7 +137,7 @@ func (r *runner) ready(ctx context.Context, s *compare.Step, name string) (conte
 // failed notes a failure, and returns it.
 func (r *runner) failed(ctx context.Context, s *compare.Step, name string, pair int, err error) error {
 	if ctx.Err() != nil {
-		return ctx.Err() // nobody failed: it was called off
+		return calledOff(ctx) // nobody failed: it was called off
 	}
 	f, ok := errors.AsType[*failure](err)
 	if !ok {

@@ -58,8 +58,8 @@ func (s *stretch) values(group string) map[string]float64 {
 		}
 		return v
 	}
-	if u.cpu > 0 {
-		v[compare.GCShare] = (s.after.Process.GCCPU - s.before.Process.GCCPU) / u.cpu.Seconds()
+	if server := u.cpu - u.beside; server > 0 {
+		v[compare.GCShare] = (s.after.Process.GCCPU - s.before.Process.GCCPU) / server.Seconds()
 	}
 	return v
 }

@@ -40,6 +40,9 @@ type snapshot struct {
 	Netstack *netstack.Stats `json:"netstack,omitempty"`
 	SMB      *smbproto.Stats `json:"smb,omitempty"`
 	Process  processStats    `json:"process"`
+
+	// beside is the CPU time of what had to run beside the server: who samples it adds it.
+	beside time.Duration
 }
 
 // controlDir is where servers put their control sockets.
