@@ -140,6 +140,8 @@ func (c *compareCmd) plan(ctx context.Context) ([]compare.Step, *compare.Report,
 		}
 	}
 	steps = c.withoutMissing(ctx, steps, report)
+	smbd := slices.ContainsFunc(steps, func(s compare.Step) bool { return slices.Contains(s.Contenders, compare.Smbd) })
+	report.Environment.Settings = slices.Concat(compareSettings, versions(ctx, smbd))
 	if c.Results != "" && len(report.Skipped) > 0 {
 		return nil, nil, fmt.Errorf("--results: %w: %s is missing: %s", errPart, report.Skipped[0].Contender, report.Skipped[0].Reason)
 	}
@@ -258,7 +260,7 @@ func (r *runner) said(w io.Writer, s *compare.Step) {
 func (c *compareCmd) keep(report *compare.Report, steps []compare.Step, began time.Time) error {
 	e := &report.Environment
 	e.Machine, e.Began, e.TookS = environment(), began.UTC(), time.Since(began).Seconds()
-	e.Version, e.Settings = version(), compareSettings
+	e.Version = version()
 	e.ServerCPUs, e.ClientCPUs = twoCPUs(runtime.NumCPU())
 	report.MakeRows(steps)
 	if c.Out == "" {

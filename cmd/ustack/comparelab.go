@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"runtime"
+	"slices"
 	"time"
 
 	"ustack/cmd/ustack/compare"
@@ -67,6 +68,15 @@ func placed(placement string) (server, client []int) {
 		client = server
 	}
 	return server, client
+}
+
+// counted is whose time is the system's: what other processors do is nobody's here.
+func counted(placement string) []int {
+	server, client := placed(placement)
+	if slices.Equal(server, client) {
+		return server
+	}
+	return slices.Concat(server, client)
 }
 
 // A failure is an error with who failed.

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"ustack/cmd/ustack/compare"
@@ -127,11 +130,26 @@ func (r *runner) ready(ctx context.Context, s *compare.Step, name string) (conte
 	if s.OfPeak > 0 {
 		warm = peakLoad
 	}
-	l := &loadRun{lab: r.lab, cpus: clientCPU, time: warmTime, args: append(append([]string{}, warm...), "--to", c.address(s.Service), "--for", warmTime.String())}
+	l := &loadRun{lab: r.lab, cpus: clientCPU, count: counted(s.Placement), time: warmTime, args: append(append([]string{}, warm...), "--to", c.address(s.Service), "--for", warmTime.String())}
 	if _, err := l.run(ctx, c); err != nil {
 		return nil, errors.Join(r.lab.blame(err, c), c.stop())
 	}
 	return c, nil
+}
+
+// withoutPaths takes out of what a program said where on this machine its files lay: that
+// is nobody's business who reads the report.
+func withoutPaths(said string) string {
+	dirs := []string{filepath.Clean(os.TempDir())}
+	if self, err := os.Executable(); err == nil {
+		dirs = append(dirs, filepath.Dir(self))
+	}
+	for _, d := range dirs {
+		if d != "/" {
+			said = strings.ReplaceAll(said, d+"/", "")
+		}
+	}
+	return said
 }
 
 // failed notes a failure, and returns it.
@@ -147,7 +165,7 @@ func (r *runner) failed(ctx context.Context, s *compare.Step, name string, pair 
 		f = &failure{"server (" + name + ")", f.err}
 	}
 	r.report.Failures = append(r.report.Failures, compare.Failure{
-		Workload: s.Name, Placement: s.Placement, Contender: name, Pair: pair, Who: f.who, Error: f.err.Error(),
+		Workload: s.Name, Placement: s.Placement, Contender: name, Pair: pair, Who: f.who, Error: withoutPaths(f.err.Error()),
 	})
 	return fmt.Errorf("%s, %s, measuring %s: %w", s.Name, s.Placement, name, f)
 }

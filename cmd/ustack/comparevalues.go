@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"time"
 
 	"ustack/cmd/ustack/compare"
@@ -34,6 +35,9 @@ func (s *stretch) values(group string) map[string]float64 {
 	if r.Seconds > 0 {
 		v[compare.Requests] = float64(r.Requests) / r.Seconds
 	}
+	if r.Seconds > 0 && group == compare.GroupBulk {
+		v[compare.ServerBusy] = u.cpu.Seconds() / r.Seconds
+	}
 	if s.memory > 0 {
 		v[compare.Memory] = s.memory
 	}
@@ -64,6 +68,21 @@ func (s *stretch) values(group string) map[string]float64 {
 	return v
 }
 
+// Bounds of how much more than a run's own processes all may have used.
+const (
+	otherShare = 1.3
+	otherTime  = 20 * time.Millisecond // two ticks of /proc/stat
+)
+
+// otherLoad says that processors did more than the run's processes account for.
+func (s *stretch) otherLoad() string {
+	own := s.after.since(s.before).cpu.Seconds() + s.load.ClientS
+	if s.load.SystemS <= otherShare*own || s.load.SystemS-own <= otherTime.Seconds() {
+		return ""
+	}
+	return fmt.Sprintf("other load: %.3f s of system CPU, %.3f s of it the run's processes'", s.load.SystemS, own)
+}
+
 func share(part, whole uint64) float64 {
 	if whole == 0 {
 		return 0
@@ -81,18 +100,3 @@ func costOf(first, second snapshot) snapshot {
 		},
 	}
 }
-
-// counted reports whether a server has counted what the load says it has carried: as
-// many bytes where the payload is all there is, at least as many where a protocol
-// stands around it. What smbd has counted nobody knows.
-func (s *stretch) counted(service string) bool {
-	u := s.after.since(s.before)
-	switch service {
-	case "smb":
-		return s.after.Stack == compare.Smbd || u.in >= s.load.Sent && u.out >= s.load.Received
-	}
-	return u.in == s.load.Sent && u.out == s.load.Received
-}
-
-// settleTime bounds how long a server may take to count what its client has seen.
-const settleTime = 3 * time.Second

@@ -148,8 +148,8 @@ func (c *control) Close() error {
 
 func (s *server) snapshot(began time.Time) snapshot {
 	process := readProcessStats() // before a list of connections takes memory
-	snap := s.backend.Snapshot()
-	if s.totals {
+	snap := s.backend.Snapshot(!s.totals)
+	if snap.Conns == nil {
 		snap.Conns = []netstack.Conn{}
 	}
 	user, system := cpuTime()

@@ -70,7 +70,7 @@ func (c *loadManyCmd) exchange(active []*net.TCPConn) (r loadResult, trips int64
 		mu      sync.Mutex
 		running sync.WaitGroup
 	)
-	m := startMeter()
+	m := startMeter(c.Count)
 	began := time.Now()
 	for _, conn := range active {
 		running.Go(func() {

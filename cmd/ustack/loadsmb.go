@@ -97,7 +97,7 @@ func (c *loadSMBCmd) exchange(share *smb2.Share) (r loadResult, err error) {
 		counted time.Duration
 		failed  error
 	)
-	m := startMeter()
+	m := startMeter(c.Count)
 	start := newStartLine(c.Depth)
 	for i := range c.Depth {
 		running.Go(func() {

@@ -41,7 +41,7 @@ var Contenders = []Contender{
 	{Relay, "kernel TCP behind two TAP devices that a program joins by moving frames: an upper bound on the price of crossing a TAP, which it does twice where user-space TCP does it once; its server CPU includes the program"},
 	{Stock, "what gVisor's own endpoint (fdbased) and connections (gonet) reach on the same kind of TAP device, without virtio-net headers and so without segmentation offload, which fdbased does not use on a TAP: the IO area and offload together, not the IO area alone (see copy)"},
 	{Copy, "user-space TCP with the IO area, each payload byte copied (--copy-all): what placement and lending add"},
-	{TAPRead, "no TCP: 64 KiB frames read from a TAP device and thrown away, the ceiling of what goes in"},
+	{TAPRead, "no TCP: 64 KiB frames that one packet socket sends are read from a TAP device and thrown away: what this sender gives, and the ceiling of what goes in only where the reader is busy all the time"},
 	{TAPWrite, "no TCP: 64 KiB frames written to a TAP device and thrown away, the ceiling of what goes out"},
 	{Smbd, "Samba's smbd on kernel TCP over the veth pair"},
 }

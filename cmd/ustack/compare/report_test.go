@@ -58,6 +58,19 @@ func TestRowsSetPairsAgainstEachOther(t *testing.T) {
 	}
 }
 
+func TestARowSaysWhatDisturbedIt(t *testing.T) {
+	r, steps := sample(t)
+	r.Runs[0].Note = "other load"
+	r.MakeRows(steps)
+	if got := r.Rows[0].Note; got != "1 of 5 pairs met other load" {
+		t.Errorf("%q", got)
+	}
+	last := r.Rows[len(r.Rows)-1]
+	if strings.Contains(last.Note, "other load") {
+		t.Errorf("a row that nothing disturbed: %q", last.Note)
+	}
+}
+
 func written(t *testing.T) string {
 	t.Helper()
 	r, _ := sample(t)

@@ -54,6 +54,7 @@ func (r *Report) Markdown() string {
 	}
 	b.WriteString("\n## Goals\n\n")
 	table(&b, "goal\tplacement\tat least\taim\tmeasured\tspread\t", r.goalRows())
+	b.WriteString(r.readerBusy())
 	for _, g := range r.groups() {
 		fmt.Fprintf(&b, "\n## %s\n\n", strings.ToUpper(g[:1])+g[1:])
 		var lines []string
@@ -66,6 +67,18 @@ func (r *Report) Markdown() string {
 			}
 		}
 		table(&b, "workload\tplacement\tmetric\tunit\tbaseline\tustack\tbaseline's\tratio\tspread\t", lines)
+	}
+	return b.String()
+}
+
+// readerBusy says how far what tap-read carried is the limit of who reads.
+func (r *Report) readerBusy() string {
+	var b strings.Builder
+	for i := range r.Rows {
+		if row := &r.Rows[i]; row.Baseline == TAPRead && row.Metric == ServerBusy {
+			fmt.Fprintf(&b, "\nThe reader of tap-read was busy %.0f%% of the time (%s), %s %.0f%%: what it carried is what its sender gave, unless that is all of it.\n",
+				100*row.Other, row.Placement, Ustack, 100*row.Ustack)
+		}
 	}
 	return b.String()
 }
