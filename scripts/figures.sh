@@ -2,7 +2,7 @@
 # Measures anew and writes the figures into README.md: what stands between the
 # markers there is what "ustack demo" and "ustack compare" print; the latter writes
 # docs/results.md too. Takes half an hour; nothing else should run meanwhile. Arguments
-# go to "ustack compare".
+# go to "ustack compare", which refuses those that ask for a part.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)

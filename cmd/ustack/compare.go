@@ -148,33 +148,6 @@ func (c *compareCmd) plan(ctx context.Context) ([]compare.Step, *compare.Report,
 	return steps, report, nil
 }
 
-// errPart: the page of results is replaced as a whole, and so has to be measured.
-var errPart = errors.New("a part of the comparison does not replace the page of all of it")
-
-// whole refuses --results for less than the whole comparison, before anything is measured.
-func (c *compareCmd) whole(cpus int) error {
-	part := ""
-	switch {
-	case c.Results == "":
-	case c.Quick:
-		part = "--quick"
-	case c.Only != "":
-		part = "--only"
-	case len(c.Baselines) > 0:
-		part = "--baselines"
-	case c.RunTime > 0:
-		part = "--run"
-	case c.Pairs != 0 && c.Pairs < compare.LeastPairs:
-		part = fmt.Sprintf("--pairs %d, want at least %d", c.Pairs, compare.LeastPairs)
-	case cpus < 2:
-		part = "one processor, want two"
-	}
-	if part != "" {
-		return fmt.Errorf("--results: %w: %s", errPart, part)
-	}
-	return nil
-}
-
 // withoutMissing takes contenders out that cannot take part, and says why.
 func (c *compareCmd) withoutMissing(ctx context.Context, steps []compare.Step, report *compare.Report) []compare.Step {
 	reasons := map[string]string{}
@@ -191,25 +164,6 @@ func (c *compareCmd) withoutMissing(ctx context.Context, steps []compare.Step, r
 		steps[i].Contenders = slices.DeleteFunc(steps[i].Contenders, func(n string) bool { return reasons[n] != "" })
 	}
 	return slices.DeleteFunc(steps, func(s compare.Step) bool { return len(s.Contenders) < 2 })
-}
-
-// budgetGrace is how much later than its time a comparison is called off, whatever it is
-// at: a load that hangs, or ten thousand connections that are slow to open.
-const budgetGrace = 8 * time.Second
-
-var errTimeUp = errors.New("the time is used up (give it more with --time)")
-
-// withBudget bounds all of a comparison, each load of it included.
-func withBudget(ctx context.Context, total time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, total+budgetGrace, errTimeUp)
-}
-
-// calledOff is why a comparison ends before its time, or because that is over.
-func calledOff(ctx context.Context) error {
-	if errors.Is(context.Cause(ctx), errTimeUp) {
-		return errTimeUp
-	}
-	return ctx.Err()
 }
 
 // all makes the steps. One that fails is noted, and the next one made, for it may be
