@@ -20,10 +20,11 @@ type loadPushCmd struct {
 }
 
 // left is how many bytes are still to be sent, at least, of a load that has sent
-// done bytes since began.
+// done bytes since began. However short its time is, each connection sends something:
+// one that had its turn too late is a flow too.
 func (c *loadPushCmd) left(done uint64, began time.Time) uint64 {
 	if c.For > 0 {
-		if time.Since(began) < c.For {
+		if done == 0 || time.Since(began) < c.For {
 			return loadChunk
 		}
 		return 0

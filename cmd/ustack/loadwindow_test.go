@@ -52,6 +52,13 @@ func TestALoadBeginsWhenAllItsConnectionsAreOpen(t *testing.T) {
 	}
 }
 
+func TestEveryFlowOfATimedLoadSends(t *testing.T) {
+	r, s := loaded(t, []string{"sink"}, []string{"push", "--for", "1ns", "--flows", "3"})
+	if want := uint64(3 * loadChunk); r.Bytes != want || s.Total.BytesIn != want {
+		t.Errorf("sent %d bytes, the server has counted %d, want %d", r.Bytes, s.Total.BytesIn, want)
+	}
+}
+
 func TestAStreamThatEndsEarlyIsNoMeasurement(t *testing.T) {
 	port := freePort(t)
 	started(t, kernelServer("source", port, "--bytes", "1MiB")...)
