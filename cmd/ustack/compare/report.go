@@ -119,6 +119,16 @@ func (r *Report) MakeRows(steps []Step) {
 	}
 }
 
+// disturbed is how many runs met other load.
+func (r *Report) disturbed() (n int) {
+	for i := range r.Runs {
+		if r.Runs[i].Note != "" {
+			n++
+		}
+	}
+	return n
+}
+
 // A runKey tells runs apart.
 type runKey struct {
 	workload, placement, contender string

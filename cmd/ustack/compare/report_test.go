@@ -61,6 +61,10 @@ func TestRowsSetPairsAgainstEachOther(t *testing.T) {
 func TestARowSaysWhatDisturbedIt(t *testing.T) {
 	r, steps := sample(t)
 	r.Runs[0].Note = "other load"
+	r.Environment.Version = "abc+modified"
+	if text := r.Markdown(); !strings.Contains(text, "\n1 of ") || !strings.Contains(text, "abc+modified") {
+		t.Error("the page of results does not say how many runs met other load, or of which version")
+	}
 	r.MakeRows(steps)
 	if got := r.Rows[0].Note; got != "1 of 5 pairs met other load" {
 		t.Errorf("%q", got)
