@@ -2,14 +2,15 @@
 # Measures anew and writes the figures into README.md: what stands between the
 # markers there is what "ustack demo" and "ustack compare" print; the latter writes
 # docs/results.md too. Takes half an hour; nothing else should run meanwhile. Arguments
-# go to "ustack compare".
+# go to "ustack compare", which refuses those that ask for a part.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-scripts/demo.sh --rounds 5 >"$work/demo"
+# First what refuses to measure a part.
 scripts/compare.sh --out "$work/compare" --results docs/results.md "$@" >"$work/bench"
+scripts/demo.sh --rounds 5 >"$work/demo"
 for block in demo bench; do
 	awk -v block="$block" -v file="$work/$block" '
 		$0 == "<!-- " block " -->" {

@@ -14,6 +14,15 @@ clean() {
 	rm -rf "$work"
 }
 
+# The commit that is measured, and whether anything differs from it; nothing where git
+# does not know, or does not tell root of a tree that is somebody else's.
+commit() {
+	local id
+	id=$(git -C "$root" rev-parse HEAD 2>/dev/null) || return 0
+	[[ -z $(git -C "$root" status --porcelain 2>/dev/null) ]] || id+=+modified
+	echo "$id"
+}
+
 # in_lab COMMAND ARG...: COMMAND is one of ustack's that takes --lab.
 in_lab() {
 	[[ $EUID -eq 0 ]] || { echo "$0: needs root, for network namespaces and a TAP device" >&2; exit 1; }
@@ -27,7 +36,7 @@ in_lab() {
 	trap clean EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
-	go -C "$root" build -o "$work/ustack" ./cmd/ustack
+	go -C "$root" build -ldflags "-X main.commit=$(commit)" -o "$work/ustack" ./cmd/ustack
 	"$root/scripts/lab.sh" -n "$lab" up
 	local command=$1 status=0
 	shift

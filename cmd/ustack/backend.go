@@ -50,8 +50,8 @@ type backend interface {
 	Kind() string
 	// Listen listens at port of each address.
 	Listen(port uint16) (acceptor, error)
-	// Snapshot describes connections and counters.
-	Snapshot() snapshot
+	// Snapshot tells counters, and describes the connections if that is asked for.
+	Snapshot(conns bool) snapshot
 	Close() error
 }
 
@@ -146,9 +146,13 @@ func (b *netstackBackend) Listen(port uint16) (acceptor, error) {
 	return join(all), nil
 }
 
-func (b *netstackBackend) Snapshot() snapshot {
+func (b *netstackBackend) Snapshot(conns bool) snapshot {
 	st := b.stack.Stats()
-	return snapshot{Congestion: b.stack.Congestion(), Conns: b.stack.Conns(), Netstack: &st, Syscalls: st.Polls, Retransmits: st.Retransmits, Total: b.stack.Totals()}
+	s := snapshot{Congestion: b.stack.Congestion(), Netstack: &st, Syscalls: st.Polls, Retransmits: st.Retransmits, Total: b.stack.Totals()}
+	if conns {
+		s.Conns = b.stack.Conns()
+	}
+	return s
 }
 
 // kernelBackend is kernel TCP behind the same areas.
@@ -279,15 +283,17 @@ func (b *kernelBackend) start(c *net.TCPConn) (*ioarea.Area, error) {
 	return a, nil
 }
 
-func (b *kernelBackend) Snapshot() snapshot {
+func (b *kernelBackend) Snapshot(conns bool) snapshot {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	all := b.past
-	s := snapshot{Congestion: b.used, Conns: []netstack.Conn{}}
+	s := snapshot{Congestion: b.used}
 	for k := range b.conns {
 		st := k.Stats()
 		all.Add(st)
-		s.Conns = append(s.Conns, netstack.Conn{Local: addrPortOf(k.LocalAddr()), Remote: addrPortOf(k.RemoteAddr()), Stats: st})
+		if conns {
+			s.Conns = append(s.Conns, netstack.Conn{Local: addrPortOf(k.LocalAddr()), Remote: addrPortOf(k.RemoteAddr()), Stats: st})
+		}
 	}
 	s.Retransmits, s.Total = all.Retransmits, all
 	return s

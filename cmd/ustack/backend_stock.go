@@ -45,10 +45,12 @@ func (b *stockBackend) Listen(port uint16) (acceptor, error) {
 	return b.stack.Listen(netip.AddrPortFrom(b.addr, port))
 }
 
-func (b *stockBackend) Snapshot() snapshot {
-	streams, total := b.stack.Streams()
-	s := snapshot{Congestion: b.stack.Congestion(), Retransmits: b.stack.Retransmits(), Conns: []netstack.Conn{}, Total: total}
-	for _, st := range streams {
+func (b *stockBackend) Snapshot(conns bool) snapshot {
+	s := snapshot{Congestion: b.stack.Congestion(), Retransmits: b.stack.Retransmits(), Total: b.stack.Totals()}
+	if !conns {
+		return s
+	}
+	for _, st := range b.stack.Streams() {
 		s.Conns = append(s.Conns, netstack.Conn{Local: addrPortOf(st.LocalAddr()), Remote: addrPortOf(st.RemoteAddr()), Stats: st.Stats()})
 	}
 	return s

@@ -23,6 +23,7 @@ type ceilingFlags struct {
 	HostAddr []string      `help:"Prefix to put on the kernel's side of it."`
 	For      time.Duration `help:"Go on for this long; a reader from the first frame on." default:"1s"`
 	CPU      []int         `name:"cpu" help:"Run on these processors only."`
+	Count    []int         `name:"count-cpu" help:"Processors whose time is told as the system's (default: all)."`
 }
 
 func (ceilingFlags) Help() string {
@@ -91,7 +92,7 @@ func (c *ceilingReadCmd) Run(ctx context.Context) error {
 			continue // the kernel's own: neighbour discovery
 		}
 		if began.IsZero() {
-			began, m = time.Now(), startMeter()
+			began, m = time.Now(), startMeter(c.Count)
 		}
 		bytes += gsoPayload
 	}
@@ -111,7 +112,7 @@ func (c *ceilingWriteCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m := startMeter()
+	m := startMeter(c.Count)
 	bytes, began := uint64(0), time.Now()
 	for time.Since(began) < c.For {
 		_, err := q.Writev([][]byte{frame})

@@ -174,7 +174,8 @@ func (c *child) stop() error {
 
 // usage is what a server has used between two snapshots.
 type usage struct {
-	cpu         time.Duration
+	cpu         time.Duration // of the server and of what ran beside it
+	beside      time.Duration // of the latter alone
 	calls       uint64
 	retransmits uint64
 	in, out     uint64
@@ -186,7 +187,8 @@ type usage struct {
 // since is what was used after o.
 func (s snapshot) since(o snapshot) usage {
 	return usage{
-		cpu:         time.Duration((s.UserS + s.SystemS - o.UserS - o.SystemS) * float64(time.Second)),
+		cpu:         time.Duration((s.UserS+s.SystemS-o.UserS-o.SystemS)*float64(time.Second)) + s.beside - o.beside,
+		beside:      s.beside - o.beside,
 		calls:       s.Syscalls - o.Syscalls,
 		retransmits: s.Retransmits - o.Retransmits,
 		in:          s.Total.BytesIn - o.Total.BytesIn,

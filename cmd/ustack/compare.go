@@ -18,10 +18,10 @@ import (
 type compareCmd struct {
 	Lab       string        `help:"Name of the lab, as scripts/lab.sh has it." default:"lab"`
 	Out       string        `help:"Directory for compare.json, compare.csv, compare.html and the charts." type:"path"`
-	Results   string        `help:"Page of results to write, such as docs/results.md: what stands between its markers is replaced." type:"path"`
+	Results   string        `help:"Page of results to write, such as docs/results.md: what stands between its markers is replaced. Of the whole comparison only: no --quick, --only, --baselines, --run, and 5 pairs at least." type:"path"`
 	Quick     bool          `help:"A part of the workloads and baselines, within 60 s."`
 	Only      string        `help:"Only workloads that this regular expression matches, as 'bulk in, 1 flow, two-cpus'."`
-	Baselines []string      `help:"Only these baselines: veth, veth-plain, loopback, relay, stock, tap-read, tap-write, smbd."`
+	Baselines []string      `help:"Only these baselines: veth, veth-plain, loopback, relay, stock, copy, tap-read, tap-write, smbd."`
 	Pairs     int           `help:"Rounds of each workload, in which each contender is measured once (default: 5, 3 with --quick)."`
 	RunTime   time.Duration `name:"run" help:"How long the load of each run lasts, instead of a share of --time."`
 	Time      time.Duration `help:"Time to share out among the runs (default: 18m, 48s with --quick)."`
@@ -80,7 +80,9 @@ func (c *compareCmd) Run(ctx context.Context) error {
 		keep: func() error { return c.keep(report, steps, began) },
 	}
 	fmt.Fprintf(os.Stderr, "%d workloads, %d runs in %v\n", len(steps), runs, total)
-	err = r.all(ctx, steps)
+	timed, cancel := withBudget(ctx, total)
+	defer cancel()
+	err = r.all(timed, steps)
 	report.Complete = err == nil && r.short == 0
 	err = errors.Join(err, c.write(report, steps, began))
 	if len(report.Rows) > 0 {
@@ -113,6 +115,9 @@ func (c *compareCmd) plan(ctx context.Context) ([]compare.Step, *compare.Report,
 			return nil, nil, fmt.Errorf("--only: %w", err)
 		}
 	}
+	if err := c.whole(choice.CPUs); err != nil {
+		return nil, nil, err
+	}
 	if c.Pairs < 0 {
 		return nil, nil, fmt.Errorf("--pairs %d: at least 1", c.Pairs)
 	}
@@ -134,7 +139,13 @@ func (c *compareCmd) plan(ctx context.Context) ([]compare.Step, *compare.Report,
 			report.Pairs = 3
 		}
 	}
-	return c.withoutMissing(ctx, steps, report), report, nil
+	steps = c.withoutMissing(ctx, steps, report)
+	smbd := slices.ContainsFunc(steps, func(s compare.Step) bool { return slices.Contains(s.Contenders, compare.Smbd) })
+	report.Environment.Settings = slices.Concat(compareSettings, versions(ctx, smbd))
+	if c.Results != "" && len(report.Skipped) > 0 {
+		return nil, nil, fmt.Errorf("--results: %w: %s is missing: %s", errPart, report.Skipped[0].Contender, report.Skipped[0].Reason)
+	}
+	return steps, report, nil
 }
 
 // withoutMissing takes contenders out that cannot take part, and says why.
@@ -162,7 +173,7 @@ func (r *runner) all(ctx context.Context, steps []compare.Step) (err error) {
 	for i := range steps {
 		s := &steps[i]
 		if r.budget.Spent() {
-			return errors.Join(err, fmt.Errorf("the time is used up: %d of %d workloads were measured (give it more with --time)", i, len(steps)))
+			return errors.Join(err, fmt.Errorf("%w: %d of %d workloads were measured", errTimeUp, i, len(steps)))
 		}
 		fmt.Fprintf(r.progress, "[%d/%d, %v] %s, %s (%s) ", i+1, len(steps), time.Since(began).Round(time.Second), s.Name, s.Placement, strings.Join(s.Contenders, " "))
 		failed := r.step(ctx, s)
@@ -173,7 +184,7 @@ func (r *runner) all(ctx context.Context, steps []compare.Step) (err error) {
 		}
 		err = errors.Join(err, failed, r.keep())
 		if ctx.Err() != nil {
-			return errors.Join(err, ctx.Err())
+			return errors.Join(err, calledOff(ctx))
 		}
 		if e := r.lab.check(); e != nil {
 			return errors.Join(err, e)
@@ -203,7 +214,7 @@ func (r *runner) said(w io.Writer, s *compare.Step) {
 func (c *compareCmd) keep(report *compare.Report, steps []compare.Step, began time.Time) error {
 	e := &report.Environment
 	e.Machine, e.Began, e.TookS = environment(), began.UTC(), time.Since(began).Seconds()
-	e.Version, e.Settings = version(), compareSettings
+	e.Version = version()
 	e.ServerCPUs, e.ClientCPUs = twoCPUs(runtime.NumCPU())
 	report.MakeRows(steps)
 	if c.Out == "" {

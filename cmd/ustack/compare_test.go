@@ -137,15 +137,18 @@ func (c *comparing) end(t *testing.T) (report compare.Report, err error) {
 
 func TestCompareInALab(t *testing.T) {
 	lab := needLab(t)
-	c := startCompare(t, lab, "--only", "^(bulk in, 1 flow|64 B round trip|100 open connections.*), two-cpus$", "--baselines", "veth,relay,stock,tap-read", "--pairs", "1", "--run", "100ms")
+	c := startCompare(t, lab, "--only", "^(bulk in, 1 flow|64 B round trip|100 open connections.*), two-cpus$", "--baselines", "veth,relay,stock,copy,tap-read", "--pairs", "1", "--run", "100ms")
 	report, err := c.end(t)
 	if err != nil || !report.Complete {
 		t.Fatalf("%v: %s", err, c.said.String())
 	}
-	stacks := map[string]string{compare.Ustack: "netstack", compare.Veth: "kernel", compare.Relay: "kernel", compare.Stock: "stock", compare.TAPRead: "none"}
+	stacks := map[string]string{compare.Ustack: "netstack", compare.Veth: "kernel", compare.Relay: "kernel", compare.Stock: "stock", compare.Copy: "netstack", compare.TAPRead: "none"}
 	for _, run := range report.Runs {
 		if run.Stack != stacks[run.Contender] {
 			t.Errorf("run %d of %s was answered by %q", run.ID, run.Contender, run.Stack)
+		}
+		if copies := run.Values[compare.CopiesIn]; run.Contender == compare.Copy && copies < 0.9 || run.Contender == compare.Ustack && copies > 0.5 {
+			t.Errorf("run %d of %s copied each byte inward %.2f times", run.ID, run.Contender, copies)
 		}
 		if run.Stack != "none" && run.Congestion != "cubic" {
 			t.Errorf("run %d: congestion control %q", run.ID, run.Congestion)

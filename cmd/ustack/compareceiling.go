@@ -17,11 +17,12 @@ const ceilingLead = 300 * time.Millisecond
 // ceiling measures what a TAP device carries when nobody does TCP.
 func (r *runner) ceiling(ctx context.Context, s *compare.Step, name string, d time.Duration) (run compare.Run, err error) {
 	serverCPU, clientCPU := placed(s.Placement)
+	count := cpuList(counted(s.Placement))
 	var out []byte
 	if name == compare.TAPRead {
-		out, err = r.readCeiling(ctx, serverCPU, clientCPU, d)
+		out, err = r.readCeiling(ctx, serverCPU, clientCPU, count, d)
 	} else {
-		out, err = r.writeCeiling(ctx, serverCPU, d)
+		out, err = r.writeCeiling(ctx, serverCPU, count, d)
 	}
 	if err != nil {
 		return run, r.lab.blame(&failure{"ceiling", err}, nil)
@@ -30,18 +31,23 @@ func (r *runner) ceiling(ctx context.Context, s *compare.Step, name string, d ti
 	if err := json.Unmarshal(out, &res); err != nil {
 		return run, &failure{"ceiling", fmt.Errorf("what it printed: %w: %s", err, out)}
 	}
+	if err := res.enough(d); err != nil {
+		return run, &failure{"ceiling", err}
+	}
 	st := stretch{load: res}
 	values := st.values(s.Group)
 	return compare.Run{Stack: "none", Seconds: res.Seconds, Bytes: res.Bytes, Values: map[string]float64{
 		compare.Goodput:   values[compare.Goodput],
 		compare.SystemCPU: values[compare.SystemCPU],
 		compare.ServerCPU: res.ClientS / (float64(res.Bytes) / 1e9),
+		// One that has time left is no limit: its partner is.
+		compare.ServerBusy: res.ClientS / res.Seconds,
 	}}, nil
 }
 
-func (r *runner) readCeiling(ctx context.Context, serverCPU, clientCPU []int, d time.Duration) ([]byte, error) {
+func (r *runner) readCeiling(ctx context.Context, serverCPU, clientCPU []int, count string, d time.Duration) ([]byte, error) {
 	h, err := r.lab.startHelper(ctx, "client", serverCPU, "ceiling", "read", "--tap", "ceiling0", "--host-addr", "10.83.0.1/24",
-		"--for", d.String(), "--cpu", cpuList(serverCPU))
+		"--for", d.String(), "--cpu", cpuList(serverCPU), "--count-cpu", count)
 	if err != nil {
 		return nil, err
 	}
@@ -61,13 +67,13 @@ func (r *runner) readCeiling(ctx context.Context, serverCPU, clientCPU []int, d 
 	}
 }
 
-func (r *runner) writeCeiling(ctx context.Context, serverCPU []int, d time.Duration) ([]byte, error) {
+func (r *runner) writeCeiling(ctx context.Context, serverCPU []int, count string, d time.Duration) ([]byte, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	cmd := r.lab.command(ctx, "client", serverCPU, self, "ceiling", "write", "--tap", "ceiling0", "--host-addr", "10.83.0.1/24",
-		"--for", d.String(), "--cpu", cpuList(serverCPU))
+		"--for", d.String(), "--cpu", cpuList(serverCPU), "--count-cpu", count)
 	out, err := cmd.Output()
 	return out, withStderr(err)
 }

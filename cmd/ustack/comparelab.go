@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"runtime"
+	"slices"
 	"time"
 
 	"ustack/cmd/ustack/compare"
@@ -34,6 +35,10 @@ func (l lab) seats() map[string]seat {
 		compare.Relay: {stack: "kernel", side: "server", serve: "10.81.0.2", at: "10.81.0.2", beside: []string{
 			"relay", "--tap", "relay0", "--host-addr", "10.81.0.1/24", "--far", far, "--far-tap", "relay0", "--far-addr", "10.81.0.2/24",
 		}},
+		compare.Copy: {
+			stack: "netstack", side: "client", serve: "10.84.0.2/24", at: "10.84.0.2",
+			args: []string{"--tap", "copy0", "--host-addr", "10.84.0.1/24", "--copy-all"},
+		},
 		compare.Stock: {
 			stack: "stock", side: "client", serve: "10.82.0.2/24", at: "10.82.0.2",
 			args: []string{"--tap", "stock0", "--host-addr", "10.82.0.1/24"},
@@ -63,6 +68,15 @@ func placed(placement string) (server, client []int) {
 		client = server
 	}
 	return server, client
+}
+
+// counted is whose time is the system's: what other processors do is nobody's here.
+func counted(placement string) []int {
+	server, client := placed(placement)
+	if slices.Equal(server, client) {
+		return server
+	}
+	return slices.Concat(server, client)
 }
 
 // A failure is an error with who failed.

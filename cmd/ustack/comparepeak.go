@@ -26,10 +26,13 @@ func (r *runner) findPeak(ctx context.Context, s *compare.Step, kernel contestan
 	_, cpus := placed(s.Placement)
 	var rates []float64
 	for range peakRuns {
-		l := &loadRun{lab: r.lab, cpus: cpus, time: d, args: append(append([]string{}, peakLoad...), "--to", kernel.address(s.Service), "--for", d.String())}
+		l := &loadRun{lab: r.lab, cpus: cpus, count: counted(s.Placement), time: d, args: append(append([]string{}, peakLoad...), "--to", kernel.address(s.Service), "--for", d.String())}
 		res, err := l.run(ctx, kernel)
 		if err != nil {
 			return r.lab.blame(err, kernel)
+		}
+		if err := res.enough(d); err != nil {
+			return err
 		}
 		rates = append(rates, float64(res.Requests)/res.Seconds)
 	}

@@ -46,11 +46,11 @@ func (r *runner) once(ctx context.Context, s *compare.Step, c contestant, d time
 	st.sampling = costOf(idle, st.before)
 	l := r.newLoad(s, c.address(s.Service), d)
 	if s.Settled {
-		l.args = append(l.args, "--hold")
+		l.args = append(l.args, "--hold") // a load of an echo
 		l.whenOpen = func() error {
-			now, err := c.sample()
+			now, err := sampleWhen(ctx, c, answered)
 			if err != nil {
-				return &failure{"server", err}
+				return err
 			}
 			st.before = now
 			if s.Memory {
@@ -62,10 +62,13 @@ func (r *runner) once(ctx context.Context, s *compare.Step, c contestant, d time
 	if st.load, err = l.run(ctx, c); err != nil {
 		return run, err
 	}
+	if err := st.load.enough(d); err != nil {
+		return run, err
+	}
 	if st.memory > 0 {
 		st.memory /= float64(st.load.Conns)
 	}
-	if err := r.settle(ctx, s, c, &st); err != nil {
+	if st.after, err = sampleWhen(ctx, c, func(now snapshot) error { return st.counted(s.Service, now) }); err != nil {
 		return run, err
 	}
 	if st.load.Congestion != st.before.Congestion {
@@ -74,31 +77,8 @@ func (r *runner) once(ctx context.Context, s *compare.Step, c contestant, d time
 	r.report.Environment.Congestion = st.load.Congestion
 	return compare.Run{
 		Stack: st.after.Stack, Congestion: st.load.Congestion, Seconds: st.load.Seconds, Bytes: st.load.Bytes,
-		Requests: st.load.Requests, Rate: l.rate, Values: st.values(s.Group),
+		Requests: st.load.Requests, Rate: l.rate, Note: st.otherLoad(), Values: st.values(s.Group),
 	}, nil
-}
-
-// settle takes the sample after the load, when the server has counted all of it.
-func (r *runner) settle(ctx context.Context, s *compare.Step, c contestant, st *stretch) (err error) {
-	again := time.NewTicker(5 * time.Millisecond)
-	defer again.Stop()
-	for until := time.Now().Add(settleTime); ; {
-		if st.after, err = c.sample(); err != nil {
-			return &failure{"server", err}
-		}
-		if st.counted(s.Service) {
-			return nil
-		}
-		if time.Now().After(until) {
-			u := st.after.since(st.before)
-			return &failure{"server", fmt.Errorf("has counted %d bytes in and %d out, the client %d sent and %d received", u.in, u.out, st.load.Sent, st.load.Received)}
-		}
-		select {
-		case <-again.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }
 
 // A loadRun is one run of "ustack load".
@@ -106,6 +86,7 @@ type loadRun struct {
 	lab      lab
 	args     []string
 	cpus     []int
+	count    []int // whose time is the system's
 	time     time.Duration
 	rate     float64
 	whenOpen func() error // called while all connections are open and idle
@@ -113,7 +94,7 @@ type loadRun struct {
 
 func (r *runner) newLoad(s *compare.Step, to string, d time.Duration) *loadRun {
 	_, cpus := placed(s.Placement)
-	l := &loadRun{lab: r.lab, cpus: cpus, time: d, args: append([]string{}, s.Load...)}
+	l := &loadRun{lab: r.lab, cpus: cpus, count: counted(s.Placement), time: d, args: append([]string{}, s.Load...)}
 	l.args = append(l.args, "--to", to, "--for", d.String())
 	if s.OfPeak > 0 {
 		l.rate = s.OfPeak * r.peaks[s.Placement]
@@ -133,7 +114,7 @@ func (l *loadRun) run(ctx context.Context, c contestant) (res loadResult, err er
 	ctx, cancel := context.WithTimeoutCause(ctx, l.time+loadGrace, fmt.Errorf("did not end within %v", l.time+loadGrace))
 	defer cancel()
 	args := append([]string{self, "load"}, l.args...)
-	cmd := l.lab.command(ctx, "client", l.cpus, append(args, "--json", "--cpu", cpuList(l.cpus))...)
+	cmd := l.lab.command(ctx, "client", l.cpus, append(args, "--json", "--cpu", cpuList(l.cpus), "--count-cpu", cpuList(l.count))...)
 	watched := make(chan struct{})
 	defer close(watched)
 	go watch(c, off, watched)

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"ustack/cmd/ustack/compare"
@@ -60,9 +63,9 @@ func (r *runner) step(ctx context.Context, s *compare.Step) (err error) {
 	return f.err
 }
 
-// round measures each contender once. It reports whether the step can go on.
+// round measures each contender once, in the order of its turn. It reports whether the step can go on.
 func (r *runner) round(ctx context.Context, s *compare.Step, f *field, pair int, d time.Duration) bool {
-	for _, name := range s.Contenders {
+	for _, name := range s.Turn(pair) {
 		if slices.Contains(f.dropped, name) {
 			continue
 		}
@@ -84,7 +87,8 @@ func (r *runner) round(ctx context.Context, s *compare.Step, f *field, pair int,
 // step can go on: a baseline can be done without, user-space TCP and the lab cannot.
 func (f *field) without(name string, err error) bool {
 	f.dropped, f.err = append(f.dropped, name), errors.Join(f.err, err)
-	return name != compare.Ustack && partyOf(err) != "namespace" && !errors.Is(err, context.Canceled)
+	over := errors.Is(err, context.Canceled) || errors.Is(err, errTimeUp)
+	return name != compare.Ustack && partyOf(err) != "namespace" && !over
 }
 
 // disband stops the contenders. One that has failed is not asked how it ended.
@@ -126,17 +130,32 @@ func (r *runner) ready(ctx context.Context, s *compare.Step, name string) (conte
 	if s.OfPeak > 0 {
 		warm = peakLoad
 	}
-	l := &loadRun{lab: r.lab, cpus: clientCPU, time: warmTime, args: append(append([]string{}, warm...), "--to", c.address(s.Service), "--for", warmTime.String())}
+	l := &loadRun{lab: r.lab, cpus: clientCPU, count: counted(s.Placement), time: warmTime, args: append(append([]string{}, warm...), "--to", c.address(s.Service), "--for", warmTime.String())}
 	if _, err := l.run(ctx, c); err != nil {
 		return nil, errors.Join(r.lab.blame(err, c), c.stop())
 	}
 	return c, nil
 }
 
+// withoutPaths takes out of what a program said where on this machine its files lay: that
+// is nobody's business who reads the report.
+func withoutPaths(said string) string {
+	dirs := []string{filepath.Clean(os.TempDir())}
+	if self, err := os.Executable(); err == nil {
+		dirs = append(dirs, filepath.Dir(self))
+	}
+	for _, d := range dirs {
+		if d != "/" {
+			said = strings.ReplaceAll(said, d+"/", "")
+		}
+	}
+	return said
+}
+
 // failed notes a failure, and returns it.
 func (r *runner) failed(ctx context.Context, s *compare.Step, name string, pair int, err error) error {
 	if ctx.Err() != nil {
-		return ctx.Err() // nobody failed: it was called off
+		return calledOff(ctx) // nobody failed: it was called off
 	}
 	f, ok := errors.AsType[*failure](err)
 	if !ok {
@@ -146,7 +165,7 @@ func (r *runner) failed(ctx context.Context, s *compare.Step, name string, pair 
 		f = &failure{"server (" + name + ")", f.err}
 	}
 	r.report.Failures = append(r.report.Failures, compare.Failure{
-		Workload: s.Name, Placement: s.Placement, Contender: name, Pair: pair, Who: f.who, Error: f.err.Error(),
+		Workload: s.Name, Placement: s.Placement, Contender: name, Pair: pair, Who: f.who, Error: withoutPaths(f.err.Error()),
 	})
 	return fmt.Errorf("%s, %s, measuring %s: %w", s.Name, s.Placement, name, f)
 }

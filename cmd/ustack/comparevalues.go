@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"time"
 
 	"ustack/cmd/ustack/compare"
@@ -22,15 +23,20 @@ func less(a, b, c uint64) float64 { return max(0, float64(a)-float64(b)-float64(
 func (s *stretch) values(group string) map[string]float64 {
 	r, u := s.load, s.after.since(s.before)
 	v := map[string]float64{
-		compare.Goodput: r.Gbits,
-		compare.P50:     r.P50us, compare.P99: r.P99us, compare.P999: r.P999us,
+		compare.Goodput:     r.Gbits,
 		compare.Retransmits: float64(u.retransmits),
 		compare.CopiesIn:    share(u.copiedIn, u.in),
 		compare.CopiesOut:   share(u.copiedOut, u.out),
 		compare.InPlace:     share(u.placedIn, u.in),
 	}
+	if r.Requests > 0 { // no request has no latency, not one of 0
+		v[compare.P50], v[compare.P99], v[compare.P999] = r.P50us, r.P99us, r.P999us
+	}
 	if r.Seconds > 0 {
 		v[compare.Requests] = float64(r.Requests) / r.Seconds
+	}
+	if r.Seconds > 0 && group == compare.GroupBulk {
+		v[compare.ServerBusy] = u.cpu.Seconds() / r.Seconds
 	}
 	if s.memory > 0 {
 		v[compare.Memory] = s.memory
@@ -56,10 +62,25 @@ func (s *stretch) values(group string) map[string]float64 {
 		}
 		return v
 	}
-	if u.cpu > 0 {
-		v[compare.GCShare] = (s.after.Process.GCCPU - s.before.Process.GCCPU) / u.cpu.Seconds()
+	if server := u.cpu - u.beside; server > 0 {
+		v[compare.GCShare] = (s.after.Process.GCCPU - s.before.Process.GCCPU) / server.Seconds()
 	}
 	return v
+}
+
+// Bounds of how much more than a run's own processes all may have used.
+const (
+	otherShare = 1.3
+	otherTime  = 20 * time.Millisecond // two ticks of /proc/stat
+)
+
+// otherLoad says that processors did more than the run's processes account for.
+func (s *stretch) otherLoad() string {
+	own := s.after.since(s.before).cpu.Seconds() + s.load.ClientS
+	if s.load.SystemS <= otherShare*own || s.load.SystemS-own <= otherTime.Seconds() {
+		return ""
+	}
+	return fmt.Sprintf("other load: %.3f s of system CPU, %.3f s of it the run's processes'", s.load.SystemS, own)
 }
 
 func share(part, whole uint64) float64 {
@@ -79,18 +100,3 @@ func costOf(first, second snapshot) snapshot {
 		},
 	}
 }
-
-// counted reports whether a server has counted what the load says it has carried: as
-// many bytes where the payload is all there is, at least as many where a protocol
-// stands around it. What smbd has counted nobody knows.
-func (s *stretch) counted(service string) bool {
-	u := s.after.since(s.before)
-	switch service {
-	case "smb":
-		return s.after.Stack == compare.Smbd || u.in >= s.load.Sent && u.out >= s.load.Received
-	}
-	return u.in == s.load.Sent && u.out == s.load.Received
-}
-
-// settleTime bounds how long a server may take to count what its client has seen.
-const settleTime = 3 * time.Second

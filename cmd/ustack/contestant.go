@@ -68,9 +68,12 @@ func (l lab) enter(ctx context.Context, name string, w *compare.Workload, server
 
 func (a *areaServer) address(service string) string { return a.seat.at + ":" + ports[service] }
 
-// sample asserts who answers.
+// sample asserts who answers. What runs beside the server is a part of its cost.
 func (a *areaServer) sample() (snapshot, error) {
 	s, err := a.snapshot()
+	if err == nil && a.beside != nil {
+		s.beside, err = processCPU(a.beside.cmd.Process.Pid)
+	}
 	if err == nil && s.Stack != a.seat.stack {
 		err = fmt.Errorf("the server runs on %s, not on %s", s.Stack, a.seat.stack)
 	}

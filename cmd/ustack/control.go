@@ -40,6 +40,9 @@ type snapshot struct {
 	Netstack *netstack.Stats `json:"netstack,omitempty"`
 	SMB      *smbproto.Stats `json:"smb,omitempty"`
 	Process  processStats    `json:"process"`
+
+	// beside is the CPU time of what had to run beside the server: who samples it adds it.
+	beside time.Duration
 }
 
 // controlDir is where servers put their control sockets.
@@ -145,8 +148,8 @@ func (c *control) Close() error {
 
 func (s *server) snapshot(began time.Time) snapshot {
 	process := readProcessStats() // before a list of connections takes memory
-	snap := s.backend.Snapshot()
-	if s.totals {
+	snap := s.backend.Snapshot(!s.totals)
+	if snap.Conns == nil {
 		snap.Conns = []netstack.Conn{}
 	}
 	user, system := cpuTime()

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -33,16 +35,50 @@ func cpuModel() string {
 	return "unknown"
 }
 
+// commit is set by whoever builds this program (-ldflags "-X main.commit=..."): Go itself
+// knows it in the first working tree of a repository, not in those that git adds.
+var commit string
+
 // version is that of this program: the commit it was built from, where that is known.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
-	if !ok {
+	switch {
+	case commit != "":
+		return commit
+	case !ok:
 		return "unknown"
 	}
+	return versionOf(info)
+}
+
+// versionOf is the commit that Go has noted.
+func versionOf(info *debug.BuildInfo) string {
+	v, modified := info.Main.Version, ""
 	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return s.Value
+		switch {
+		case s.Key == "vcs.revision":
+			v = s.Value
+		case s.Key == "vcs.modified" && s.Value == "true":
+			modified = "+modified"
 		}
 	}
-	return info.Main.Version
+	return v + modified
+}
+
+// versions are those of what is measured beside this program.
+func versions(ctx context.Context, smbd bool) (vs []string) {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, m := range info.Deps {
+			if m.Path == "gvisor.dev/gvisor" {
+				vs = append(vs, "gVisor "+m.Version)
+			}
+		}
+	}
+	if smbd {
+		out, err := exec.CommandContext(ctx, "smbd", "-V").Output()
+		if v := strings.TrimSpace(string(out)); err == nil && v != "" {
+			vs = append(vs, "smbd: "+v)
+		}
+	}
+	return vs
 }

@@ -31,6 +31,7 @@ type loadFlags struct {
 	Flows      int    `help:"Connections at once." default:"1"`
 	Congestion string `help:"Congestion control of the client's sockets." default:"cubic"`
 	CPU        []int  `name:"cpu" help:"Run on these processors only."`
+	Count      []int  `name:"count-cpu" help:"Processors whose time is told as the system's (default: all)."`
 	JSON       bool   `help:"Print JSON."`
 
 	opened func([]*net.TCPConn) error // called by run when the connections are open
@@ -54,7 +55,7 @@ type loadResult struct {
 	// Conns is how many connections were open at once.
 	Conns   int     `json:"connections"`
 	ClientS float64 `json:"client_cpu_s"`
-	// SystemS is how long all processors were busy meanwhile, with whatever there was;
+	// SystemS is how long the processors that count were busy meanwhile, with whatever there was;
 	// All and AllBytes are how many requests and bytes were made and carried meanwhile,
 	// those of a warm-up too.
 	SystemS  float64 `json:"system_cpu_s"`
@@ -110,8 +111,10 @@ func closeAll(conns []*net.TCPConn) {
 	}
 }
 
-// run runs one for each connection at once, and measures.
-func (f *loadFlags) run(ctx context.Context, one func(*net.TCPConn) (uint64, error)) (loadResult, error) {
+// run runs one for each connection at once, and measures. All of them are given the time
+// at which the load began: when every connection was open, for what it takes to open many
+// is no part of what they then do.
+func (f *loadFlags) run(ctx context.Context, one func(conn *net.TCPConn, began time.Time) (uint64, error)) (loadResult, error) {
 	conns, err := f.connect(ctx)
 	if err != nil {
 		return loadResult{}, err
@@ -133,12 +136,12 @@ func (f *loadFlags) run(ctx context.Context, one func(*net.TCPConn) (uint64, err
 		total   atomic.Uint64
 		failed  atomic.Pointer[error]
 	)
-	m := startMeter()
+	m := startMeter(f.Count)
 	began := time.Now()
 	for _, c := range conns {
 		running.Go(func() {
 			defer c.Close()
-			n, err := one(c)
+			n, err := one(c, began)
 			total.Add(n)
 			if err != nil {
 				failed.CompareAndSwap(nil, &err)
@@ -159,17 +162,20 @@ func (f *loadFlags) run(ctx context.Context, one func(*net.TCPConn) (uint64, err
 	return r, nil
 }
 
-// A meter measures CPU time, this process's and the machine's.
-type meter struct{ process, system time.Duration }
+// A meter measures CPU time, this process's and that of the machine's processors.
+type meter struct {
+	cpus            []int // whose time is the system's; none: all
+	process, system time.Duration
+}
 
-func startMeter() meter {
+func startMeter(cpus []int) meter {
 	user, system := cpuTime()
-	busy, _ := systemCPU() // where there is no /proc, 0 is what is told
-	return meter{user + system, busy}
+	busy, _ := systemCPU(cpus) // where there is no /proc, 0 is what is told
+	return meter{cpus, user + system, busy}
 }
 
 func (m meter) stop(r *loadResult) {
-	now := startMeter()
+	now := startMeter(m.cpus)
 	r.AllBytes = r.Bytes // where nothing is said about a warm-up
 	r.ClientS, r.SystemS = (now.process - m.process).Seconds(), (now.system - m.system).Seconds()
 }

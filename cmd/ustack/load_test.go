@@ -115,11 +115,11 @@ func TestHoldingTellsWhatTheLoadSaid(t *testing.T) {
 }
 
 func TestParsingOfProc(t *testing.T) {
-	busy, err := busyTime("cpu  100 20 30 1000 500 7 3 9 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n")
+	busy, err := busyTime("cpu  100 20 30 1000 500 7 3 9 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n", nil)
 	if err != nil || busy != 1600*time.Millisecond {
 		t.Errorf("busy %v, %v; want user, nice, system, irq and softirq: 1.6s", busy, err)
 	}
-	if _, err := busyTime("intr 1 2 3\n"); err == nil {
+	if _, err := busyTime("intr 1 2 3\n", nil); err == nil {
 		t.Error("a /proc/stat without processors")
 	}
 	group, ticks, err := parseStat("42 (a (b) c) S 1 77 77 0 -1 4194560 1 2 3 4 10 20 30 40 20 0 1 0 5\n")

@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,10 +20,11 @@ type loadPushCmd struct {
 }
 
 // left is how many bytes are still to be sent, at least, of a load that has sent
-// done bytes since began.
+// done bytes since began. However short its time is, each connection sends something:
+// one that had its turn too late is a flow too.
 func (c *loadPushCmd) left(done uint64, began time.Time) uint64 {
 	if c.For > 0 {
-		if time.Since(began) < c.For {
+		if done == 0 || time.Since(began) < c.For {
 			return loadChunk
 		}
 		return 0
@@ -29,8 +33,7 @@ func (c *loadPushCmd) left(done uint64, began time.Time) uint64 {
 }
 
 func (c *loadPushCmd) Run(ctx context.Context) error {
-	began := time.Now()
-	r, err := c.run(ctx, func(conn *net.TCPConn) (uint64, error) {
+	r, err := c.run(ctx, func(conn *net.TCPConn, began time.Time) (uint64, error) {
 		buf := make([]byte, loadChunk)
 		done := uint64(0)
 		for left := c.left(done, began); left > 0; left = c.left(done, began) {
@@ -54,16 +57,23 @@ func (c *loadPushCmd) Run(ctx context.Context) error {
 	return c.print(r)
 }
 
+// errEndedEarly: the server has ended a stream that was to go on.
+var errEndedEarly = errors.New("the server has ended the stream too early (serve source --until-closed goes on)")
+
 type loadPullCmd struct {
 	loadFlags
 	For time.Duration `help:"Close our side after this time, which ends the stream of a source that serves --until-closed."`
 }
 
 func (c *loadPullCmd) Run(ctx context.Context) error {
-	r, err := c.run(ctx, func(conn *net.TCPConn) (uint64, error) {
+	r, err := c.run(ctx, func(conn *net.TCPConn, began time.Time) (uint64, error) {
+		var over atomic.Bool
 		if c.For > 0 {
-			over := time.AfterFunc(c.For, func() { _ = conn.CloseWrite() })
-			defer over.Stop()
+			end := time.AfterFunc(time.Until(began.Add(c.For)), func() {
+				over.Store(true)
+				_ = conn.CloseWrite()
+			})
+			defer end.Stop()
 		}
 		buf := make([]byte, loadChunk)
 		total := uint64(0)
@@ -71,6 +81,9 @@ func (c *loadPullCmd) Run(ctx context.Context) error {
 			n, err := conn.Read(buf)
 			total += uint64(n)
 			if err == io.EOF {
+				if c.For > 0 && !over.Load() {
+					return total, fmt.Errorf("%w: after %v of %v, and %d bytes", errEndedEarly, time.Since(began), c.For, total)
+				}
 				return total, nil
 			}
 			if err != nil {

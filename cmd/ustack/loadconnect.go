@@ -44,7 +44,7 @@ func (c *loadConnectCmd) Run(ctx context.Context) error {
 		failed  error
 		r       = loadResult{Conns: c.Flows}
 	)
-	m := startMeter()
+	m := startMeter(c.Count)
 	began := time.Now()
 	for range c.Flows {
 		running.Go(func() {

@@ -48,7 +48,7 @@ func (c *loadFramesCmd) Run(ctx context.Context) error {
 		return err
 	}
 	r := loadResult{}
-	m := startMeter()
+	m := startMeter(nil)
 	began := time.Now()
 	for time.Since(began) < c.For && ctx.Err() == nil {
 		_, err := unix.Write(fd, frame)

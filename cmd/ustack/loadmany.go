@@ -70,11 +70,12 @@ func (c *loadManyCmd) exchange(active []*net.TCPConn) (r loadResult, trips int64
 		mu      sync.Mutex
 		running sync.WaitGroup
 	)
-	m := startMeter()
+	m := startMeter(c.Count)
+	began := time.Now()
 	for _, conn := range active {
 		running.Go(func() {
 			h := newHistogram(c.Longest)
-			n, took, e := p.pings(conn, h)
+			n, took, e := p.pings(conn, began, h)
 			mu.Lock()
 			defer mu.Unlock()
 			all.Merge(h)

@@ -74,7 +74,7 @@ func (c *loadOpenCmd) Run(ctx context.Context) error {
 	for _, pc := range p.conns {
 		o.conns = append(o.conns, pc)
 	}
-	m := startMeter()
+	m := startMeter(c.Count)
 	began := p.now()
 	if err := o.run(); err != nil {
 		return err

@@ -46,9 +46,9 @@ func (c *loadPingCmd) Run(ctx context.Context) error {
 		counted time.Duration
 	)
 	c.opened = func(conns []*net.TCPConn) error { return c.hold(conns, c.Size, c.Longest) }
-	r, err := c.run(ctx, func(conn *net.TCPConn) (uint64, error) {
+	r, err := c.run(ctx, func(conn *net.TCPConn, began time.Time) (uint64, error) {
 		h := newHistogram(c.Longest)
-		trips, took, err := c.pings(conn, h)
+		trips, took, err := c.pings(conn, began, h)
 		mu.Lock()
 		defer mu.Unlock()
 		all.Merge(h)
@@ -66,11 +66,11 @@ func (c *loadPingCmd) Run(ctx context.Context) error {
 	return c.print(r)
 }
 
-// pings makes round trips on one connection. It returns how many, those that do not
+// pings makes round trips on one connection, of a load that has begun on all of them at
+// one time. It returns how many, those that do not
 // count too, and how long those that count took together.
-func (c *loadPingCmd) pings(conn *net.TCPConn, h *hdrhistogram.Histogram) (trips int64, took time.Duration, err error) {
+func (c *loadPingCmd) pings(conn *net.TCPConn, began time.Time, h *hdrhistogram.Histogram) (trips int64, took time.Duration, err error) {
 	msg := make([]byte, c.Size)
-	began := time.Now()
 	counting := began
 	for ; ; trips++ {
 		now := time.Now()

@@ -97,11 +97,12 @@ func (c *loadSMBCmd) exchange(share *smb2.Share) (r loadResult, err error) {
 		counted time.Duration
 		failed  error
 	)
-	m := startMeter()
+	m := startMeter(c.Count)
+	start := newStartLine(c.Depth)
 	for i := range c.Depth {
 		running.Go(func() {
 			h := newHistogram(c.Longest)
-			warm, took, err := c.loop(share, file, i, h)
+			warm, took, err := c.loop(share, file, i, start, h)
 			mu.Lock()
 			defer mu.Unlock()
 			all.Merge(h)
@@ -159,25 +160,32 @@ func (c *loadSMBCmd) warmups() int64 {
 const mostWarmups = 256
 
 // loop is one of --depth loops. It returns how many requests did not count, and how
-// long those that did took together.
-func (c *loadSMBCmd) loop(share *smb2.Share, file *smb2.File, loop int, h *hdrhistogram.Histogram) (warmed int64, took time.Duration, err error) {
+// long those that did took together. The clock of all loops begins when the last of them
+// is warm: rates of windows that lie side by side only in part can't be added.
+func (c *loadSMBCmd) loop(share *smb2.Share, file *smb2.File, loop int, start *startLine, h *hdrhistogram.Histogram) (warmed int64, took time.Duration, err error) {
 	buf := make([]byte, c.Block)
 	random := rand.New(rand.NewPCG(1, uint64(loop)))
-	began := time.Now()
-	for n := int64(0); ; n++ {
-		now := time.Now()
-		if n <= c.warmups() { // the clock begins when the last of them is done
-			began = now
-		} else if now.Sub(began) >= c.For {
-			return c.warmups(), now.Sub(began), nil
+	request := func() error {
+		i := warmed*int64(c.Depth) + int64(loop)
+		if err := c.request(share, file, buf, random, i+h.TotalCount()*int64(c.Depth)); err != nil {
+			return fmt.Errorf("%s: %w", c.What, err)
 		}
-		if err := c.request(share, file, buf, random, n*int64(c.Depth)+int64(loop)); err != nil {
-			return 0, 0, fmt.Errorf("%s: %w", c.What, err)
-		}
-		if n >= c.warmups() {
-			_ = h.RecordValue(int64(min(time.Since(now), c.Longest)))
+		return nil
+	}
+	for ; warmed < c.warmups(); warmed++ {
+		if err := request(); err != nil {
+			start.leave()
+			return 0, 0, err
 		}
 	}
+	began := start.await()
+	for now := time.Now(); now.Sub(began) < c.For; now = time.Now() {
+		if err := request(); err != nil {
+			return 0, 0, err
+		}
+		_ = h.RecordValue(int64(min(time.Since(now), c.Longest)))
+	}
+	return warmed, time.Since(began), nil
 }
 
 // request makes the i-th request.

@@ -21,7 +21,7 @@ func (r *Report) barChart(group, placement string, m Metric) (Chart, error) {
 	if len(bars) == 0 {
 		return Chart{}, nil
 	}
-	p := newPlot(fmt.Sprintf("%s: %s, %s (%s is better)", group, m.Name, placement, m.Better), m.Unit+", median, with the least and the greatest run")
+	p := newPlot(fmt.Sprintf("%s: %s, %s (%s is better)", group, m.Name, placement, m.Better), m.Unit+", median, with the least and the greatest run; ?: the ratio is unsure")
 	slices.Reverse(bars) // the first is to stand on top
 	var whiskers barSpreads
 	labels := make([]string, len(bars))
@@ -61,7 +61,7 @@ func (r *Report) bars(group, placement, metric string) (bars []bar) {
 		for _, c := range contenders {
 			v := r.values(w, placement, c, metric)
 			if len(v) > 0 {
-				bars = append(bars, bar{label: w + ": " + c, contender: c, median: Median(v), least: slices.Min(v), highest: slices.Max(v)})
+				bars = append(bars, bar{label: w + ": " + c + r.doubt(w, placement, c, metric), contender: c, median: Median(v), least: slices.Min(v), highest: slices.Max(v)})
 			}
 		}
 	}

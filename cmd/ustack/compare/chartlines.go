@@ -17,20 +17,23 @@ func (r *Report) openChart(group, placement string, m Metric) (Chart, error) {
 	if len(workloads) == 0 {
 		return Chart{}, nil
 	}
-	p := newPlot(fmt.Sprintf("%s: %s, %s (%s is better)", group, m.Name, placement, m.Better), "requests/s sent")
+	p := newPlot(fmt.Sprintf("%s: %s, %s (%s is better)", group, m.Name, placement, m.Better), "requests/s sent; hollow: the ratio is unsure")
 	p.Y.Label.Text, p.Y.Min, p.X.Min = m.Unit, 0, 0
 	for _, c := range contenders {
 		var xys plotter.XYs
+		var unsure []bool
 		for _, w := range workloads {
 			if v := r.values(w, placement, c, m.Name); len(v) > 0 {
 				xys = append(xys, plotter.XY{X: r.rate(w, placement), Y: Median(v)})
+				unsure = append(unsure, r.doubt(w, placement, c, m.Name) != "")
 			}
 		}
 		line, points, err := plotter.NewLinePoints(xys)
 		if err != nil {
 			return Chart{}, fmt.Errorf("chart %s: %w", m.Name, err)
 		}
-		line.Color, points.Color, points.Shape = colorOf(c), colorOf(c), draw.CircleGlyph{}
+		line.Color, points.GlyphStyle = colorOf(c), glyph(c, false)
+		points.GlyphStyleFunc = func(i int) draw.GlyphStyle { return glyph(c, unsure[i]) }
 		line.Width = vg.Points(1.5)
 		p.Add(line, points)
 		p.Legend.Add(c, line, points)
@@ -80,7 +83,7 @@ func (r *Report) ratioChart() (Chart, error) {
 		row := &r.Rows[i]
 		if row.Baseline == Veth && row.Ratio != nil && row.Metric == Headline(row.Group).Name {
 			rows = append(rows, row)
-			names = append(names, fmt.Sprintf("%s, %s: %s", row.Workload, row.Placement, row.Metric))
+			names = append(names, fmt.Sprintf("%s, %s: %s%s", row.Workload, row.Placement, row.Metric, row.doubt()))
 		}
 	}
 	if len(rows) == 0 {
@@ -88,12 +91,12 @@ func (r *Report) ratioChart() (Chart, error) {
 	}
 	slices.Reverse(rows)
 	slices.Reverse(names)
-	p := newPlot("user-space TCP to kernel TCP over veth (latencies: less than 1 is better, all else: more)", "ratio, with its least and greatest")
+	p := newPlot("user-space TCP to kernel TCP over veth (latencies: less than 1 is better, all else: more)", "ratio, with its least and greatest; hollow and ?: unsure")
 	points, err := plotter.NewScatter(rows)
 	if err != nil {
 		return Chart{}, fmt.Errorf("chart of ratios: %w", err)
 	}
-	points.Shape, points.Color = draw.CircleGlyph{}, colorOf(Ustack)
+	points.GlyphStyleFunc = func(i int) draw.GlyphStyle { return glyph(Ustack, rows[i].doubt() != "") }
 	ranges, err := plotter.NewXErrorBars(rows)
 	if err != nil {
 		return Chart{}, fmt.Errorf("chart of ratios: %w", err)

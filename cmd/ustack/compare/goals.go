@@ -45,40 +45,62 @@ var goals = []goal{
 	{`^bulk out, 1 flow$`, "", Goodput, Stock, 20, 35, false},
 }
 
-// goalRows says what has become of each goal that was measured.
+// goalRows says what has become of each goal, also of those that were not measured.
 func (r *Report) goalRows() (lines []string) {
 	for _, g := range goals {
 		re := regexp.MustCompile(g.workloads)
-		seen := map[string]bool{}
-		for i := range r.Rows {
-			row := &r.Rows[i]
-			key := row.Workload + row.Placement
-			if !re.MatchString(row.Workload) || row.Metric != g.metric || g.placement != "" && g.placement != row.Placement ||
-				g.baseline != "" && g.baseline != row.Baseline || seen[key] {
-				continue
+		for _, w := range Workloads() {
+			for _, placement := range w.Placements {
+				if re.MatchString(w.Name) && (g.placement == "" || g.placement == placement) && metric(w.Group, g.metric).Unit != "" {
+					lines = append(lines, g.line(w.Name, placement, r.goalRow(&g, w.Name, placement)))
+				}
 			}
-			seen[key] = true
-			lines = append(lines, g.line(row))
 		}
 	}
-	return append(lines, r.manyGoal()...)
+	return append(lines, r.manyGoal())
 }
 
-func (g *goal) line(row *Row) string {
-	what, value, spread := row.Workload+": "+row.Metric, row.Ustack, ""
-	if g.baseline != "" {
-		if row.Ratio == nil {
-			return ""
+// goalRow is the row that a goal is judged by; nil if there is none.
+func (r *Report) goalRow(g *goal, workload, placement string) *Row {
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		if row.Workload == workload && row.Placement == placement && row.Metric == g.metric && (g.baseline == "" || g.baseline == row.Baseline) {
+			return row
 		}
-		what, value, spread = what+" to "+g.baseline, *row.Ratio, row.SpreadText()
+	}
+	return nil
+}
+
+func (g *goal) line(workload, placement string, row *Row) string {
+	what, measured, spread := workload+": "+g.metric, notMeasured, ""
+	switch {
+	case g.baseline == "" && row != nil:
+		// Nothing is set against the value: that two do not agree says nothing of it.
+		measured = Figure(row.Ustack) + g.outcome(row.Ustack, false, row.Incomplete)
+	case g.baseline != "" && row != nil && row.Ratio != nil:
+		measured, spread = Figure(*row.Ratio)+g.outcome(*row.Ratio, row.Unsure, row.Incomplete), row.SpreadText()
+	}
+	if g.baseline != "" {
+		what += " to " + g.baseline
 	}
 	bound := ""
 	if g.most {
 		bound = "<= "
 	}
-	return strings.Join([]string{
-		what, row.Placement, bound + Figure(g.least), bound + Figure(g.aim), Figure(value) + g.verdict(value), spread, "",
-	}, "\t")
+	return strings.Join([]string{what, placement, bound + Figure(g.least), bound + Figure(g.aim), measured, spread, ""}, "\t")
+}
+
+const notMeasured = "not measured"
+
+// outcome is the verdict on a value, where it is one that can be judged.
+func (g *goal) outcome(v float64, unsure, incomplete bool) string {
+	switch {
+	case incomplete:
+		return ", incomplete"
+	case unsure:
+		return ", unsure"
+	}
+	return g.verdict(v)
 }
 
 // verdict on a value.
@@ -95,15 +117,20 @@ func (g *goal) verdict(v float64) string {
 
 // manyGoal is the one goal that sets two workloads of user-space TCP against each
 // other: what many open connections cost those that are active.
-func (r *Report) manyGoal() []string {
-	many, few := connections(10000).Name, connections(100).Name
-	for _, placement := range both {
-		m := r.MedianOf(&Step{Workload: Workload{Name: many}, Placement: placement}, Ustack, Requests)
-		f := r.MedianOf(&Step{Workload: Workload{Name: few}, Placement: placement}, Ustack, Requests)
-		if m > 0 && f > 0 {
-			g := goal{least: 0.8, aim: 0.95}
-			return []string{fmt.Sprintf("requests with 10000 open connections, to those with 100\t%s\t0.8\t0.95\t%s%s\t\t", placement, Figure(m/f), g.verdict(m/f))}
+func (r *Report) manyGoal() string {
+	many, few := connections(10000), connections(100)
+	g := goal{least: 0.8, aim: 0.95}
+	placement, measured, spread := many.Placements[0], notMeasured, ""
+	var pairs []Pair
+	a, b := r.values(many.Name, placement, Ustack, Requests), r.values(few.Name, placement, Ustack, Requests)
+	for i := range min(len(a), len(b)) {
+		pairs = append(pairs, NewPair(i+1, a[i], b[i]))
+	}
+	if len(pairs) > 0 {
+		if s := Summarize(pairs); s.Ratio != nil {
+			row := Row{Spread: s.Spread}
+			measured, spread = Figure(*s.Ratio)+g.outcome(*s.Ratio, s.Unsure != "", len(pairs) < r.Pairs), row.SpreadText()
 		}
 	}
-	return nil
+	return fmt.Sprintf("requests with 10000 open connections, to those with 100\t%s\t%s\t%s\t%s\t%s\t", placement, Figure(g.least), Figure(g.aim), measured, spread)
 }

@@ -18,6 +18,7 @@ const (
 	P999        = "p99.9"
 	SystemCPU   = "system CPU"
 	ServerCPU   = "server CPU"
+	ServerBusy  = "server busy"
 	Calls       = "system calls"
 	Wakeups     = "wake-ups"
 	CopiesIn    = "copies in"
@@ -60,7 +61,10 @@ func MetricsOf(group string) []Metric {
 	}
 	rate := Metric{Requests, "1/s", "higher", true}
 	switch group {
-	case GroupBulk, GroupFiles:
+	case GroupBulk:
+		// Of one processor: whether the server, or the reader of a TAP, is what limits.
+		return append(append([]Metric{{Goodput, "Gbit/s", "higher", true}}, costs("MB")...), Metric{ServerBusy, "share", "lower", false})
+	case GroupFiles:
 		return append([]Metric{{Goodput, "Gbit/s", "higher", true}}, costs("MB")...)
 	case GroupOpen:
 		return append(latencies, costs("request")...)

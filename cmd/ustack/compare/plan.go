@@ -16,6 +16,7 @@ const (
 	Loopback    = "loopback"
 	Relay       = "relay"
 	Stock       = "stock"
+	Copy        = "copy"
 	TAPRead     = "tap-read"
 	TAPWrite    = "tap-write"
 	Smbd        = "smbd"
@@ -31,15 +32,16 @@ type Contender struct {
 	What string `json:"what"`
 }
 
-// Contenders are all there are, in the order in which a round runs them.
+// Contenders are all there are, in the order in which the first round runs them.
 var Contenders = []Contender{
 	{Ustack, "user-space TCP with the IO area, on a TAP device"},
 	{Veth, "kernel TCP over a veth pair"},
 	{VethPlain, "kernel TCP over a veth pair with all offloads off"},
 	{Loopback, "kernel TCP over loopback"},
-	{Relay, "kernel TCP behind two TAP devices that a program joins by moving frames: the price of crossing a TAP, apart from the stack"},
-	{Stock, "gVisor's netstack as it comes (fdbased, gonet), on a TAP device without virtio-net headers, as fdbased wants it"},
-	{TAPRead, "no TCP: 64 KiB frames read from a TAP device and thrown away, the ceiling of what goes in"},
+	{Relay, "kernel TCP behind two TAP devices that a program joins by moving frames: an upper bound on the price of crossing a TAP, which it does twice where user-space TCP does it once; its server CPU includes the program"},
+	{Stock, "what gVisor's own endpoint (fdbased) and connections (gonet) reach on the same kind of TAP device, without virtio-net headers and so without segmentation offload, which fdbased does not use on a TAP: the IO area and offload together, not the IO area alone (see copy)"},
+	{Copy, "user-space TCP with the IO area, each payload byte copied (--copy-all): what placement and lending add"},
+	{TAPRead, "no TCP: 64 KiB frames that one packet socket sends are read from a TAP device and thrown away: what this sender gives, and the ceiling of what goes in only where the reader is busy all the time"},
 	{TAPWrite, "no TCP: 64 KiB frames written to a TAP device and thrown away, the ceiling of what goes out"},
 	{Smbd, "Samba's smbd on kernel TCP over the veth pair"},
 }
@@ -140,10 +142,10 @@ func bulk(direction string, flows int, check bool) Workload {
 	case check:
 		w.Name, w.Server = w.Name+", each byte read", append(w.Server, "--check")
 	case flows == 1 && direction == "in":
-		w.Baselines = append(slices.Clone(kernels), TAPRead)
+		w.Baselines = append(slices.Clone(kernels), Copy, TAPRead)
 		w.QuickBaselines = []string{Veth, Relay, Stock, TAPRead}
 	case flows == 1:
-		w.Baselines = append(slices.Clone(kernels), TAPWrite)
+		w.Baselines = append(slices.Clone(kernels), Copy, TAPWrite)
 		w.QuickBaselines = []string{Veth, Stock, TAPWrite}
 	}
 	return w
@@ -192,6 +194,14 @@ type Step struct {
 	Workload
 	Placement  string
 	Contenders []string // Ustack first
+}
+
+// Turn is the order in which a round, the first of which is 1, measures the contenders:
+// each round begins with the next of them, for who comes first meets another machine than
+// who comes after an idle moment, or after a certain other.
+func (s *Step) Turn(round int) []string {
+	first := (round - 1) % len(s.Contenders)
+	return slices.Concat(s.Contenders[first:], s.Contenders[:first])
 }
 
 // Choice says what of all there is a plan shall have.

@@ -57,6 +57,34 @@ func TestPlansFitTheirTime(t *testing.T) {
 	}
 }
 
+func TestEachRoundBeginsWithAnother(t *testing.T) {
+	s := Step{Contenders: []string{"a", "b", "c"}}
+	for i, want := range []string{"abc", "bca", "cab", "abc"} {
+		if got := strings.Join(s.Turn(i+1), ""); got != want {
+			t.Errorf("round %d: %s, want %s", i+1, got, want)
+		}
+	}
+	if got := strings.Join(s.Contenders, ""); got != "abc" {
+		t.Errorf("the contenders were put into another order: %s", got)
+	}
+}
+
+func TestCopiesAreMeasuredWhereOneFlowIsBulk(t *testing.T) {
+	var got []string
+	for _, s := range plan(t, Choice{CPUs: 2}) {
+		if slices.Contains(s.Contenders, Copy) {
+			got = append(got, s.Name+", "+s.Placement)
+		}
+	}
+	want := []string{"bulk in, 1 flow, one-cpu", "bulk in, 1 flow, two-cpus", "bulk out, 1 flow, one-cpu", "bulk out, 1 flow, two-cpus"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if len(colors) != len(Contenders) {
+		t.Errorf("%d colors for %d contenders", len(colors), len(Contenders))
+	}
+}
+
 func TestAPlanCanBeNarrowed(t *testing.T) {
 	all := plan(t, Choice{CPUs: 2})
 	if one := plan(t, Choice{CPUs: 1}); slices.ContainsFunc(one, func(s Step) bool { return s.Placement != OneCPU }) || len(one) >= len(all) {

@@ -1,6 +1,10 @@
 package compare
 
-import "time"
+import (
+	"fmt"
+	"strings"
+	"time"
+)
 
 // A Report is all that a comparison has found; compare.json holds it.
 type Report struct {
@@ -60,6 +64,8 @@ type Run struct {
 	Bytes    uint64  `json:"bytes"`
 	Requests int64   `json:"requests"`
 	Rate     float64 `json:"rate,omitempty"`
+	// Note says what has disturbed it.
+	Note string `json:"note,omitempty"`
 	// Values are its metrics by name.
 	Values map[string]float64 `json:"values"`
 }
@@ -79,7 +85,8 @@ type Row struct {
 	Other  float64     `json:"other"`
 	Ratio  *float64    `json:"ratio"`
 	Spread *[2]float64 `json:"spread"`
-	// Unsure says that the spread leaves the ratio without meaning, Note why.
+	// Unsure says that the spread leaves the ratio without meaning; Note says why, and how
+	// many pairs have a run that was disturbed.
 	Unsure bool   `json:"unsure"`
 	Note   string `json:"note,omitempty"`
 	// Incomplete says that pairs are missing.
@@ -96,19 +103,30 @@ func (r *Report) AddRun(run Run) {
 // MakeRows makes the rows of the steps anew from the runs that there are.
 func (r *Report) MakeRows(steps []Step) {
 	r.Rows = []Row{}
-	values := map[runKey]map[string]float64{}
-	for _, run := range r.Runs {
-		values[runKey{run.Workload, run.Placement, run.Contender, run.Pair}] = run.Values
+	made := map[runKey]*Run{}
+	for i := range r.Runs {
+		run := &r.Runs[i]
+		made[runKey{run.Workload, run.Placement, run.Contender, run.Pair}] = run
 	}
 	for _, s := range steps {
 		for _, m := range MetricsOf(s.Group) {
 			for _, baseline := range s.Contenders[1:] {
-				if row, ok := r.row(values, s, m, baseline); ok {
+				if row, ok := r.row(made, s, m, baseline); ok {
 					r.Rows = append(r.Rows, row)
 				}
 			}
 		}
 	}
+}
+
+// disturbed is how many runs met other load.
+func (r *Report) disturbed() (n int) {
+	for i := range r.Runs {
+		if r.Runs[i].Note != "" {
+			n++
+		}
+	}
+	return n
 }
 
 // A runKey tells runs apart.
@@ -117,16 +135,24 @@ type runKey struct {
 	pair                           int
 }
 
-func (r *Report) row(values map[runKey]map[string]float64, s Step, m Metric, baseline string) (Row, bool) {
+func (r *Report) row(made map[runKey]*Run, s Step, m Metric, baseline string) (Row, bool) {
 	row := Row{
 		Workload: s.Name, Placement: s.Placement, Group: s.Group,
 		Metric: m.Name, Unit: m.Unit, Better: m.Better, Baseline: baseline, Runs: []Pair{},
 	}
+	disturbed := 0
 	for pair := 1; pair <= r.Pairs; pair++ {
-		u, okU := values[runKey{s.Name, s.Placement, Ustack, pair}][m.Name]
-		o, okO := values[runKey{s.Name, s.Placement, baseline, pair}][m.Name]
+		one, other := made[runKey{s.Name, s.Placement, Ustack, pair}], made[runKey{s.Name, s.Placement, baseline, pair}]
+		if one == nil || other == nil {
+			continue
+		}
+		u, okU := one.Values[m.Name]
+		o, okO := other.Values[m.Name]
 		if okU && okO {
 			row.Runs = append(row.Runs, NewPair(pair, u, o))
+			if one.Note != "" || other.Note != "" {
+				disturbed++
+			}
 		}
 	}
 	if len(row.Runs) == 0 {
@@ -136,5 +162,8 @@ func (r *Report) row(values map[runKey]map[string]float64, s Step, m Metric, bas
 	row.Ustack, row.Other, row.Ratio, row.Spread = sum.Ustack, sum.Other, sum.Ratio, sum.Spread
 	row.Unsure, row.Note = sum.Unsure != "", sum.Unsure
 	row.Incomplete = len(row.Runs) < r.Pairs
+	if disturbed > 0 {
+		row.Note = strings.TrimPrefix(fmt.Sprintf("%s; %d of %d pairs met other load", row.Note, disturbed, len(row.Runs)), "; ")
+	}
 	return row, true
 }

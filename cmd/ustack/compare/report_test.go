@@ -20,7 +20,7 @@ import (
 func sample(t *testing.T) (*Report, []Step) {
 	t.Helper()
 	steps := plan(t, Choice{CPUs: 2})
-	r := &Report{Pairs: 3, Method: Method, Contenders: Contenders, Complete: false,
+	r := &Report{Pairs: 5, Method: Method, Contenders: Contenders, Complete: false,
 		Environment: Environment{Machine: "a machine", Congestion: "cubic", Began: time.Unix(0, 0).UTC(), ServerCPUs: []int{0}, ClientCPUs: []int{1}},
 		Skipped:     []Skipped{{Smbd, "not installed"}},
 		Failures:    []Failure{{"bulk in, 1 flow", TwoCPUs, Veth, 3, "server (veth)", "<killed>"}},
@@ -46,15 +46,32 @@ func sample(t *testing.T) (*Report, []Step) {
 func TestRowsSetPairsAgainstEachOther(t *testing.T) {
 	r, steps := sample(t)
 	first := r.Rows[0]
-	if first.Workload != steps[0].Name || first.Metric != Goodput || first.Baseline != Veth || len(first.Runs) != 3 || first.Incomplete || first.Unsure {
+	if first.Workload != steps[0].Name || first.Metric != Goodput || first.Baseline != Veth || len(first.Runs) != 5 || first.Incomplete || first.Unsure {
 		t.Fatalf("%+v", first)
 	}
 	if want := 100.0 / 110; *first.Ratio < want-1e-9 || *first.Ratio > want+1e-9 {
 		t.Errorf("ratio %v, want %v", *first.Ratio, want)
 	}
 	last := r.Rows[len(r.Rows)-1]
-	if !last.Incomplete || len(last.Runs) != 2 || !last.Unsure || last.Note == "" {
+	if !last.Incomplete || len(last.Runs) != 4 || !last.Unsure || last.Note == "" {
 		t.Errorf("a row without its last pair: %+v", last)
+	}
+}
+
+func TestARowSaysWhatDisturbedIt(t *testing.T) {
+	r, steps := sample(t)
+	r.Runs[0].Note = "other load"
+	r.Environment.Version = "abc+modified"
+	if text := r.Markdown(); !strings.Contains(text, "\n1 of ") || !strings.Contains(text, "abc+modified") {
+		t.Error("the page of results does not say how many runs met other load, or of which version")
+	}
+	r.MakeRows(steps)
+	if got := r.Rows[0].Note; got != "1 of 5 pairs met other load" {
+		t.Errorf("%q", got)
+	}
+	last := r.Rows[len(r.Rows)-1]
+	if strings.Contains(last.Note, "other load") {
+		t.Errorf("a row that nothing disturbed: %q", last.Note)
 	}
 }
 

@@ -49,13 +49,16 @@ func between(text, figures string) (string, error) {
 func (r *Report) Markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s; congestion control %s at both ends; %d pairs in turn.\n\n%s\n", r.Environment.Machine, r.Environment.Congestion, r.Pairs, r.Method)
+	fmt.Fprintf(&b, "\nBuilt from %s; %s.\n", r.Environment.Version, strings.Join(r.Environment.Settings, "; "))
+	if n := r.disturbed(); n > 0 {
+		fmt.Fprintf(&b, "\n%d of %d runs met other load.\n", n, len(r.Runs))
+	}
 	for _, s := range r.Skipped {
 		fmt.Fprintf(&b, "\nWithout %s: %s.\n", s.Contender, s.Reason)
 	}
-	if goals := r.goalRows(); len(goals) > 0 {
-		b.WriteString("\n## Goals\n\n")
-		table(&b, "goal\tplacement\tat least\taim\tmeasured\tspread\t", goals)
-	}
+	b.WriteString("\n## Goals\n\n")
+	table(&b, "goal\tplacement\tat least\taim\tmeasured\tspread\t", r.goalRows())
+	b.WriteString(r.readerBusy())
 	for _, g := range r.groups() {
 		fmt.Fprintf(&b, "\n## %s\n\n", strings.ToUpper(g[:1])+g[1:])
 		var lines []string
@@ -68,6 +71,18 @@ func (r *Report) Markdown() string {
 			}
 		}
 		table(&b, "workload\tplacement\tmetric\tunit\tbaseline\tustack\tbaseline's\tratio\tspread\t", lines)
+	}
+	return b.String()
+}
+
+// readerBusy says how far what tap-read carried is the limit of who reads.
+func (r *Report) readerBusy() string {
+	var b strings.Builder
+	for i := range r.Rows {
+		if row := &r.Rows[i]; row.Baseline == TAPRead && row.Metric == ServerBusy {
+			fmt.Fprintf(&b, "\nThe reader of tap-read was busy %.0f%% of the time (%s), %s %.0f%%: what it carried is what its sender gave, unless that is all of it.\n",
+				100*row.Other, row.Placement, Ustack, 100*row.Ustack)
+		}
 	}
 	return b.String()
 }

@@ -49,8 +49,9 @@ type Summary struct {
 
 // Limits of the rule for ratios that mean nothing.
 const (
-	// LeastPairs: fewer say nothing of how far runs differ.
-	LeastPairs = 3
+	// LeastPairs: fewer say nothing of how far runs differ. That all pairs of two that are
+	// equal agree which is ahead happens once in 2^(n-1): in 4 with 3 pairs, in 16 with 5.
+	LeastPairs = 5
 	// EqualWithin is how wide a spread around 1 may be to say that two are equal.
 	EqualWithin = 0.10
 	// WidestSpread is how many times its least the greatest ratio may be.
@@ -83,7 +84,7 @@ func Summarize(pairs []Pair) Summary {
 func unsure(pairs int, least, greatest float64) string {
 	switch {
 	case pairs < LeastPairs:
-		return fmt.Sprintf("only %d of the %d pairs that a spread needs", pairs, LeastPairs)
+		return fmt.Sprintf("%d pairs: a look, not a measurement, which takes %d", pairs, LeastPairs)
 	case least < 1 && greatest > 1 && greatest-least > EqualWithin:
 		return "the pairs do not agree which of the two is ahead"
 	case greatest > WidestSpread*least:

@@ -33,7 +33,7 @@ func TestMedian(t *testing.T) {
 func TestRatiosArePairByPair(t *testing.T) {
 	// The machine became slower by half after the first round: the medians of the two
 	// say nothing of their ratio, the pairs do.
-	pairs := []Pair{NewPair(1, 40, 20), NewPair(2, 20, 10), NewPair(3, 20, 10)}
+	pairs := []Pair{NewPair(1, 40, 20), NewPair(2, 20, 10), NewPair(3, 20, 10), NewPair(4, 20, 10), NewPair(5, 20, 10)}
 	s := Summarize(pairs)
 	if s.Ustack != 20 || s.Other != 10 || *s.Ratio != 2 || *s.Spread != [2]float64{2, 2} || s.Unsure != "" {
 		t.Errorf("%+v", s)
@@ -53,15 +53,16 @@ func TestARatioWithoutMeaningSaysSo(t *testing.T) {
 		ratios []float64
 		want   string // part of the reason, empty: it means something
 	}{
-		{"one pair", []float64{2}, "only 1 of the 3"},
-		{"two pairs", []float64{2, 2}, "only 2 of the 3"},
-		{"all ahead", []float64{1.1, 1.2, 1.3}, ""},
-		{"all behind", []float64{0.5, 0.6, 0.7}, ""},
-		{"now ahead, now behind", []float64{0.9, 1.2, 1.3}, "do not agree"},
-		{"equal", []float64{0.97, 1.0, 1.04}, ""},
-		{"ahead by a hair each time", []float64{1.01, 1.01, 1.02}, ""},
-		{"ahead by nobody knows how much", []float64{1.1, 1.9, 2.3}, "size is not"},
-		{"twice at most", []float64{1.1, 1.9, 2.2}, ""},
+		{"one pair", []float64{2}, "1 pairs: a look"},
+		{"three pairs", []float64{2, 2, 2}, "3 pairs: a look"},
+		{"four pairs", []float64{2, 2, 2, 2}, "4 pairs: a look"},
+		{"all ahead", []float64{1.1, 1.2, 1.3, 1.2, 1.1}, ""},
+		{"all behind", []float64{0.5, 0.6, 0.7, 0.6, 0.5}, ""},
+		{"now ahead, now behind", []float64{0.9, 1.2, 1.3, 1.2, 1.2}, "do not agree"},
+		{"equal", []float64{0.97, 1.0, 1.04, 1.0, 1.0}, ""},
+		{"ahead by a hair each time", []float64{1.01, 1.01, 1.02, 1.01, 1.01}, ""},
+		{"ahead by nobody knows how much", []float64{1.1, 1.9, 2.3, 1.5, 1.5}, "size is not"},
+		{"twice at most", []float64{1.1, 1.9, 2.2, 1.5, 1.5}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var pairs []Pair

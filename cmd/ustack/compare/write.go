@@ -11,11 +11,14 @@ import (
 )
 
 // Method says how figures come about; it stands in every report.
-const Method = "Each contender of a workload is measured once in each round, in turn; figures are medians over the rounds. " +
+const Method = "Each contender of a workload is measured once in each round, in turn, each round beginning with another of them; figures are medians over the rounds. " +
 	"A ratio is that of user-space TCP to a baseline, taken round by round; its spread is the least and the greatest. " +
-	"A ratio is marked unsure if there are fewer than 3 pairs, if the pairs do not agree which of the two is ahead (unless all lie within 10% of each other), " +
-	"or if the greatest is more than twice the least. " +
-	"System CPU is the time that all processors were busy, softirq included, whatever they did; server CPU is the server's process alone. " +
+	"A ratio is marked unsure if there are fewer than 5 pairs, if the pairs do not agree which of the two is ahead (unless all lie within 10% of each other), " +
+	"or if the greatest is more than twice the least. That 5 pairs of two that are equal agree by chance happens once in 16. " +
+	"System CPU is the time that the processors of the placement were busy, softirq included, whatever they did, in ticks of 10 ms; " +
+	"a run in which it is more by 30% and by 20 ms than what client, server and helper used has met other load, or softirq that is nobody's, and is noted. " +
+	"Server CPU is the server's process alone, for relay the program that moves frames too. " +
+	"Server busy is the server's share of one processor. What tap-read carries is what its sender gives: where its reader is not busy all the time, it is no ceiling, and server CPU by gigabyte tells more. " +
 	"Latencies of an open loop count from the time at which a request was due. " +
 	"Copies are those in user space. Memory is the server's resident memory, the ring pages that a connection has touched included; a kernel's own buffers are not in it."
 
@@ -105,7 +108,10 @@ func (r *Report) WriteTable(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	if unsure {
+	switch {
+	case unsure && r.Pairs < LeastPairs:
+		fmt.Fprintf(w, "\n? %d pairs: a look, not a measurement, which takes %d\n", r.Pairs, LeastPairs)
+	case unsure:
 		fmt.Fprintln(w, "\n? the ratio means nothing: too few pairs, or pairs that differ too much")
 	}
 	if incomplete {

@@ -4,8 +4,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -160,16 +162,22 @@ func (s *Stack) Congestion() string {
 // Retransmits is the number of segments sent again.
 func (s *Stack) Retransmits() uint64 { return s.stk.Stats().TCP.Retransmits.Value() }
 
-// Streams are the connections that there are; total sums those that were, too.
-func (s *Stack) Streams() (streams []*Stream, total ioarea.Stats) {
+// Streams are the connections that there are.
+func (s *Stack) Streams() []*Stream {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	total = s.past
+	return slices.Collect(maps.Keys(s.conns))
+}
+
+// Totals sums the counters of all connections that there are or were.
+func (s *Stack) Totals() ioarea.Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sum := s.past
 	for st := range s.conns {
-		streams = append(streams, st)
-		total.Add(st.Stats())
+		sum.Add(st.Stats())
 	}
-	return streams, total
+	return sum
 }
 
 // Close gives the streams time to end, and ends the stack.

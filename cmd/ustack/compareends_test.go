@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"ustack/cmd/ustack/compare"
+)
+
+func TestAPartDoesNotReplaceThePageOfResults(t *testing.T) {
+	const page = "results.md"
+	for _, c := range []struct {
+		cmd  compareCmd
+		cpus int
+		want string // part of the error, empty: none
+	}{
+		{compareCmd{Results: page}, 2, ""},
+		{compareCmd{Results: page, Pairs: 5, Time: time.Minute}, 2, ""},
+		{compareCmd{Quick: true, Only: "bulk", Pairs: 1}, 1, ""},
+		{compareCmd{Results: page, Quick: true}, 2, "--quick"},
+		{compareCmd{Results: page, Only: "."}, 2, "--only"},
+		{compareCmd{Results: page, Baselines: []string{compare.Veth}}, 2, "--baselines"},
+		{compareCmd{Results: page, RunTime: time.Second}, 2, "--run"},
+		{compareCmd{Results: page, Pairs: 4}, 2, "--pairs 4"},
+		{compareCmd{Results: page}, 1, "one processor"},
+	} {
+		err := c.cmd.whole(c.cpus)
+		if (err == nil) != (c.want == "") || err != nil && (!errors.Is(err, errPart) || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%+v on %d processors: %v, want %q", c.cmd, c.cpus, err, c.want)
+		}
+	}
+}
+
+func TestWhenTimeIsUpNobodyHasFailed(t *testing.T) {
+	ctx, cancel := withBudget(t.Context(), -budgetGrace)
+	defer cancel()
+	<-ctx.Done()
+	r := &runner{report: &compare.Report{}, budget: compare.NewBudget(time.Hour, 1, 0), progress: io.Discard}
+	s := &compare.Step{}
+	err := r.failed(ctx, s, compare.Veth, 1, errors.New("killed"))
+	if !errors.Is(err, errTimeUp) || len(r.report.Failures) != 0 {
+		t.Errorf("%v, failures %+v", err, r.report.Failures)
+	}
+	if (&field{}).without(compare.Veth, err) {
+		t.Error("the step goes on")
+	}
+	gone, stop := context.WithCancelCause(t.Context())
+	stop(errors.New("a signal"))
+	if err := r.failed(gone, s, compare.Veth, 1, errors.New("killed")); !errors.Is(err, context.Canceled) || (&field{}).without(compare.Veth, err) {
+		t.Errorf("interrupted: %v", err)
+	}
+}
+
+func TestALoadEndsWithTheTimeOfAll(t *testing.T) {
+	ctx, cancel := withBudget(t.Context(), time.Hour)
+	defer cancel()
+	if end, ok := ctx.Deadline(); !ok || time.Until(end) > time.Hour+budgetGrace {
+		t.Errorf("ends at %v, %v", end, ok)
+	}
+}
+
+func TestProcessorTimeOfAnotherProcess(t *testing.T) {
+	if cpu, err := processCPU(os.Getpid()); err != nil || cpu <= 0 {
+		t.Errorf("%v, %v", cpu, err)
+	}
+	ended := exec.Command("true")
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if cpu, err := processCPU(ended.Process.Pid); err == nil {
+		t.Errorf("a process that is gone has used %v", cpu)
+	}
+}
