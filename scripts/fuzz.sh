@@ -21,7 +21,7 @@ trap 'exit 130' INT TERM # the targets get the signal from the terminal
 targets=()
 while read -r pkg dir; do
 	names=$(cat "$dir"/*_test.go 2>/dev/null | grep -oE '^func Fuzz[A-Za-z0-9_]+' | awk '{print $2}' | grep -E "$pattern" | sort -u) || continue
-	go test -c -fuzz . -o "$work/${pkg//\//-}.test" "$pkg"
+	GOTMPDIR=$work go test -c -fuzz . -o "$work/${pkg//\//-}.test" "$pkg"
 	for name in $names; do
 		targets+=("$pkg $dir $name")
 	done

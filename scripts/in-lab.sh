@@ -36,7 +36,7 @@ in_lab() {
 	trap clean EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
-	go -C "$root" build -ldflags "-X main.commit=$(commit)" -o "$work/ustack" ./cmd/ustack
+	GOTMPDIR=$work go -C "$root" build -ldflags "-X main.commit=$(commit)" -o "$work/ustack" ./cmd/ustack
 	"$root/scripts/lab.sh" -n "$lab" up
 	local command=$1 status=0
 	shift

@@ -43,7 +43,7 @@ ip netns delete "$foreign"
 made_foreign=
 
 # A server that is killed while a client writes: its own TAP goes with it.
-go build -o "$work/ustack" ./cmd/ustack
+GOTMPDIR=$work go build -o "$work/ustack" ./cmd/ustack
 scripts/lab.sh -n "$a" exec client "$work/ustack" --log-level error serve sink --tap own0 --addr 10.79.0.2/24 --host-addr 10.79.0.1/24 \
 	--control "$work/control" &
 server=$!

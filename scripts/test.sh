@@ -20,6 +20,7 @@ fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+export GOTMPDIR=$work # nothing is left behind on Ctrl-C
 began=$SECONDS
 step() { echo "== $* ($((SECONDS - began)) s)"; }
 
