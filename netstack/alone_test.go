@@ -34,6 +34,13 @@ func (q countedQueue) Readv(bufs [][]byte) (int, error) {
 // A request whose sender waits for the reply costs one read, but for a look now and
 // then whether more has come.
 func TestARequestThatComesAloneIsOneRead(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector has goroutines take turns in another order")
+	}
+	withProcs(t, 1, requestsThatComeAlone)
+}
+
+func requestsThatComeAlone(t *testing.T) {
 	const rounds = 2000
 	reads := new(readCounter)
 	h := newHosts(t, nil, func(d tap.Device) tap.Device { reads.Device = d; return reads }, func(c *Config) { c.Spin = -1 })
@@ -51,7 +58,8 @@ func TestARequestThatComesAloneIsOneRead(t *testing.T) {
 	run()
 	before := reads.n.Load()
 	run()
-	if n := float64(reads.n.Load()-before) / rounds; n > 1.9 {
-		t.Errorf("%.2f reads a request", n)
+	n := float64(reads.n.Load()-before) / rounds
+	if t.Logf("%.2f reads a request", n); n > 1.9 {
+		t.Error("want one, and a look now and then")
 	}
 }

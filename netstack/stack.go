@@ -124,6 +124,9 @@ func (c *Config) defaults() error {
 	set(&c.MaxSend, DefaultMaxSend)
 	set(&c.Congestion, DefaultCongestion)
 	set(&c.Recovery, DefaultRecovery)
+	if c.Congestion != "cubic" && c.Congestion != "reno" {
+		return fmt.Errorf("netstack: congestion control %q: want cubic or reno", c.Congestion)
+	}
 	if _, ok := lossRecovery[c.Recovery]; !ok {
 		return fmt.Errorf("netstack: loss recovery %q: want sack or rack", c.Recovery)
 	}

@@ -39,9 +39,9 @@ run_tests() {
 	local log=$work/$1.log
 	shift
 	if ! go test -count=1 -v "$@" >"$log" 2>&1; then
-		grep -E '^(--- FAIL|    --- FAIL|FAIL|panic:|WARNING: DATA RACE)|_test.go:[0-9]+:' "$log" | tail -n 60
-		echo "the last lines:"
-		tail -n 60 "$log"
+		grep -E -B 12 '^ *--- FAIL' "$log" | grep -vE '^ *(=== |--- PASS)' | tail -n 60 || true
+		grep -E -A 30 '^(panic:|WARNING: DATA RACE|goleak:)' "$log" | head -n 60 || true
+		grep -E '^FAIL' "$log"
 		exit 1
 	fi
 	grep -E '^(ok|FAIL|\?)' "$log" | grep -v 'no test files' || true

@@ -27,7 +27,11 @@ func pin(cpus []int) error {
 		}
 		for _, t := range tasks {
 			tid, _ := strconv.Atoi(t.Name())
-			if err := unix.SchedSetaffinity(tid, &set); err != nil && err != unix.ESRCH {
+			switch err := unix.SchedSetaffinity(tid, &set); err {
+			case nil, unix.ESRCH:
+			case unix.EINVAL:
+				return fmt.Errorf("pin to CPUs %v: this machine has none of them to give: %w", cpus, err)
+			default:
 				return fmt.Errorf("pin to CPUs %v: %w", cpus, err)
 			}
 		}

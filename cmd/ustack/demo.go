@@ -102,7 +102,7 @@ func (c *demoCmd) Run(ctx context.Context, log *slog.Logger) error {
 	for stack, rs := range rounds {
 		results[stack] = medians(rs)
 	}
-	printDemo(os.Stdout, results)
+	printDemo(os.Stdout, results, rounds)
 	if c.JSON != "" {
 		b, err := json.MarshalIndent(results, "", "  ")
 		if err != nil {
@@ -347,18 +347,21 @@ func sorted(v []float64) []float64 {
 	return s
 }
 
-func printDemo(w io.Writer, results map[string]demoResult) {
+func printDemo(w io.Writer, results map[string]demoResult, rounds map[string][]demoResult) {
 	n, k := results["netstack"], results["kernel"]
 	fmt.Fprintf(w, "\nsmbclient puts and gets a file of %d bytes; %d rounds in turn after one that does not count, medians; congestion control %s at both ends;\n"+
 		"server on CPU %s, client on CPU %s; %s\n\n", n.FileBytes, n.Measurements, n.Congestion, cpuList(n.ServerCPU), cpuList(n.ClientCPU), environment())
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(what, format string, a, b any) {
-		fmt.Fprintf(t, "%s\t"+format+"\t"+format+"\t\n", what, a, b)
+		fmt.Fprintf(t, "%s\t"+format+"\t"+format+"\t\t\n", what, a, b)
 	}
-	row("", "%s", "user-space TCP", "kernel TCP")
-	row("put, MB/s", "%.0f", n.PutMBs, k.PutMBs)
-	row("get, MB/s", "%.0f", n.GetMBs, k.GetMBs)
-	row("server CPU, s/GB", "%.3f", n.CPUPerGB, k.CPUPerGB)
+	compared := func(what, format string, of func(demoResult) float64) {
+		fmt.Fprintf(t, "%s\t"+format+"\t"+format+"\t%s\t\n", what, of(n), of(k), pairwise(rounds, of))
+	}
+	fmt.Fprintln(t, "\tuser-space TCP\tkernel TCP\tratio, round by round\t")
+	compared("put, MB/s", "%.0f", func(r demoResult) float64 { return r.PutMBs })
+	compared("get, MB/s", "%.0f", func(r demoResult) float64 { return r.GetMBs })
+	compared("server CPU, s/GB", "%.3f", func(r demoResult) float64 { return r.CPUPerGB })
 	row("user-space copies per byte, inward", "%.4f", n.CopiesIn, k.CopiesIn)
 	row("user-space copies per byte, outward", "%.4f", n.CopiesOut, k.CopiesOut)
 	row("payload placed by the device", "%.2f%%", 100*n.InPlace, 100*k.InPlace)
@@ -366,6 +369,15 @@ func printDemo(w io.Writer, results map[string]demoResult) {
 	row("segments sent again", "%.0f", n.Retransmits, k.Retransmits)
 	row("SHA-256", "%s", yesNo(n.SHA256OK), yesNo(k.SHA256OK))
 	t.Flush()
+}
+
+// pairwise is the median of the ratios of rounds, with the least and the greatest.
+func pairwise(rounds map[string][]demoResult, of func(demoResult) float64) string {
+	var ratios []float64
+	for i, n := range rounds["netstack"] {
+		ratios = append(ratios, of(n)/of(rounds["kernel"][i]))
+	}
+	return fmt.Sprintf("%.2f (%.2f-%.2f)", median(ratios), slices.Min(ratios), slices.Max(ratios))
 }
 
 func yesNo(ok bool) string {

@@ -35,7 +35,7 @@ func main() {
 	k := kong.Parse(&c,
 		kong.Name("ustack"),
 		kong.Description("User-space TCP whose receive buffer is the request handler's own memory."),
-		kong.UsageOnError(),
+		kong.ShortUsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	)
 	log := newLogger(&c)

@@ -77,11 +77,6 @@ func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) error {
 		}
 		cfg.Shares = append(cfg.Shares, sh)
 	}
-	for _, sh := range cfg.Shares {
-		if guest && !sh.ReadOnly {
-			log.Warn("guests may write", "share", sh.Name, "path", sh.Path)
-		}
-	}
 	if c.UserFile != "" {
 		users, err := auth.OpenUserFile(c.UserFile)
 		if err != nil {
@@ -101,6 +96,13 @@ func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) error {
 	err = c.run(ctx, log, c.Port, in, out, &server{
 		service: "smb",
 		serve:   srv.Serve,
+		serving: func() {
+			for _, sh := range cfg.Shares {
+				if guest && !sh.ReadOnly {
+					log.Warn("guests may write", "share", sh.Name, "path", sh.Path)
+				}
+			}
+		},
 		extra: func(s *snapshot) {
 			st := srv.Stats()
 			s.SMB = &st
@@ -141,6 +143,11 @@ func parseShare(s string) (smbproto.Share, error) {
 		return smbproto.Share{}, fmt.Errorf("--share %q: want NAME=PATH or NAME=PATH,ro", s)
 	}
 	path, ro := strings.CutSuffix(path, ",ro")
+	if i := strings.LastIndex(path, ","); i >= 0 && !strings.Contains(path[i:], "/") {
+		if _, err := os.Stat(path); err != nil {
+			return smbproto.Share{}, fmt.Errorf("--share %q: there is no %s, and %q is no option: want ro", s, path, path[i+1:])
+		}
+	}
 	return smbproto.Share{Name: name, Path: path, ReadOnly: ro}, nil
 }
 

@@ -30,6 +30,8 @@ type server struct {
 	service string
 	// serve answers one connection until it ends, and closes its area.
 	serve func(*ioarea.Area) error
+	// serving, if not nil, is called when connections can come.
+	serving func()
 	// extra adds a service's counters to a snapshot; it may be nil.
 	extra func(*snapshot)
 	// totals leaves connections out of snapshots.
@@ -65,6 +67,9 @@ func (f *stackFlags) run(ctx context.Context, log *slog.Logger, port uint16, in,
 		return errors.Join(err, ln.Close(), b.Close())
 	}
 	log.Info("serving", "service", s.service, "stack", b.Kind(), "addr", ln.Addr(), "control", ctl.path)
+	if s.serving != nil {
+		s.serving()
+	}
 
 	accepting := make(chan error, 1)
 	go func() { accepting <- s.acceptAll(ln) }()

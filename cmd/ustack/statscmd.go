@@ -59,10 +59,10 @@ func (c *statsCmd) Run() error {
 }
 
 func printSnapshot(w io.Writer, s snapshot) {
-	fmt.Fprintf(w, "%s on %s, pid %d, up %.0f s, CPU %.2f s user %.2f s system, %d system calls, %d retransmits\n",
+	fmt.Fprintf(w, "%s on %s, pid %d, up %.0f s, CPU %.2f s user %.2f s system, %d system calls, %d segments sent again\n",
 		s.Service, s.Stack, s.PID, s.UptimeS, s.UserS, s.SystemS, s.Syscalls, s.Retransmits)
 	if n := s.Netstack; n != nil {
-		fmt.Fprintf(w, "frames %d in, %d out; payload in place %d, copied %d; %d queues, %d flows steered, %d ACKs dropped, %d refused\n",
+		fmt.Fprintf(w, "frames %d in, %d out; payload in place %d bytes, copied %d; queues in use %d, %d flows steered, %d ACKs dropped, %d refused\n",
 			n.FramesIn, n.FramesOut, n.PlacedIn, n.CopiedIn, n.Queues, n.Steered, n.ACKsDropped, n.Refused)
 	}
 	if len(s.Conns) == 0 {
@@ -70,7 +70,7 @@ func printSnapshot(w io.Writer, s snapshot) {
 		return
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "remote\tring in\tring out\twindow\tcwnd\tRTT\tbytes in\tin place\tcopied\tbytes out\tcopied\tsent again\t")
+	fmt.Fprintln(t, "remote\tring in, B\tring out, B\twindow, B\tcwnd, segments\tRTT\tbytes in\tin place\tcopied in\tbytes out\tcopied out\tsent again\t")
 	for _, c := range s.Conns {
 		fmt.Fprintf(t, "%v\t%d\t%d\t%d\t%d\t%v\t%d\t%d\t%d\t%d\t%d\t%d\t\n", c.Remote, c.RingIn, c.RingOut, c.Window, c.Cwnd,
 			c.RTT.Round(time.Microsecond), c.BytesIn, c.PlacedIn, c.CopiedIn, c.BytesOut, c.CopiedOut, c.Retransmits)
