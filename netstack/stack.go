@@ -30,7 +30,7 @@ const nicID tcpip.NICID = 1
 const (
 	DefaultRingIn     = 8 << 20
 	DefaultRingOut    = 4 << 20
-	DefaultWindows    = 8 << 20
+	DefaultWindows    = 16 << 20
 	DefaultMaxConns   = 10000
 	DefaultQueues     = 128
 	DefaultInFlight   = 1 << 20

@@ -31,7 +31,7 @@ type stackFlags struct {
 	HyStart    bool          `name:"hystart" help:"Let CUBIC leave slow start before a loss, as gVisor does (netstack)."`
 	RingIn     int           `help:"Size of a connection's in ring, bytes (0: what the handler needs)."`
 	RingOut    int           `help:"Size of a connection's out ring, bytes (0: what the handler needs)."`
-	Windows    byteSize      `help:"Receive windows of all flows that receive much at the same time, together (netstack)." default:"8MiB"`
+	Windows    byteSize      `help:"Receive windows of all flows that receive much at the same time, together (netstack)." default:"16MiB"`
 	MaxConns   int           `help:"Most connections at once; further ones are refused." default:"10000"`
 	Queues     int           `help:"Most queues of the TAP to use, one for each bulk flow (netstack)." default:"128"`
 	InFlight   byteSize      `help:"Most bytes of a connection on their way at once (netstack)." default:"1MiB"`
