@@ -98,9 +98,9 @@ func (s *Stack) Totals() ioarea.Stats {
 
 // counters are the loop's, read by anyone.
 type counters struct {
-	rxFrames, rxBytes, rxBad, rxForeign                         atomic.Uint64
-	txFrames, txBytes, txWaits, txLost, txStale                 atomic.Uint64
-	trains, trainsRefused                                       atomic.Uint64
-	placed, copied, steered, acksDropped, refused, parks, polls atomic.Uint64
-	queues, limbo                                               atomic.Int64 // gauges
+	rxFrames, rxBytes, rxBad, rxForeign                                   atomic.Uint64
+	txFrames, txBytes, txWaits, txLost, txStale                           atomic.Uint64
+	trains, trainsRefused                                                 atomic.Uint64
+	placed, copied, steered, acksDropped, gathered, refused, parks, polls atomic.Uint64
+	queues, limbo                                                         atomic.Int64 // gauges
 }

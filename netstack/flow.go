@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/waiter"
 
@@ -49,13 +50,16 @@ const (
 // what placement knows of it. It is the area's ioarea.Stream. Unless a field
 // says otherwise it is the loop's own.
 type flow struct {
-	l    *loop
-	ep   tcpip.Endpoint
-	wq   *waiter.Queue
-	ent  waiter.Entry
-	key  flowKey
-	area *ioarea.Area
-	view ringView // of In; empty where payload is always copied
+	l        *loop
+	ep       tcpip.Endpoint
+	endpoint stack.TransportEndpoint // ep, where its segments may go to it directly (gather.go)
+	id       stack.TransportEndpointID
+	family   tcpip.NetworkProtocolNumber
+	wq       *waiter.Queue
+	ent      waiter.Entry
+	key      flowKey
+	area     *ioarea.Area
+	view     ringView // of In; empty where payload is always copied
 
 	local, remote *net.TCPAddr // never change
 
@@ -148,7 +152,12 @@ func (l *loop) newFlow(ep tcpip.Endpoint, wq *waiter.Queue, local, remote netip.
 	l.collect()
 	f := &flow{
 		l: l, ep: ep, wq: wq, area: pa.area, rings: pa.area, view: pa.view,
-		key:        keyOf(local, remote),
+		key:    keyOf(local, remote),
+		family: family(remote.Addr()),
+		id: stack.TransportEndpointID{
+			LocalPort: local.Port(), LocalAddress: address(local.Addr()),
+			RemotePort: remote.Port(), RemoteAddress: address(remote.Addr()),
+		},
 		local:      net.TCPAddrFromAddrPort(local),
 		remote:     net.TCPAddrFromAddrPort(remote),
 		queue:      l.queues[0],
@@ -170,6 +179,9 @@ func (l *loop) newFlow(ep tcpip.Endpoint, wq *waiter.Queue, local, remote netip.
 		f.trains = f.lending && l.trainMax > 0 && remote.Addr().Unmap().Is4()
 	}
 	f.area.Bind(f)
+	if remote.Addr().Unmap() != local.Addr().Unmap() && l.stk.CheckLocalAddress(0, family(remote.Addr()), address(remote.Addr())) == 0 {
+		f.endpoint, _ = ep.(stack.TransportEndpoint)
+	}
 	l.expectNone(f.key) // the handler of that one may not have let go yet
 	l.flows[f.key] = f
 	l.conns.add(f)

@@ -42,6 +42,7 @@ type loop struct {
 	maxQueues int
 	maxConns  int
 	endpoints endpointLayout
+	direct    segmentTaker // TCP
 	hyStart   bool
 	lend      bool // payload that goes out stays in Out
 	trainMax  int  // most payload of one frame; 0: what gVisor makes
@@ -57,9 +58,10 @@ type loop struct {
 	orphans    orphans
 	now        time.Time // of this batch
 	batch      []outFrame
-	waiting    int     // frames of it that the device did not take last time
-	batchNo    uint64  // from 1 on
-	noTrains   uint64  // the batch in which the device refused one
+	waiting    int    // frames of it that the device did not take last time
+	batchNo    uint64 // from 1 on
+	noTrains   uint64 // the batch in which the device refused one
+	gathered   gathered
 	seg        segment // of the frame that is being read
 	segOut     segment // of the one that is being written
 	ready      []int
@@ -200,6 +202,7 @@ func (l *loop) readAll() bool {
 		return false
 	}
 	l.alone = false
+	defer l.handGathered()
 	if len(l.queues) == 1 {
 		return l.queues[0].read(batchFrames) > 0
 	}

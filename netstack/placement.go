@@ -71,17 +71,19 @@ func (q *queue) placed(f *flow, head, place []byte, n int) {
 	s := &q.l.seg
 	if n >= len(head) && parseFrame(head, n, s) && s.headerLen == len(head) {
 		if s.payload == 0 {
-			q.l.acked(f, s)
-			q.deliver(q.takeHead(len(head)), nil)
+			if f := q.l.acked(f, s); f != nil {
+				q.handOver(f, s, head, nil)
+			} else {
+				q.deliver(q.takeHead(len(head)), nil)
+			}
 			return
 		}
 		if s.inbound() == f.key && f.inOrder(s) {
 			f.acked(s)
-			payload := f.view.slice(f.area.In.Index(f.nxt), s.payload)
+			q.gather(f, s, head)
 			f.nxt += uint64(s.payload)
 			q.l.windows.moved(&f.window, s.payload, q.l.now)
 			q.l.c.placed.Add(uint64(s.payload))
-			q.deliver(q.takeHead(len(head)), payload)
 			return
 		}
 	}
@@ -143,8 +145,9 @@ func (q *queue) scattered(head, tail []byte) {
 	payload := f.view.slice(f.area.In.Index(f.nxt), s.payload)
 	f.nxt += uint64(s.payload)
 	f.moved.Add(uint64(s.payload)) // TCP will find it in place, but it was copied there
-	copy(q.headMem[headChunk-s.headerLen:], first[:s.headerLen])
-	q.deliver(q.takeHead(s.headerLen), payload)
+	head = q.headMem[headChunk-s.headerLen:]
+	copy(head, first[:s.headerLen])
+	q.handOver(f, s, head, payload)
 }
 
 // cut returns the first n bytes of head and tail, which hold as many.
@@ -172,6 +175,7 @@ func (q *queue) takeHead(n int) *buffer.View {
 
 // deliver hands a frame to gVisor, which takes both views.
 func (q *queue) deliver(head, payload *buffer.View) {
+	q.l.handGathered()
 	b := buffer.MakeWithView(head)
 	if payload != nil {
 		_ = b.Append(payload) // fails for no full view

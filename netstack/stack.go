@@ -223,6 +223,7 @@ func newWith(c Config, findLayout func() (viewLayout, error)) (*Stack, error) {
 	if l.stk, err = newHost(&c, l.link); err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
+	l.direct = segmentTakerOf(l.stk)
 	s := &Stack{l: l, c: c, pool: pool, listeners: map[*Listener]struct{}{}}
 	go l.run()
 	return s, nil

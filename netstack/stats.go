@@ -21,6 +21,9 @@ type Stats struct {
 	PlacedIn uint64 `json:"placed_in"`
 	CopiedIn uint64 `json:"copied_in"`
 
+	// Gathered are the frames that TCP was handed as a part of the one before.
+	Gathered uint64 `json:"gathered"`
+
 	Steered     uint64 `json:"steered"`      // flows that were given a queue of their own
 	ACKsDropped uint64 `json:"acks_dropped"` // pure ACKs overtaken in their batch
 	Refused     uint64 `json:"refused"`      // connections refused because the table was full
@@ -52,7 +55,8 @@ func (s *Stack) Stats() Stats {
 		Trains: c.trains.Load(), TrainsRefused: c.trainsRefused.Load(),
 		BadFrames: c.rxBad.Load(), ForeignFrames: c.rxForeign.Load(),
 		PlacedIn: c.placed.Load(), CopiedIn: c.copied.Load(),
-		Steered: c.steered.Load(), ACKsDropped: c.acksDropped.Load(),
+		Gathered: c.gathered.Load(),
+		Steered:  c.steered.Load(), ACKsDropped: c.acksDropped.Load(),
 		Refused: c.refused.Load(), Parks: c.parks.Load(), Polls: c.polls.Load(),
 		WriteWaits: c.txWaits.Load(), WritesLost: c.txLost.Load(), WritesStale: c.txStale.Load(),
 		Conns:  s.l.conns.len(),
