@@ -91,10 +91,15 @@ func parseFrame(b []byte, total int, s *segment) bool {
 			return false
 		}
 		s.src, s.dst = [16]byte(ip[8:24]), [16]byte(ip[24:40])
+		if isMapped(&s.src) || isMapped(&s.dst) {
+			return false // it would pass for a segment of an IPv4 flow
+		}
 		return parseTCP(ip[ipv6Len:], length, ethLen+ipv6Len, s)
 	}
 	return false
 }
+
+func isMapped(a *[16]byte) bool { return [12]byte(a[:12]) == [12]byte{10: 0xff, 11: 0xff} }
 
 func mapped(v4 []byte) (a [16]byte) {
 	a[10], a[11] = 0xff, 0xff

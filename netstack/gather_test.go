@@ -3,6 +3,7 @@ package netstack
 import (
 	"bytes"
 	"encoding/binary"
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -150,6 +151,32 @@ func TestAFrameForSomebodyElseIsNotTaken(t *testing.T) {
 	}
 	if n := w.stack.Stats().ForeignFrames; n != 1 {
 		t.Errorf("%d foreign frames were counted", n)
+	}
+}
+
+// An IPv6 packet whose addresses are IPv4's, mapped, is none of an IPv4 flow, whose key
+// it has.
+func TestMappedAddressesAreNoFlowOfIPv4(t *testing.T) {
+	f := make([]byte, ethLen+ipv6Len+tcpMinLen+4)
+	f[12], f[13] = 0x86, 0xdd
+	ip := f[ethLen:]
+	ip[0], ip[5], ip[6] = 0x60, tcpMinLen+4, protoTCP
+	ip[ipv6Len+12] = tcpMinLen / 4 << 4
+	for _, c := range []struct {
+		src, dst string
+		segment  bool
+	}{
+		{"fd00::1", "fd00::2", true},
+		{"::ffff:10.1.0.9", "fd00::2", false},
+		{"fd00::1", "::ffff:10.1.0.2", false},
+		{"::ffff:10.1.0.9", "::ffff:10.1.0.2", false},
+	} {
+		src, dst := netip.MustParseAddr(c.src).As16(), netip.MustParseAddr(c.dst).As16()
+		copy(ip[8:], src[:])
+		copy(ip[24:], dst[:])
+		if got := parseFrame(f, len(f), new(segment)); got != c.segment {
+			t.Errorf("from %s to %s: a segment: %v", c.src, c.dst, got)
+		}
 	}
 }
 
