@@ -19,6 +19,9 @@ const (
 	// batchFrames bounds how many frames of one queue are read before TCP and
 	// the handlers run.
 	batchFrames = 64
+	// batchTurns bounds how often the handlers and the sender take turns in a batch. The
+	// scheduler has the loop go on while more than 60 handlers still wait.
+	batchTurns = 8
 	// sweepEvery is the interval of what is done now and then: finding idle rings,
 	// freeing rings that gVisor held on to.
 	sweepEvery = time.Second
@@ -65,7 +68,10 @@ type loop struct {
 	seg        segment // of the frame that is being read
 	segOut     segment // of the one that is being written
 	ready      []int
-	alone      bool // it was not looked whether there are more frames
+	alone      bool     // it was not looked whether there are more frames
+	more       bool     // there may be more frames than were read
+	due        []func() // timers that wait until the device has been read
+	duePasses  int
 	running    []*flow
 	spin       spinner
 	trim       trimmer
@@ -83,6 +89,7 @@ type loop struct {
 	txSpare  []*stack.PacketBuffer
 	signals  []*flow  // flows with events
 	calls    []func() // to be run by the loop
+	timers   []func() // likewise, when it has read
 
 	parked atomic.Bool
 	kick   chan struct{} // wakes a parked loop
@@ -99,7 +106,10 @@ func (l *loop) schedule(f *flow) {
 }
 
 // do has the loop run f soon. It reports false if the loop has ended.
-func (l *loop) do(f func()) bool {
+func (l *loop) do(f func()) bool { return l.post(&l.calls, f) }
+
+// post adds f to a list of what the loop is to run. It reports false if the loop has ended.
+func (l *loop) post(list *[]func(), f func()) bool {
 	l.mu.Lock()
 	select {
 	case <-l.done:
@@ -107,7 +117,7 @@ func (l *loop) do(f func()) bool {
 		return false
 	default:
 	}
-	l.calls = append(l.calls, f)
+	*list = append(*list, f)
 	l.mu.Unlock()
 	l.wake()
 	return true
@@ -161,15 +171,20 @@ func (l *loop) run() {
 	go l.watch()
 	for !l.stopping {
 		l.now = time.Now()
+		l.takeDue()
 		work := l.readAll()
 		if work {
 			runtime.Gosched() // TCP
 		}
-		for i := 0; i < 2; i++ { // what the handlers commit goes out in this batch
-			if l.runSignals() {
-				work = true
-				runtime.Gosched() // the handlers, and TCP again
+		if l.runDue() {
+			work = true
+		}
+		for range batchTurns { // what the handlers commit goes out in this batch
+			if !l.runSignals() {
+				break
 			}
+			work = true
+			runtime.Gosched() // the handlers, and TCP again
 		}
 		if l.flush() {
 			work = true
@@ -198,10 +213,10 @@ func (l *loop) run() {
 // readAll reads what the device has, up to a batch, and reports whether there
 // was anything.
 func (l *loop) readAll() bool {
+	l.alone, l.more = false, false
 	if l.gone {
 		return false
 	}
-	l.alone = false
 	defer l.handGathered()
 	if len(l.queues) == 1 {
 		return l.queues[0].read(batchFrames) > 0
@@ -280,7 +295,7 @@ func (l *loop) park() {
 	defer l.parked.Store(false)
 	// Signals that came before parked was set have kicked nobody.
 	l.mu.Lock()
-	idle := len(l.signals) == 0 && len(l.calls) == 0 && len(l.txQueued) == 0
+	idle := len(l.signals) == 0 && len(l.calls) == 0 && len(l.timers) == 0 && len(l.due) == 0 && len(l.txQueued) == 0
 	l.mu.Unlock()
 	if !idle {
 		return

@@ -26,8 +26,9 @@ import (
 const (
 	// placeMin is the least ring in which a frame is aimed.
 	placeMin = 2 * tap.MaxFrame
-	// bulkMissed is how many payload bytes of a flow are copied, because frames of
-	// other flows came between, before it gets a queue of its own.
+	// bulkMissed is how many payload bytes of a flow are copied in frames of more than
+	// smallFrame, because frames of other flows came between, before it gets a queue of
+	// its own. To copy a small one costs less than to look at one more queue.
 	bulkMissed = 64 << 10
 	// idleOwner is how long the owner of a queue is silent before another flow may
 	// have it.
@@ -126,7 +127,9 @@ func (q *queue) scattered(head, tail []byte) {
 		q.deliver(joined(head, tail), nil)
 		return
 	}
-	f.miss(s.payload)
+	if s.payload > smallFrame {
+		f.miss(s.payload)
+	}
 	place := f.next()
 	if place == nil {
 		f.nxt += uint64(s.payload)

@@ -74,7 +74,7 @@ func (q *queue) renewHead() {
 func (q *queue) read(most int) (n int) {
 	if q.readFrame() {
 		n = 1
-		if q.alone++; q.alone > aloneAfter && q.alone%aloneLook != 0 {
+		if q.alone++; q.alone > aloneAfter && q.alone%aloneLook != 0 && len(q.l.due) == 0 {
 			q.l.alone = true
 			return n
 		}
@@ -92,6 +92,7 @@ func (q *queue) drain(most int) (n int) {
 	for n < most && q.readFrame() {
 		n++
 	}
+	q.l.more = q.l.more || n == most
 	return n
 }
 

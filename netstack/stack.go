@@ -232,6 +232,7 @@ func newWith(c Config, findLayout func() (viewLayout, error)) (*Stack, error) {
 // newHost makes gVisor's part.
 func newHost(c *Config, k *link) (*stack.Stack, error) {
 	stk := stack.New(stack.Options{
+		Clock: newClock(k.l),
 		NetworkProtocols: []stack.NetworkProtocolFactory{
 			ipv4.NewProtocol, arp.NewProtocol,
 			// The address is ours alone on this link: no duplicate address

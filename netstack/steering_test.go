@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"ustack/ioarea"
 	"ustack/tap"
 )
 
@@ -228,5 +229,31 @@ func TestPollingGoesOnWhileItFindsWork(t *testing.T) {
 	never.worked(time.Now())
 	if never.again() {
 		t.Error("a negative limit polls")
+	}
+}
+
+// A flow of small segments needs no queue of its own, however many come.
+func TestAFlowOfSmallSegmentsStaysWhereItIs(t *testing.T) {
+	w := newWire(t, nil)
+	ln := w.listen()
+	a, b := w.open(4000, 1), w.open(4001, 2)
+	areas := []*ioarea.Area{w.accept(ln), w.accept(ln)}
+	p := make([]byte, 1400)
+	for off := uint64(0); off < 2*bulkMissed; off += uint64(len(p)) {
+		w.together(func() {
+			a.send(off, p)
+			b.send(off, p)
+		})
+		for _, area := range areas {
+			mustWait(t, area, len(p))
+			area.In.Consume(len(p))
+		}
+	}
+	st := w.stack.Stats()
+	if st.CopiedIn < 2*bulkMissed {
+		t.Errorf("%d bytes were copied: the flows did not miss", st.CopiedIn)
+	}
+	if st.Steered != 0 {
+		t.Errorf("%d flows were given a queue", st.Steered)
 	}
 }

@@ -1,0 +1,58 @@
+package netstack
+
+import (
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+)
+
+// duePasses bounds how often the device is looked at before timers run, when it is never
+// found empty.
+const duePasses = 16
+
+// A clock is TCP's. Its timers run on the loop, once it has read what the device had when
+// they were due: a machine that was not scheduled for a while, or is busy, finds timers and
+// frames waiting together, and an acknowledgement that has come in time is no reason
+// to send again.
+type clock struct {
+	tcpip.Clock
+	l *loop
+}
+
+func newClock(l *loop) *clock { return &clock{tcpip.NewStdClock(), l} }
+
+// AfterFunc implements tcpip.Clock.
+func (c *clock) AfterFunc(d time.Duration, f func()) tcpip.Timer {
+	return tcpip.NewStdTimer(time.AfterFunc(d, func() {
+		if !c.l.post(&c.l.timers, f) {
+			f() // the loop has ended: nothing waits in the device
+		}
+	}))
+}
+
+// takeDue takes the timers that are due. The loop calls it before it reads.
+func (l *loop) takeDue() {
+	l.mu.Lock()
+	l.due = append(l.due, l.timers...)
+	clear(l.timers)
+	l.timers = l.timers[:0]
+	l.mu.Unlock()
+}
+
+// runDue runs the timers that were due before the loop read the device, and reports
+// whether there were any.
+func (l *loop) runDue() bool {
+	if len(l.due) == 0 {
+		return false
+	}
+	if l.duePasses++; l.more && l.duePasses < duePasses {
+		return false
+	}
+	l.duePasses = 0
+	for i, f := range l.due {
+		l.due[i] = nil
+		f()
+	}
+	l.due = l.due[:0]
+	return true
+}
