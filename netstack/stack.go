@@ -204,7 +204,7 @@ func newWith(c Config, findLayout func() (viewLayout, error)) (*Stack, error) {
 		flows:      map[flowKey]*flow{},
 		handshakes: handshakes{},
 		orphans:    orphans{most: c.MaxConns},
-		spin:       spinner{limit: c.Spin},
+		spin:       newSpinner(c.Spin),
 		tick:       time.NewTicker(sweepEvery),
 		kick:       make(chan struct{}, 1),
 		rearm:      make(chan struct{}, 1),

@@ -182,7 +182,7 @@ func TestQueuesThatWaitForEachOther(t *testing.T) {
 func TestPollingGoesOnWhileItFindsWork(t *testing.T) {
 	const limit = 100 * time.Hour // so that the clock has no part in it
 	inTime, late := time.Now(), time.Now().Add(-2*limit)
-	s := spinner{limit: limit}
+	s := newSpinner(limit)
 	// polls reports whether the loop polls after work that was at a time.
 	polls := func(at time.Time) bool {
 		s.worked(at)
@@ -197,7 +197,7 @@ func TestPollingGoesOnWhileItFindsWork(t *testing.T) {
 			t.Fatal("polls beyond the limit")
 		}
 	}
-	for range 10 * spinMisses {
+	for range 100 { // twice as often as it is in vain
 		miss()
 		for range 2 { // the second time: work was found
 			if !polls(inTime) {
@@ -205,8 +205,12 @@ func TestPollingGoesOnWhileItFindsWork(t *testing.T) {
 			}
 		}
 	}
-	for range spinMisses {
+	misses := 0
+	for ; s.wanted(); misses++ {
 		miss()
+	}
+	if misses > spinMost/spinMiss {
+		t.Errorf("gave up after %d times in vain", misses)
 	}
 	for rest := range 3 * spinTrial {
 		if polls(inTime) {
@@ -225,7 +229,7 @@ func TestPollingGoesOnWhileItFindsWork(t *testing.T) {
 			t.Error("a trial that found work did not bring polling back")
 		}
 	}
-	never := spinner{limit: -1}
+	never := newSpinner(-1)
 	never.worked(time.Now())
 	if never.again() {
 		t.Error("a negative limit polls")
