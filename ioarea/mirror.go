@@ -66,6 +66,10 @@ func unmap(b []byte) error {
 	return unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(b)), uintptr(len(b)))
 }
 
+// populate brings the pages behind b, which begins and ends at page boundaries. Where
+// the system can't (Linux before 5.14), they come by faults.
+func populate(b []byte) { _ = unix.Madvise(b, unix.MADV_POPULATE_WRITE) }
+
 // giveBack frees the pages behind b, which read as zero afterwards. b begins
 // and ends at page boundaries.
 func giveBack(b []byte) error {

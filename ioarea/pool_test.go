@@ -4,6 +4,9 @@ import (
 	"errors"
 	"testing"
 	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // areaPages is what an idle area may have resident: four pages of cursors, and a
@@ -73,6 +76,40 @@ func TestTrimmedPagesReadAsNewAndTheRingGoesOn(t *testing.T) {
 			if b != 0 && i%r.Cap() < r.Cap()-pageSize {
 				t.Fatalf("round %d: byte %d is still there", off, i)
 			}
+		}
+	}
+}
+
+func TestPopulatedPagesAreThereUntilTheyAreTrimmed(t *testing.T) {
+	r := newTestRing(t, 1<<20)
+	there := func() (n int) {
+		t.Helper()
+		var resident [1 << 20 / 4096]byte
+		p := unsafe.Pointer(unsafe.SliceData(r.mem))
+		if _, _, e := unix.Syscall(unix.SYS_MINCORE, uintptr(p), uintptr(r.Cap()), uintptr(unsafe.Pointer(&resident))); e != 0 {
+			t.Fatal("mincore:", e)
+		}
+		for i := range r.Cap() / pageSize {
+			n += int(resident[i] & 1)
+		}
+		return n
+	}
+	for round := range 3 {
+		r.Populate(r.End(), 3*pageSize+1)
+		if n := there(); n == 0 {
+			t.Skip("needs Linux 5.14 for MADV_POPULATE_WRITE")
+		} else if n != 4 {
+			t.Errorf("round %d: %d pages are there, want 4", round, n)
+		}
+		produce(t, r, 2*pageSize)
+		r.Populate(r.End()+uint64(pageSize), r.Cap()) // as far as the first half goes
+		if n := there(); n != r.Cap()/pageSize {
+			t.Errorf("round %d: %d pages are there, want all", round, n)
+		}
+		checkBytes(t, r.Peek(-1), r.Start())
+		r.Consume(r.Len())
+		if r.Trim(0); there() != 0 {
+			t.Errorf("round %d: %d pages are left", round, there())
 		}
 	}
 }

@@ -34,6 +34,7 @@ type Ring struct {
 
 	// The producer's own.
 	reserved uint64 // bytes after end that Reserve has given out
+	present  uint64 // the pages up to this place were asked for by Populate
 	touched  uint64 // the ring's pages were written up to this place at most
 	roomFor  *Waker
 
@@ -400,6 +401,18 @@ func (r *Ring) touch(off uint64, n int) {
 	}
 }
 
+// Populate has the system bring the pages at the n bytes from off on, which are about to be written:
+// one call, where each page would cost a fault. The producer calls it.
+func (r *Ring) Populate(off uint64, n int) {
+	from := r.present
+	to := ((off-r.p.base.Load())&(r.size-1) + uint64(n) + page - 1) &^ (page - 1)
+	if to = min(to, r.size); to <= from {
+		return
+	}
+	r.present, r.touched = to, max(r.touched, to) // what is there can be trimmed
+	populate(r.mem[from:to])
+}
+
 // Advance moves end by n bytes that lie in place already, and reports whether
 // that woke the consumer.
 func (r *Ring) Advance(n int) bool {
@@ -431,10 +444,11 @@ func (r *Ring) Trimmable(keep int) bool {
 	return from < to
 }
 
+var page = uint64(os.Getpagesize())
+
 // beyond is where the pages that may hold something begin and end, without those of the
 // first keep bytes.
 func (r *Ring) beyond(keep int) (from, to uint64) {
-	page := uint64(os.Getpagesize())
 	return (uint64(keep) + page - 1) &^ (page - 1), min((r.touched+page-1)&^(page-1), r.size)
 }
 
@@ -449,6 +463,6 @@ func (r *Ring) Trim(keep int) int {
 	if giveBack(r.mem[from:to]) != nil {
 		return 0 // the pages stay: nothing is lost but memory
 	}
-	r.touched = from
+	r.touched, r.present = from, min(r.present, from)
 	return int(to - from)
 }
