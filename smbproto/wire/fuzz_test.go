@@ -41,6 +41,17 @@ func FuzzHeader(f *testing.F) {
 	})
 }
 
+func FuzzTransformHeader(f *testing.F) {
+	seed := make([]byte, TransformSize+HeaderSize)
+	TransformHeader(seed).Put(HeaderSize, 1)
+	f.Add(seed)
+	fuzz(f, func(m []byte) {
+		if h := TransformHeader(m); h.Valid() == nil {
+			_, _, _, _, _ = h.Signature(), h.Nonce(), h.OriginalSize(), h.Flags(), h.SessionID()
+		}
+	})
+}
+
 func FuzzSMB1Negotiate(f *testing.F) {
 	fuzz(f, func(m []byte) {
 		if r := SMB1Negotiate(m); r.Valid() == nil {
