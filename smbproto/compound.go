@@ -125,6 +125,7 @@ func (c *Conn) answer(msg, out []byte) (n int, err error) {
 			wire.Header(out[n:]).PutNextCommand(uint32(size))
 		}
 		c.sign(&c.req, out[n:n+size])
+		c.hashPreauth(&c.req, &c.rep, out[n:n+size], status)
 		n += size
 	}
 	return n, nil

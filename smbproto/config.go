@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"ustack/smbproto/auth"
 	"ustack/smbproto/vfs"
+	"ustack/smbproto/wire"
 )
 
 // Defaults of Config.
@@ -72,6 +74,9 @@ type Limits struct {
 type Config struct {
 	Auth   auth.Config
 	Shares []Share
+	// MinDialect and MaxDialect bound the dialects that are spoken, each one of Dialects; 0
+	// means the least and the greatest of them.
+	MinDialect, MaxDialect wire.Dialect
 	// RequireSigning refuses unsigned requests, and with them guests.
 	RequireSigning bool
 	// Comment describes the server; clients see it beside IPC$ in the list of shares.
@@ -84,6 +89,9 @@ type Config struct {
 	Now  func() time.Time // nil: time.Now
 	Rand io.Reader        // nil: crypto/rand
 }
+
+// Dialects are those that the server speaks, MS-SMB2 1.7.
+var Dialects = []wire.Dialect{wire.Dialect202, wire.Dialect210, wire.Dialect300, wire.Dialect302, wire.Dialect311}
 
 // ErrConfig is below every error about a Config.
 var ErrConfig = errors.New("smbproto: bad configuration")
@@ -115,7 +123,23 @@ func (c *Config) setDefaults() error {
 	if err := c.Limits.setDefaults(); err != nil {
 		return err
 	}
+	if err := c.checkDialects(); err != nil {
+		return err
+	}
 	return c.checkShares()
+}
+
+func (c *Config) checkDialects() error {
+	if c.MinDialect == 0 {
+		c.MinDialect = Dialects[0]
+	}
+	if c.MaxDialect == 0 {
+		c.MaxDialect = Dialects[len(Dialects)-1]
+	}
+	if !slices.Contains(Dialects, c.MinDialect) || !slices.Contains(Dialects, c.MaxDialect) || c.MinDialect > c.MaxDialect {
+		return fmt.Errorf("%w: dialects %v to %v, want two of %v in order", ErrConfig, c.MinDialect, c.MaxDialect, Dialects)
+	}
+	return nil
 }
 
 func (l *Limits) setDefaults() error {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ustack/ioarea"
+	"ustack/smbproto/crypt"
 	"ustack/smbproto/wire"
 )
 
@@ -25,6 +26,8 @@ type Conn struct {
 	clientMode   uint16
 	clientCaps   uint32
 	clientGUID   [16]byte
+	protection   protection
+	preauth      crypt.Preauth // of the negotiation, in dialect 3.1.1
 	largeMTU     bool
 	maxRead      int
 	maxWrite     int

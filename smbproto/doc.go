@@ -1,6 +1,6 @@
 // Package smbproto is an SMB2 file server over IO areas: requests are parsed where
 // TCP put them, replies are built where TCP takes them. It speaks the dialects
-// 2.0.2 and 2.1, and answers clients that begin with SMB1.
+// 2.0.2, 2.1, 3.0, 3.0.2 and 3.1.1 without encryption, and answers clients that begin with SMB1.
 //
 // # A request's way
 //

@@ -49,6 +49,12 @@ func TestGoClientDoesItsWork(t *testing.T) {
 	}{
 		{"2.1", smb2.Negotiator{SpecifiedDialect: 0x210}},
 		{"2.0.2", smb2.Negotiator{SpecifiedDialect: 0x202}},
+		{"3.0", smb2.Negotiator{SpecifiedDialect: 0x300}},
+		{"3.0.2", smb2.Negotiator{SpecifiedDialect: 0x302}},
+		{"3.1.1", smb2.Negotiator{SpecifiedDialect: 0x311}},
+		{"2.1, signing", smb2.Negotiator{SpecifiedDialect: 0x210, RequireMessageSigning: true}},
+		{"3.0, signing", smb2.Negotiator{SpecifiedDialect: 0x300, RequireMessageSigning: true}},
+		{"3.1.1, signing", smb2.Negotiator{SpecifiedDialect: 0x311, RequireMessageSigning: true}},
 		{"best", smb2.Negotiator{}},
 		{"signing", smb2.Negotiator{RequireMessageSigning: true}},
 	} {

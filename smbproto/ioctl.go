@@ -69,13 +69,18 @@ func (c *Conn) ioctlDone(w *reply, req wire.IoctlRequest, n int, status wire.Sta
 }
 
 // validateNegotiate lets a client find out whether somebody changed the negotiation,
-// MS-SMB2 3.3.5.15.12. If so, the connection ends.
+// MS-SMB2 3.3.5.15.12. If so, the connection ends. Dialect 3.1.1 has the preauth integrity hash for that,
+// and no client of it asks.
 func (c *Conn) validateNegotiate(r *request, in, out []byte) (int, wire.Status) {
+	if c.dialect >= wire.Dialect311 {
+		c.hangUp = fmt.Errorf("%w: FSCTL_VALIDATE_NEGOTIATE_INFO in dialect %v", wire.ErrMalformed, c.dialect)
+		return 0, wire.StatusAccessDenied
+	}
 	req := wire.ValidateNegotiate(in)
 	if req.Valid() != nil || len(out) < 24 {
 		return 0, wire.StatusInvalidParameter
 	}
-	if best := bestDialect(req.DialectCount(), req.Dialect); best != c.dialect ||
+	if best := c.srv.bestDialect(req.DialectCount(), req.Dialect); best != c.dialect ||
 		req.Capabilities() != c.clientCaps || req.SecurityMode() != c.clientMode ||
 		!bytes.Equal(req.GUID(), c.clientGUID[:]) {
 		c.hangUp = fmt.Errorf("%w: the negotiation was changed on its way", wire.ErrMalformed)

@@ -2,6 +2,7 @@ package smbproto
 
 import (
 	"fmt"
+	"slices"
 
 	"ustack/smbproto/wire"
 )
@@ -28,12 +29,12 @@ func (c *Conn) negotiateSMB1(msg []byte) error {
 	}
 	c.srv.counters.requests[wire.CommandNegotiate].Add(1)
 	switch {
-	case req.Offers(wire.SMB1DialectWildcard):
+	case req.Offers(wire.SMB1DialectWildcard) && c.srv.cfg.MaxDialect >= wire.Dialect210:
 		c.dialect = wire.DialectWildcard
-	case req.Offers(wire.SMB1Dialect202):
+	case req.Offers(wire.SMB1Dialect202) && c.srv.cfg.MinDialect == wire.Dialect202:
 		c.setDialect(wire.Dialect202)
 	default:
-		c.log.Info("client speaks SMB1 only")
+		c.log.Info("client speaks no dialect that is allowed here", "least", c.srv.cfg.MinDialect.String())
 		b, err := c.reserve(wire.SMB1RefusalSize)
 		if err != nil {
 			return err
@@ -50,7 +51,7 @@ func (c *Conn) negotiateSMB1(msg []byte) error {
 		return err
 	}
 	out := b[wire.FrameHeaderSize:]
-	n := c.putNegotiate(out)
+	n := c.putNegotiate(out, nil)
 	h := wire.Header(out)
 	h.PutFirst(wire.CommandNegotiate)
 	h.PutCredits(c.credits.grant(1))
@@ -64,23 +65,33 @@ func (c *Conn) negotiate(r *request, w *reply) wire.Status {
 	if req.Valid() != nil || req.DialectCount() == 0 {
 		return wire.StatusInvalidParameter
 	}
-	best := bestDialect(req.DialectCount(), req.Dialect)
+	best := c.srv.bestDialect(req.DialectCount(), req.Dialect)
 	if best == 0 {
 		return wire.StatusNotSupported
 	}
+	p, status := c.protect(req, best)
+	if status != wire.StatusOK {
+		return status
+	}
+	salt, err := c.newSalt()
+	if err != nil {
+		c.log.Error("salt", "cause", err)
+		return wire.StatusInsufficientResources
+	}
+	c.protection = p
 	c.setDialect(best)
 	c.clientMode = req.SecurityMode()
 	c.clientCaps = req.Capabilities()
 	copy(c.clientGUID[:], req.ClientGUID())
-	w.n = c.putNegotiate(w.msg)
+	w.n = c.putNegotiate(w.msg, salt[:])
 	return wire.StatusOK
 }
 
-// bestDialect is the highest one that both sides speak, or 0.
-func bestDialect(n int, offered func(i int) wire.Dialect) (best wire.Dialect) {
+// bestDialect is the highest one that both sides speak and the configuration allows, or 0.
+func (s *Server) bestDialect(n int, offered func(i int) wire.Dialect) (best wire.Dialect) {
 	for i := range n {
-		switch d := offered(i); d {
-		case wire.Dialect202, wire.Dialect210:
+		d := offered(i)
+		if slices.Contains(Dialects, d) && d >= s.cfg.MinDialect && d <= s.cfg.MaxDialect {
 			best = max(best, d)
 		}
 	}
@@ -110,8 +121,17 @@ func (c *Conn) securityMode() uint16 {
 	return wire.SigningEnabled
 }
 
-func (c *Conn) putNegotiate(msg []byte) int {
+// putNegotiate writes the response; its contexts, of dialect 3.1.1, need a salt.
+func (c *Conn) putNegotiate(msg, salt []byte) int {
 	s := c.srv
+	n := wire.NegotiateFixed + copy(msg[wire.NegotiateFixed:], s.offer)
+	var contexts, at int
+	if c.dialect == wire.Dialect311 {
+		at = wire.Align8(n)
+		clear(msg[n:at])
+		contexts, n = c.protection.putContexts(msg[at:], salt)
+		n += at
+	}
 	wire.NegotiateResponse(msg).Put(&wire.NegotiateValues{
 		SecurityMode:    c.securityMode(),
 		Dialect:         c.dialect,
@@ -123,6 +143,8 @@ func (c *Conn) putNegotiate(msg []byte) int {
 		SystemTime:      wire.FiletimeOf(s.cfg.Now()),
 		ServerStartTime: 0, // some clients take a late start for a restart
 		TokenLength:     len(s.offer),
+		ContextCount:    contexts,
+		ContextOffset:   at,
 	})
-	return wire.NegotiateFixed + copy(msg[wire.NegotiateFixed:], s.offer)
+	return n
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"ustack/smbproto/auth"
+	"ustack/smbproto/crypt"
 	"ustack/smbproto/wire"
 )
 
@@ -16,8 +17,9 @@ type session struct {
 	id   uint64
 
 	exchange *auth.Exchange
-	signer   *auth.Signer // nil for guests
+	signer   *crypt.Signer // nil for guests
 	mustSign bool
+	preauth  crypt.Preauth // of the connection and this log-on, in dialect 3.1.1
 
 	mu       sync.Mutex
 	valid    bool // a user has logged on; may be so while another exchange runs

@@ -31,6 +31,9 @@ func (c *Conn) sessionSetup(r *request, w *reply) wire.Status {
 		sess.exchange = auth.NewExchange(c.srv.cfg.Auth)
 	}
 	w.session = sess.id
+	if c.dialect == wire.Dialect311 {
+		sess.preauth.Add(r.msg)
+	}
 	token, done, err := sess.exchange.Step(req.Token())
 	if err != nil {
 		return c.refuse(r, sess, err)
@@ -72,7 +75,7 @@ func (c *Conn) newSession() (*session, wire.Status) {
 	if len(c.sessions) >= most {
 		return nil, wire.StatusInsufficientResources
 	}
-	sess := &session{srv: c.srv, conn: c, trees: map[uint32]*tree{}, opens: map[uint64]*open{}}
+	sess := &session{srv: c.srv, conn: c, preauth: c.preauth, trees: map[uint32]*tree{}, opens: map[uint64]*open{}}
 	if err := c.srv.addSession(sess); err != nil {
 		c.log.Error("session id", "cause", err)
 		return nil, wire.StatusInsufficientResources
@@ -135,7 +138,10 @@ func (c *Conn) accept(sess *session, req wire.SessionSetupRequest) wire.Status {
 		return wire.StatusAccessDenied // no key to sign with
 	}
 	if !id.Guest && !id.Anonymous {
-		sess.signer = auth.NewSigner(id.SessionKey)
+		if err := c.makeKeys(sess, id.SessionKey); err != nil {
+			c.log.Error("keys of a session", "cause", err)
+			return wire.StatusInternalError
+		}
 		sess.mustSign = c.srv.cfg.RequireSigning ||
 			(c.clientMode|uint16(req.SecurityMode()))&wire.SigningRequired != 0
 	}

@@ -4,19 +4,30 @@ import (
 	"slices"
 	"testing"
 
-	"ustack/smbproto/auth"
+	"ustack/smbproto/crypt"
 	"ustack/smbproto/wire"
 )
 
+// testSigner signs with the key that key gives.
+func testSigner(tb testing.TB) *crypt.Signer {
+	tb.Helper()
+	key := [16]byte{1}
+	s, err := crypt.NewSigner(crypt.HMACSHA256, key[:])
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
+
 // key gives the session a key, as a log-on with a password does.
 func (p *peer) key() {
-	p.c.sessions[p.session].signer = auth.NewSigner([16]byte{1})
+	p.c.sessions[p.session].signer = testSigner(p.t)
 }
 
 func (p *peer) signMsg(m []byte) []byte {
 	h := wire.Header(m)
 	h.PutFlags(h.Flags() | wire.FlagSigned)
-	if err := auth.NewSigner([16]byte{1}).Sign(m); err != nil {
+	if err := testSigner(p.t).Sign(m); err != nil {
 		p.t.Fatal(err)
 	}
 	return m
@@ -25,7 +36,7 @@ func (p *peer) signMsg(m []byte) []byte {
 func TestSigningRule(t *testing.T) {
 	p := newPeer(t, nil).logOn("pub")
 	p.key()
-	verify := auth.NewSigner([16]byte{1})
+	verify := testSigner(t)
 	list := func() []byte {
 		return p.createMsg("", opening{wire.AccessReadData, shareAll, wire.Open, 0})
 	}
@@ -58,7 +69,7 @@ func TestCompoundIsSignedMessageByMessage(t *testing.T) {
 	b := p.closeMsg(wire.FileIDNone)
 	wire.Header(b).PutFlags(wire.FlagRelated)
 	r := p.ask(append(p.signMsg(a), p.signMsg(b)...))
-	verify := auth.NewSigner([16]byte{1})
+	verify := testSigner(t)
 	for len(r) > 0 {
 		first, rest, err := element(r)
 		if err != nil {
@@ -85,7 +96,7 @@ func TestEveryAnswerOfASessionThatMustSignIsSigned(t *testing.T) {
 	forged := p.signMsg(p.charged(p.readMsg(id, 0, 1<<20)))
 	forged[80] ^= 1
 	r := p.askAll(slices.Concat(p.signMsg(a), p.signMsg(b), forged))
-	verify := auth.NewSigner([16]byte{1})
+	verify := testSigner(t)
 	for i, want := range []wire.Status{wire.StatusOK, wire.StatusInsufficientResources, wire.StatusAccessDenied} {
 		if status(r[i]) != want || !verify.Verify(r[i]) {
 			t.Errorf("answer %d: %v, want %v; signature right: %v", i, status(r[i]), want, verify.Verify(r[i]))

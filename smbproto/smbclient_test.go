@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -49,16 +50,24 @@ func TestSmbclientListsShares(t *testing.T) {
 }
 
 func TestSmbclientDoesItsWork(t *testing.T) {
-	for _, c := range []struct {
+	type how struct {
 		name string
 		args []string
-	}{
+	}
+	cases := []how{
 		{"guest", []string{"-N"}},
 		{"user", []string{"-U", "alice%secret"}},
 		{"signing", []string{"-U", "alice%secret", "--client-protection=sign"}},
-		{"2.02", []string{"-N", "-m", "SMB2_02"}},
+		{"guest of 2.02", []string{"-N", "-m", "SMB2_02"}},
 		{"from SMB1", []string{"-N", "--option=client min protocol=NT1"}},
-	} {
+		{"signing by CMAC", []string{"-U", "alice%secret", "--client-protection=sign", "--option=client smb3 signing algorithms=AES-128-CMAC"}},
+		{"signing by HMAC", []string{"-U", "alice%secret", "--client-protection=sign", "--option=client smb3 signing algorithms=HMAC-SHA256"}},
+	}
+	for _, dialect := range []string{"SMB2_02", "SMB2_10", "SMB3_00", "SMB3_02", "SMB3_11"} {
+		alone := []string{"-U", "alice%secret", "-m", dialect, "--option=client min protocol=" + dialect}
+		cases = append(cases, how{dialect, alone}, how{dialect + " signed", append(slices.Clone(alone), "--client-protection=sign")})
+	}
+	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			ts := startServer(t, nil)
 			path, content := randomFile(t, 5<<20+123)

@@ -1,9 +1,17 @@
 package smbproto
 
-import "ustack/smbproto/wire"
+import (
+	"fmt"
+
+	"ustack/smbproto/wire"
+)
 
 // treeConnect connects a session to a share, MS-SMB2 3.3.5.7.
 func (c *Conn) treeConnect(r *request, w *reply) wire.Status {
+	if c.dialect >= wire.Dialect311 && r.session.signer != nil && !r.signed {
+		c.hangUp = fmt.Errorf("%w: TREE_CONNECT that is not signed in dialect %v", wire.ErrMalformed, c.dialect)
+		return wire.StatusAccessDenied
+	}
 	req := wire.TreeConnectRequest(r.msg)
 	if req.Valid() != nil {
 		return wire.StatusInvalidParameter

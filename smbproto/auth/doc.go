@@ -1,6 +1,6 @@
 // Package auth is the server's side of SMB authentication: SPNEGO (RFC 4178,
-// MS-SPNG) around NTLMSSP (MS-NLMP), the file of users, and the signing of
-// SMB 2.0.2 and 2.1 messages (MS-SMB2 3.1.4.1).
+// MS-SPNG) around NTLMSSP (MS-NLMP), and the file of users. What is done with a
+// session's key is in package crypt.
 //
 // Only NTLMv2 proves who a user is. LM and NTLMv1 responses, including the
 // "NTLM2 session" variant, are refused for every user that has an account.
@@ -15,7 +15,7 @@
 //	for {
 //		reply, done, err := e.Step(token) // token: SESSION_SETUP's security buffer
 //		if err != nil { ... STATUS_LOGON_FAILURE when errors.Is(err, auth.ErrLogonFailure) }
-//		if done { signer := auth.NewSigner(e.Identity().SessionKey); break }
+//		if done { key := e.Identity().SessionKey; break }
 //		token = ... // send reply with STATUS_MORE_PROCESSING_REQUIRED, receive the next one
 //	}
 //
@@ -29,7 +29,7 @@
 // # Memory and goroutines
 //
 // Step keeps no reference to its token after it returned, and its reply
-// belongs to the caller. An Exchange and a Signer are each for one goroutine
+// belongs to the caller. An Exchange is for one goroutine
 // at a time; Offer, NTHash and a UserFile may be used from any.
 //
 // Tokens are hostile input: each is at most MaxToken bytes, every length in it

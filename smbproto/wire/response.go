@@ -37,6 +37,8 @@ type NegotiateValues struct {
 	MaxTransact, MaxRead, MaxWrite uint32
 	SystemTime, ServerStartTime    Filetime
 	TokenLength                    int
+	// ContextCount contexts stand at ContextOffset, 8 bytes aligned, from the header; in dialect 3.1.1 only.
+	ContextCount, ContextOffset int
 }
 
 // Put writes the fixed body; the token follows right behind.
@@ -45,6 +47,7 @@ func (m NegotiateResponse) Put(v *NegotiateValues) {
 	le.PutUint16(m[64:], 65)
 	le.PutUint16(m[66:], v.SecurityMode)
 	le.PutUint16(m[68:], uint16(v.Dialect))
+	le.PutUint16(m[70:], uint16(v.ContextCount))
 	copy(m[72:88], v.GUID[:])
 	le.PutUint32(m[88:], v.Capabilities)
 	le.PutUint32(m[92:], v.MaxTransact)
@@ -54,6 +57,7 @@ func (m NegotiateResponse) Put(v *NegotiateValues) {
 	le.PutUint64(m[112:], uint64(v.ServerStartTime))
 	le.PutUint16(m[120:], NegotiateFixed)
 	le.PutUint16(m[122:], uint16(v.TokenLength))
+	le.PutUint32(m[124:], uint32(v.ContextOffset))
 }
 
 // SessionSetupFixed is the response without its token, MS-SMB2 2.2.6.

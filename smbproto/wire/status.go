@@ -84,6 +84,7 @@ const (
 	StatusNetworkSessionExpired  Status = 0xC000035C
 	StatusInvalidLockRange       Status = 0xC00001A1
 	StatusFileTooLarge           Status = 0xC0000904
+	StatusNoPreauthHashOverlap   Status = 0xC05D0000
 	StatusSMBBadTID              Status = 0x00050002
 )
 

@@ -78,5 +78,6 @@ var statusNames = map[Status]string{
 	StatusNetworkSessionExpired:  "STATUS_NETWORK_SESSION_EXPIRED",
 	StatusInvalidLockRange:       "STATUS_INVALID_LOCK_RANGE",
 	StatusFileTooLarge:           "STATUS_FILE_TOO_LARGE",
+	StatusNoPreauthHashOverlap:   "STATUS_SMB_NO_PREAUTH_INTEGRITY_HASH_OVERLAP",
 	StatusSMBBadTID:              "STATUS_SMB_BAD_TID",
 }
