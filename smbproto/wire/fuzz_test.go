@@ -63,12 +63,22 @@ func FuzzSMB1Negotiate(f *testing.F) {
 }
 
 func FuzzNegotiateRequest(f *testing.F) {
+	f.Add(negotiate311(preauth311(), context311(ContextSigning, 2, 0, 2, 0, 1, 0), context311(ContextEncryption, 1, 0, 2, 0)))
 	fuzz(f, func(m []byte) {
 		if r := NegotiateRequest(m); r.Valid() == nil {
 			for i := range r.DialectCount() {
 				_ = r.Dialect(i).String()
 			}
 			_, _, _ = r.SecurityMode(), r.Capabilities(), r.ClientGUID()
+			_ = r.EachContext(func(_ NegotiateContextType, data []byte) error {
+				if p := PreauthCapabilities(data); p.Valid() == nil {
+					p.Offers(PreauthSHA512)
+				}
+				if a := Algorithms(data); a.Valid() == nil {
+					a.Offers(1)
+				}
+				return nil
+			})
 		}
 	})
 }
