@@ -190,3 +190,13 @@ func TestAKernelsBulkIsGathered(t *testing.T) {
 		t.Error("no frame was a part of the one before")
 	}
 }
+
+// Where gVisor's TCP takes no segments directly, all go by its interface, and every byte is right.
+func TestWithoutADirectWayFramesGoByTheInterface(t *testing.T) {
+	h := newKernelHost(t, func(d tap.Device) tap.Device { return d }, nil)
+	h.stack.onLoop(t, func() { h.stack.l.direct = nil })
+	kernelBulk(t, h, 2, uint64(scaled(64<<20)), uint64(scaled(64<<20)))
+	if st := h.stack.Stats(); st.Gathered != 0 {
+		t.Errorf("%d frames were gathered", st.Gathered)
+	}
+}

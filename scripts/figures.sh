@@ -6,7 +6,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+done=
+trap '[[ -n $done ]] && rm -rf "$work" || echo "figures.sh: not whole; what was measured is in $work" >&2' EXIT
 
 # First what refuses to measure a part.
 scripts/compare.sh --out "$work/compare" --results docs/results.md "$@" >"$work/bench"
@@ -23,3 +24,4 @@ for block in demo bench; do
 	grep -q "<!-- /$block -->" "$work/readme"
 	cp "$work/readme" README.md
 done
+done=1

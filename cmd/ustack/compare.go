@@ -24,7 +24,7 @@ type compareCmd struct {
 	Baselines []string      `help:"Only these baselines: veth, veth-plain, loopback, relay, stock, copy, tap-read, tap-write, smbd."`
 	Pairs     int           `help:"Rounds of each workload, in which each contender is measured once (default: 5, 3 with --quick)."`
 	RunTime   time.Duration `name:"run" help:"How long the load of each run lasts, instead of a share of --time."`
-	Time      time.Duration `help:"Time to share out among the runs (default: 18m, 48s with --quick)."`
+	Time      time.Duration `help:"Time to share out among the runs (default: 19m30s, 48s with --quick)."`
 }
 
 // mostOverhead bounds what a run may cost beyond its load where --run is given.
