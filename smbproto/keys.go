@@ -7,14 +7,13 @@ import (
 
 // makeKeys gives a session what protects its messages, MS-SMB2 3.3.5.5.3.
 func (c *Conn) makeKeys(sess *session, sessionKey [16]byte) error {
-	p := &c.protection
 	signing := sessionKey[:]
 	if c.dialect >= wire.Dialect300 {
-		keys := crypt.DeriveKeys(crypt.Parameters{Dialect: c.dialect, Cipher: p.cipher, Preauth: sess.preauth}, sessionKey)
+		keys := crypt.DeriveKeys(crypt.Parameters{Dialect: c.dialect, Preauth: sess.preauth}, sessionKey)
 		signing = keys.Signing
 	}
 	var err error
-	sess.signer, err = crypt.NewSigner(p.signing, signing)
+	sess.signer, err = crypt.NewSigner(c.protection.signing, signing)
 	return err
 }
 

@@ -2,6 +2,7 @@ package smbproto
 
 import (
 	"fmt"
+	"io"
 	"slices"
 
 	"ustack/smbproto/wire"
@@ -73,17 +74,20 @@ func (c *Conn) negotiate(r *request, w *reply) wire.Status {
 	if status != wire.StatusOK {
 		return status
 	}
-	salt, err := c.newSalt()
-	if err != nil {
-		c.log.Error("salt", "cause", err)
-		return wire.StatusInsufficientResources
+	var salt []byte
+	if best == wire.Dialect311 {
+		salt = make([]byte, wire.PreauthSaltSize)
+		if _, err := io.ReadFull(c.srv.cfg.Rand, salt); err != nil {
+			c.log.Error("salt", "cause", err)
+			return wire.StatusInsufficientResources
+		}
 	}
 	c.protection = p
 	c.setDialect(best)
 	c.clientMode = req.SecurityMode()
 	c.clientCaps = req.Capabilities()
 	copy(c.clientGUID[:], req.ClientGUID())
-	w.n = c.putNegotiate(w.msg, salt[:])
+	w.n = c.putNegotiate(w.msg, salt)
 	return wire.StatusOK
 }
 

@@ -1,19 +1,15 @@
 package smbproto
 
 import (
-	"io"
-
 	"ustack/smbproto/crypt"
 	"ustack/smbproto/wire"
 )
 
-// protection is how the messages of a connection are signed and encrypted.
+// protection is how the messages of a connection are signed. No cipher is chosen: none can be
+// encrypted.
 type protection struct {
-	signing crypt.SigningAlgorithm
-	cipher  crypt.Cipher // 0: no message can be encrypted
-
-	// Which contexts of a client of dialect 3.1.1 are to be answered.
-	askedSigning, askedCipher bool
+	signing      crypt.SigningAlgorithm
+	askedSigning bool // a client of dialect 3.1.1 wants to be told
 }
 
 // signingChoice is what is chosen of what a client offers, best first: GMAC takes an eighth of CMAC's time.
@@ -21,14 +17,13 @@ var signingChoice = []crypt.SigningAlgorithm{crypt.AESGMAC, crypt.AESCMAC, crypt
 
 // protect chooses what protects the messages in dialect d, MS-SMB2 3.3.5.4.
 func (c *Conn) protect(req wire.NegotiateRequest, d wire.Dialect) (p protection, status wire.Status) {
-	switch {
-	case d >= wire.Dialect311:
-		p.signing = crypt.AESCMAC
-		return p, c.readContexts(req, &p)
-	case d >= wire.Dialect300:
+	if d >= wire.Dialect300 {
 		p.signing = crypt.AESCMAC
 	}
-	return p, wire.StatusOK
+	if d >= wire.Dialect311 {
+		status = c.readContexts(req, &p)
+	}
+	return p, status
 }
 
 // readContexts reads the negotiate contexts of a client of dialect 3.1.1. Those that
@@ -89,24 +84,10 @@ func (c *Conn) readSigning(p *protection, data []byte) error {
 // putContexts writes the contexts of a negotiate response, and returns their number and length.
 func (p *protection) putContexts(b, salt []byte) (count, n int) {
 	n = wire.PutPreauth(b, salt)
-	count = 1
-	put := func(kind wire.NegotiateContextType, algorithm uint16) {
-		at := wire.Align8(n)
-		clear(b[n:at])
-		n = at + wire.PutAlgorithm(b[at:], kind, algorithm)
-		count++
+	if !p.askedSigning {
+		return 1, n
 	}
-	if p.askedCipher {
-		put(wire.ContextEncryption, uint16(p.cipher))
-	}
-	if p.askedSigning {
-		put(wire.ContextSigning, uint16(p.signing))
-	}
-	return count, n
-}
-
-// newSalt makes the salt of a preauth integrity context.
-func (c *Conn) newSalt() (salt [wire.PreauthSaltSize]byte, err error) {
-	_, err = io.ReadFull(c.srv.cfg.Rand, salt[:])
-	return salt, err
+	at := wire.Align8(n)
+	clear(b[n:at])
+	return 2, at + wire.PutAlgorithm(b[at:], wire.ContextSigning, uint16(p.signing))
 }

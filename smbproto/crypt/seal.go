@@ -69,14 +69,14 @@ func newAEAD(c Cipher, key []byte) (*aead, error) {
 	if c < AES128CCM || c > AES256GCM || len(key) != c.keySize() {
 		return nil, fmt.Errorf("%w: %v with a key of %d bytes", ErrAlgorithm, c, len(key))
 	}
-	b, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
 	if c == AES128CCM || c == AES256CCM {
+		b, err := aes.NewCipher(key)
+		if err != nil {
+			return nil, err
+		}
 		return &aead{ccm: newCCM(b, ccmNonceSize, tagSize)}, nil
 	}
-	g, err := cipher.NewGCM(b)
+	g, err := newGCM(key)
 	if err != nil {
 		return nil, err
 	}
