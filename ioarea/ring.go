@@ -405,8 +405,8 @@ func (r *Ring) touch(off uint64, n int) {
 // one call, where each page would cost a fault. The producer calls it.
 func (r *Ring) Populate(off uint64, n int) {
 	from := r.present
-	to := ((off-r.p.base.Load())&(r.size-1) + uint64(n) + page - 1) &^ (page - 1)
-	if to = min(to, r.size); to <= from {
+	to := min(pageUp((off-r.p.base.Load())&(r.size-1)+uint64(n)), r.size)
+	if to <= from {
 		return
 	}
 	r.present, r.touched = to, max(r.touched, to) // what is there can be trimmed
@@ -444,12 +444,16 @@ func (r *Ring) Trimmable(keep int) bool {
 	return from < to
 }
 
-var page = uint64(os.Getpagesize())
-
 // beyond is where the pages that may hold something begin and end, without those of the
 // first keep bytes.
 func (r *Ring) beyond(keep int) (from, to uint64) {
-	return (uint64(keep) + page - 1) &^ (page - 1), min((r.touched+page-1)&^(page-1), r.size)
+	return pageUp(uint64(keep)), min(pageUp(r.touched), r.size)
+}
+
+// pageUp is the next page boundary from n on.
+func pageUp(n uint64) uint64 {
+	page := uint64(os.Getpagesize())
+	return (n + page - 1) &^ (page - 1)
 }
 
 // Trim gives all pages but the first keep bytes back to the system if the ring

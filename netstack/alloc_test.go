@@ -23,6 +23,16 @@ func allocations(t testing.TB, f func()) (objects, bytes uint64) {
 	return after.Mallocs - before.Mallocs, after.TotalAlloc - before.TotalAlloc
 }
 
+// echoRounds makes n of them, of 64 bytes each.
+func echoRounds(t testing.TB, a *ioarea.Area, n int) {
+	t.Helper()
+	for range n {
+		if err := echoRound(a, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // An echoRound sends a message of n bytes and takes the reply.
 func echoRound(a *ioarea.Area, n int) error {
 	out, err := a.Out.Reserve(n, patience)
@@ -52,14 +62,7 @@ func TestNothingIsAllocatedForARequest(t *testing.T) {
 	serve(t, h.b, to, func() ioarea.Handler { return handlers.Echo{} })
 	a := dial(t, h.a, to)
 	defer a.Close()
-	run := func() {
-		for range rounds {
-			if err := echoRound(a, 64); err != nil {
-				t.Error(err)
-				return
-			}
-		}
-	}
+	run := func() { echoRounds(t, a, rounds) }
 	run() // pools fill, tables grow
 	objects, bytes := allocations(t, run)
 	t.Logf("%.3f objects and %.1f bytes a request", float64(objects)/rounds, float64(bytes)/rounds)

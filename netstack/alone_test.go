@@ -48,16 +48,9 @@ func requestsThatComeAlone(t *testing.T) {
 	serve(t, h.b, to, func() ioarea.Handler { return handlers.Echo{} })
 	a := dial(t, h.a, to)
 	defer a.Close()
-	run := func() {
-		for range rounds {
-			if err := echoRound(a, 64); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	run()
+	echoRounds(t, a, rounds)
 	before := reads.n.Load()
-	run()
+	echoRounds(t, a, rounds)
 	n := float64(reads.n.Load()-before) / rounds
 	if t.Logf("%.2f reads a request", n); n > 1.9 {
 		t.Error("want one, and a look now and then")

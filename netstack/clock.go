@@ -30,13 +30,12 @@ func (c *clock) AfterFunc(d time.Duration, f func()) tcpip.Timer {
 	}))
 }
 
-// takeDue takes the timers that are due. The loop calls it before it reads.
+// takeDue takes the timers that are due, to be run when the device has been read again. The
+// caller holds mu.
 func (l *loop) takeDue() {
-	l.mu.Lock()
 	l.due = append(l.due, l.timers...)
 	clear(l.timers)
 	l.timers = l.timers[:0]
-	l.mu.Unlock()
 }
 
 // runDue runs the timers that were due before the loop read the device, and reports

@@ -62,11 +62,11 @@ func TestNoAddressOfTheStackIsLentTo(t *testing.T) {
 	h := newHosts(t, nil, nil, nil)
 	for _, own := range h.b.l.stk.AllAddresses()[nicID] {
 		a, _ := netip.AddrFromSlice(own.AddressWithPrefix.Address.AsSlice())
-		if h.b.l.lends(a) {
+		if h.b.l.byLink(a) {
 			t.Errorf("payload to %v, an address of the stack's own, would be lent", a)
 		}
 	}
-	if !h.b.l.lends(h.addrA) {
+	if !h.b.l.byLink(h.addrA) {
 		t.Error("payload to the peer is not lent")
 	}
 }

@@ -174,14 +174,15 @@ func (l *loop) newFlow(ep tcpip.Endpoint, wq *waiter.Queue, local, remote netip.
 		f.wndScale, f.scaled = hs.wndScale, true
 		f.placing = f.view.whole != nil && f.area.In.Cap() >= 2*tap.MaxFrame
 	}
-	if l.lends(remote.Addr()) {
+	byLink := l.byLink(remote.Addr())
+	if byLink {
+		f.endpoint, _ = ep.(stack.TransportEndpoint)
+	}
+	if byLink && l.lend {
 		f.iss, f.lending = l.endpoints.iss(ep)
 		f.trains = f.lending && l.trainMax > 0 && remote.Addr().Unmap().Is4()
 	}
 	f.area.Bind(f)
-	if remote.Addr().Unmap() != local.Addr().Unmap() && l.stk.CheckLocalAddress(0, family(remote.Addr()), address(remote.Addr())) == 0 {
-		f.endpoint, _ = ep.(stack.TransportEndpoint)
-	}
 	l.expectNone(f.key) // the handler of that one may not have let go yet
 	l.flows[f.key] = f
 	l.conns.add(f)

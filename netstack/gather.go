@@ -97,11 +97,7 @@ func (l *loop) handGathered() {
 // both views.
 func (l *loop) toTCP(f *flow, head, payload *buffer.View, validated bool) {
 	n := head.Size()
-	b := buffer.MakeWithView(head)
-	if payload != nil {
-		_ = b.Append(payload) // fails for no full view
-	}
-	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: b})
+	pkt := newPacket(head, payload)
 	pkt.NetworkProtocolNumber, pkt.TransportProtocolNumber = f.family, tcp.ProtocolNumber
 	pkt.PktType, pkt.NICID, pkt.RXChecksumValidated = tcpip.PacketHost, nicID, validated
 	ip := ipv4MinLen

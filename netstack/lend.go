@@ -17,10 +17,10 @@ import (
 // that it has read and TCP has not counted yet; after that it looks now and then.
 const settleTries = 64
 
-// lends reports whether what goes to the peer may be lent: all that goes by the
-// link, and so not what goes to an address of our own.
-func (l *loop) lends(remote netip.Addr) bool {
-	return l.lend && l.stk.CheckLocalAddress(0, family(remote), address(remote)) == 0
+// byLink reports whether a peer is reached by the link, and is not at an address of our own:
+// what goes to it may be lent, and what comes from it by the link is its.
+func (l *loop) byLink(remote netip.Addr) bool {
+	return l.stk.CheckLocalAddress(0, family(remote), address(remote)) == 0
 }
 
 // isProbe reports whether a segment that carries nothing of Out is a zero-window

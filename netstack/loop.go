@@ -89,7 +89,7 @@ type loop struct {
 	txSpare  []*stack.PacketBuffer
 	signals  []*flow  // flows with events
 	calls    []func() // to be run by the loop
-	timers   []func() // likewise, when it has read
+	timers   []func() // likewise, but when it has read the device once more
 
 	parked atomic.Bool
 	kick   chan struct{} // wakes a parked loop
@@ -171,7 +171,6 @@ func (l *loop) run() {
 	go l.watch()
 	for !l.stopping {
 		l.now = time.Now()
-		l.takeDue()
 		work := l.readAll()
 		if work {
 			runtime.Gosched() // TCP
@@ -267,6 +266,7 @@ func (l *loop) expectNone(key flowKey) {
 // runSignals does what was signalled since it was last called.
 func (l *loop) runSignals() bool {
 	l.mu.Lock()
+	l.takeDue()
 	if len(l.signals) == 0 && len(l.calls) == 0 {
 		l.mu.Unlock()
 		return false

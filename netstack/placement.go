@@ -179,14 +179,19 @@ func (q *queue) takeHead(n int) *buffer.View {
 	return v
 }
 
-// deliver hands a frame to gVisor, which takes both views.
-func (q *queue) deliver(head, payload *buffer.View) {
-	q.l.handGathered()
+// newPacket makes a packet of a frame's headers and payload, if it has any, and takes both views.
+func newPacket(head, payload *buffer.View) *stack.PacketBuffer {
 	b := buffer.MakeWithView(head)
 	if payload != nil {
 		_ = b.Append(payload) // fails for no full view
 	}
-	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: b})
+	return stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: b})
+}
+
+// deliver hands a frame to gVisor, which takes both views.
+func (q *queue) deliver(head, payload *buffer.View) {
+	q.l.handGathered()
+	pkt := newPacket(head, payload)
 	defer pkt.DecRef()
 	eth, ok := pkt.LinkHeader().Consume(header.EthernetMinimumSize)
 	if !ok {
