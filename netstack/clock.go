@@ -1,6 +1,7 @@
 package netstack
 
 import (
+	"sync/atomic"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -10,22 +11,32 @@ import (
 // found empty.
 const duePasses = 16
 
-// A clock is TCP's. Its timers run on the loop, once it has read what the device had when
+// A clock is TCP's. Its timers run on a loop, once all have read what the device had when
 // they were due: a machine that was not scheduled for a while, or is busy, finds timers and
 // frames waiting together, and an acknowledgement that has come in time is no reason
 // to send again.
 type clock struct {
 	tcpip.Clock
-	l *loop
+	loops []*loop
 }
 
-func newClock(l *loop) *clock { return &clock{tcpip.NewStdClock(), l} }
+func newClock(loops []*loop) *clock { return &clock{tcpip.NewStdClock(), loops} }
 
 // AfterFunc implements tcpip.Clock.
 func (c *clock) AfterFunc(d time.Duration, f func()) tcpip.Timer {
 	return tcpip.NewStdTimer(time.AfterFunc(d, func() {
-		if !c.l.post(&c.l.timers, f) {
-			f() // the loop has ended: nothing waits in the device
+		// Whose it is TCP does not tell: it runs on the last loop to have read its queues.
+		left := new(atomic.Int32)
+		left.Store(int32(len(c.loops)))
+		run := func() {
+			if left.Add(-1) == 0 {
+				f()
+			}
+		}
+		for _, l := range c.loops {
+			if !l.post(&l.timers, run) {
+				run() // the loop has ended: nothing waits in the device
+			}
 		}
 	}))
 }

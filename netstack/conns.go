@@ -67,7 +67,7 @@ type Conn struct {
 
 // Conns describes the connections that there are, in order of their addresses.
 func (s *Stack) Conns() []Conn {
-	t := &s.l.conns
+	t := s.conns
 	t.mu.Lock()
 	flows := make([]*flow, 0, len(t.flows))
 	for f := range t.flows {
@@ -86,7 +86,7 @@ func (s *Stack) Conns() []Conn {
 
 // Totals sums the counters of all connections that there are or were.
 func (s *Stack) Totals() ioarea.Stats {
-	t := &s.l.conns
+	t := s.conns
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	sum := t.past
@@ -102,5 +102,6 @@ type counters struct {
 	txFrames, txBytes, txWaits, txLost, txStale                           atomic.Uint64
 	trains, trainsRefused                                                 atomic.Uint64
 	placed, copied, steered, acksDropped, gathered, refused, parks, polls atomic.Uint64
+	strays, straysLost                                                    atomic.Uint64
 	queues, limbo                                                         atomic.Int64 // gauges
 }

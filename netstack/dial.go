@@ -63,8 +63,9 @@ func (s *Stack) dial(ctx context.Context, addr netip.AddrPort) (*ioarea.Area, er
 		err error
 	}
 	made := make(chan result, 1)
-	if !s.l.do(func() {
-		f, err := s.l.newFlow(ep, wq, addrPort(local), addr)
+	l := s.l.ownerOf(keyOf(addrPort(local), addr))
+	if !l.do(func() {
+		f, err := l.newFlow(ep, wq, addrPort(local), addr)
 		made <- result{f, err}
 	}) {
 		ep.Close()
@@ -77,7 +78,7 @@ func (s *Stack) dial(ctx context.Context, addr netip.AddrPort) (*ioarea.Area, er
 			return nil, r.err
 		}
 		return r.f.area, nil
-	case <-s.l.done:
+	case <-l.done:
 		ep.Close()
 		return nil, errStopped
 	}

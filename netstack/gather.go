@@ -64,13 +64,13 @@ func (q *queue) handOver(f *flow, s *segment, headers []byte, payload *buffer.Vi
 		return
 	}
 	q.l.handGathered()
-	q.l.toTCP(f, q.takeHead(len(headers)), payload, q.l.validated.Load())
+	q.l.toTCP(f, q.takeHead(len(headers)), payload, q.l.validated)
 }
 
 // gather takes the segment at f.nxt, whose payload lies in place.
 func (q *queue) gather(f *flow, s *segment, headers []byte) {
 	l := q.l
-	if !l.validated.Load() || !l.goesDirect(f, s, headers) {
+	if !l.validated || !l.goesDirect(f, s, headers) {
 		q.handOver(f, s, headers, f.view.slice(f.area.In.Index(f.nxt), s.payload))
 		return
 	}

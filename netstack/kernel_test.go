@@ -243,6 +243,25 @@ func TestEveryByteIsRightWithAKernel(t *testing.T) {
 	}
 }
 
+// The kernel steers the flows of two shards, each to queues of its own shard.
+func TestEveryByteIsRightWithAKernelInShards(t *testing.T) {
+	withProcs(t, 2, func(t *testing.T) {
+		h := newKernelHost(t, nil, func(c *Config) { c.Shards = 2 })
+		size := uint64(scaled(32 << 20))
+		kernelBulk(t, h, 8, size, size)
+		st := h.stack.Stats()
+		t.Logf("%d strays of %d frames, %d lost", st.Strays, st.FramesIn, st.StraysLost)
+		for i, l := range h.stack.loops {
+			if l.c.rxFrames.Load() == 0 {
+				t.Errorf("shard %d has read nothing", i)
+			}
+		}
+		if st.Strays > st.FramesIn/2 {
+			t.Errorf("%d of %d frames were strays: the device pins no flow", st.Strays, st.FramesIn)
+		}
+	})
+}
+
 func TestKernelHandlerSeesWhatReadvWrote(t *testing.T) {
 	const size = 4 << 20
 	rec := new(recorder)

@@ -1,22 +1,28 @@
 package netstack
 
 import (
+	"sync"
+	"sync/atomic"
+
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
-// A link is the gVisor link endpoint over the loop's device, and the queueing
+// A link is the gVisor link endpoint over the device of all loops, and the queueing
 // discipline in front of it.
 //
 // It claims no CapabilityTXChecksumOffload: with it gVisor leaves SYN-ACKs
 // without a checksum. Segments of a connection carry a GSO request, and with it
 // the checksum is left to the device.
 type link struct {
-	l          *loop
+	loops      []*loop
 	mtu        uint32
 	addr       tcpip.LinkAddress
 	dispatcher stack.NetworkDispatcher
+
+	delivering sync.Mutex
+	validated  atomic.Bool // of the frame that is being delivered; set by the holder of delivering
 }
 
 var (
@@ -38,11 +44,11 @@ func (k *link) Close()                                  {}
 func (k *link) SetOnCloseAction(func())                 {}
 
 // Capabilities says for the frame that is being delivered whether its checksums
-// were vouched for by the device: gVisor asks before each, on the loop's
-// goroutine, and nowhere else for that bit.
+// were vouched for by the device: gVisor asks before each, on the goroutine that delivers
+// it, and nowhere else for that bit.
 func (k *link) Capabilities() stack.LinkEndpointCapabilities {
 	caps := stack.CapabilityResolutionRequired
-	if k.l.validated.Load() {
+	if k.validated.Load() {
 		caps |= stack.CapabilityRXChecksumOffload
 	}
 	return caps
@@ -74,14 +80,34 @@ func (k *link) ParseHeader(pkt *stack.PacketBuffer) bool {
 // wait for the end of the loop's batch. (gVisor's own makes a list for each.) Any
 // goroutine may call it, with the endpoint's lock held.
 func (k *link) WritePacket(pkt *stack.PacketBuffer) tcpip.Error {
-	k.l.enqueue(pkt)
+	k.enqueue(pkt)
 	return nil
 }
 
 // WritePackets implements stack.LinkWriter.
 func (k *link) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
 	for _, pkt := range pkts.AsSlice() {
-		k.l.enqueue(pkt)
+		k.enqueue(pkt)
 	}
 	return pkts.Len(), nil
+}
+
+// deliver hands gVisor a frame. Segments of known connections mostly go another way
+// (gather.go), so loops seldom wait for each other here.
+func (k *link) deliver(proto tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer, validated bool) {
+	k.delivering.Lock()
+	defer k.delivering.Unlock()
+	k.validated.Store(validated)
+	k.dispatcher.DeliverNetworkPacket(proto, pkt)
+}
+
+// enqueue has the loop of the packet's connection write it, and the first loop what
+// belongs to none.
+func (k *link) enqueue(pkt *stack.PacketBuffer) {
+	l := k.loops[0]
+	var s segment
+	if len(k.loops) > 1 && headersOf(pkt, &s) {
+		l = l.ownerOf(s.outbound())
+	}
+	l.enqueue(pkt)
 }

@@ -32,7 +32,9 @@ type Listener struct {
 	accepted chan *ioarea.Area
 	closing  chan struct{}
 	once     sync.Once
-	refused  time.Time // when a refusal was last logged; the loop's own
+
+	mu      sync.Mutex // guards refused
+	refused time.Time  // when a refusal was last logged
 }
 
 // Listen listens at an address of the stack, or at all of its family if addr's is
@@ -111,21 +113,25 @@ func (ln *Listener) Close() error {
 		close(ln.closing)
 		ln.wq.EventUnregister(&ln.ent)
 		ln.ep.Close()
-		ln.s.l.do(func() {
-			for {
-				select {
-				case a := <-ln.accepted:
-					a.Abort(net.ErrClosed)
-				default:
-					return
-				}
-			}
-		})
+		ln.abortWaiting()
 	})
 	return nil
 }
 
-// acceptAll makes flows of what gVisor has accepted. The loop calls it.
+// abortWaiting resets the connections that wait for Accept.
+func (ln *Listener) abortWaiting() {
+	for {
+		select {
+		case a := <-ln.accepted:
+			a.Abort(net.ErrClosed)
+		default:
+			return
+		}
+	}
+}
+
+// acceptAll makes flows of what gVisor has accepted, each on the loop of its shard. The first
+// loop calls it.
 func (ln *Listener) acceptAll() {
 	for {
 		var peer tcpip.FullAddress
@@ -133,35 +139,56 @@ func (ln *Listener) acceptAll() {
 		if err != nil {
 			return // nothing more, or closed
 		}
-		if err := ln.take(ep, wq, addrPort(peer)); err != nil {
+		local, err := ep.GetLocalAddress()
+		if err != nil {
+			ln.refuse(ln.s.l, ep, addrPort(peer), streamError(err))
+			continue
+		}
+		l := ln.s.l.ownerOf(keyOf(addrPort(local), addrPort(peer)))
+		take := func() {
+			if err := ln.take(l, ep, wq, addrPort(local), addrPort(peer)); err != nil {
+				ln.refuse(l, ep, addrPort(peer), err)
+			}
+		}
+		if l == ln.s.l {
+			take()
+		} else if !l.do(take) {
 			ep.Abort()
 			ep.Close()
-			ln.refuse(addrPort(peer), err)
 		}
 	}
 }
 
-func (ln *Listener) take(ep tcpip.Endpoint, wq *waiter.Queue, peer netip.AddrPort) error {
-	l := ln.s.l
+// take makes a flow of a connection. Its loop calls it.
+func (ln *Listener) take(l *loop, ep tcpip.Endpoint, wq *waiter.Queue, local, peer netip.AddrPort) error {
 	if len(ln.accepted) == cap(ln.accepted) {
 		return fmt.Errorf("%w: %d wait to be accepted", ErrTableFull, len(ln.accepted))
 	}
-	local, terr := ep.GetLocalAddress()
-	if terr != nil {
-		return streamError(terr)
-	}
-	f, err := l.newFlow(ep, wq, addrPort(local), peer)
+	f, err := l.newFlow(ep, wq, local, peer)
 	if err != nil {
 		return err
 	}
-	ln.accepted <- f.area // the loop alone sends: there is room
+	select {
+	case ln.accepted <- f.area:
+	default: // another shard was faster
+		f.area.Abort(ErrTableFull)
+		return nil
+	}
+	select {
+	case <-ln.closing: // and may have looked before
+		ln.abortWaiting()
+	default:
+	}
 	return nil
 }
 
-// refuse counts a refusal, and says so, at most once a second.
-func (ln *Listener) refuse(peer netip.AddrPort, err error) {
-	l := ln.s.l
+// refuse resets a connection, counts that, and says so, at most once a second.
+func (ln *Listener) refuse(l *loop, ep tcpip.Endpoint, peer netip.AddrPort, err error) {
+	ep.Abort()
+	ep.Close()
 	l.c.refused.Add(1)
+	ln.mu.Lock()
+	defer ln.mu.Unlock()
 	if l.now.Sub(ln.refused) < time.Second {
 		return
 	}

@@ -38,7 +38,8 @@ var errStopped = fmt.Errorf("netstack: the stack was closed: %w", net.ErrClosed)
 // A batch is: read until the device is empty, or batchFrames; let TCP run; move
 // In; let the handlers run; move Out; write. Nothing is held when it is over.
 type loop struct {
-	dev       tap.Device
+	dev       tap.Device // or the shard's part of it
+	shards    []*loop    // all, this one included; never changes
 	link      *link
 	stk       *stack.Stack
 	log       *slog.Logger
@@ -50,9 +51,9 @@ type loop struct {
 	lend      bool // payload that goes out stays in Out
 	trainMax  int  // most payload of one frame; 0: what gVisor makes
 	areas     areas
-	windows   budget // of what comes in
-	flights   budget // of what goes out
-	conns     connTable
+	windows   budget     // of what comes in
+	flights   budget     // of what goes out
+	conns     *connTable // of all shards
 
 	// The loop's own.
 	queues     []*queue
@@ -81,7 +82,7 @@ type loop struct {
 	refusing   bool // no connection begins any more
 	stopping   bool
 
-	validated atomic.Bool // the frame that is being delivered needs no checksum
+	validated bool // the device vouches for the checksums of the frame that is being read
 	c         counters
 
 	mu       sync.Mutex // guards what follows
@@ -90,6 +91,7 @@ type loop struct {
 	signals  []*flow  // flows with events
 	calls    []func() // to be run by the loop
 	timers   []func() // likewise, but when it has read the device once more
+	strays   []stray  // frames of ours that another shard has read
 
 	parked atomic.Bool
 	kick   chan struct{} // wakes a parked loop
@@ -217,8 +219,9 @@ func (l *loop) readAll() bool {
 		return false
 	}
 	defer l.handGathered()
+	strays := l.takeStrays()
 	if len(l.queues) == 1 {
-		return l.queues[0].read(batchFrames) > 0
+		return l.queues[0].read(batchFrames) > 0 || strays
 	}
 	l.c.polls.Add(1)
 	l.ready = l.dev.Ready(l.ready[:0])
@@ -226,7 +229,7 @@ func (l *loop) readAll() bool {
 	for _, i := range l.ready {
 		n += l.queues[i].read(batchFrames)
 	}
-	return n > 0
+	return n > 0 || strays
 }
 
 // sweep does what is due now and then: rings that gVisor has let go of are freed,
@@ -295,7 +298,7 @@ func (l *loop) park() {
 	defer l.parked.Store(false)
 	// Signals that came before parked was set have kicked nobody.
 	l.mu.Lock()
-	idle := len(l.signals) == 0 && len(l.calls) == 0 && len(l.timers) == 0 && len(l.due) == 0 && len(l.txQueued) == 0
+	idle := len(l.signals) == 0 && len(l.calls) == 0 && len(l.timers) == 0 && len(l.due) == 0 && len(l.txQueued) == 0 && len(l.strays) == 0
 	l.mu.Unlock()
 	if !idle {
 		return

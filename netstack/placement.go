@@ -74,7 +74,7 @@ func (q *queue) placed(f *flow, head, place []byte, n int) {
 		if s.payload == 0 {
 			if f := q.l.acked(f, s); f != nil {
 				q.handOver(f, s, head, nil)
-			} else {
+			} else if !q.handOn(s, head, nil) {
 				q.deliver(q.takeHead(len(head)), nil)
 			}
 			return
@@ -113,6 +113,9 @@ func (q *queue) scattered(head, tail []byte) {
 		return
 	}
 	head, tail = cut(head, tail, s.headerLen+s.payload)
+	if q.handOn(s, head, tail) {
+		return
+	}
 	f := q.l.acked(nil, s)
 	if f == nil || s.payload == 0 {
 		q.l.c.copied.Add(uint64(s.payload))
@@ -212,5 +215,5 @@ func (q *queue) deliver(head, payload *buffer.View) {
 	}
 	proto := h.Type()
 	pkt.NetworkProtocolNumber = proto
-	q.l.link.dispatcher.DeliverNetworkPacket(proto, pkt)
+	q.l.link.deliver(proto, pkt, q.l.validated)
 }

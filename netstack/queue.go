@@ -127,7 +127,7 @@ func (q *queue) readFrame() bool {
 	}
 	q.l.c.rxFrames.Add(1)
 	q.l.c.rxBytes.Add(uint64(n - tap.HdrLen))
-	q.l.validated.Store(hdr.Flags&(tap.FlagNeedsCsum|tap.FlagDataValid) != 0)
+	q.l.validated = hdr.Flags&(tap.FlagNeedsCsum|tap.FlagDataValid) != 0
 	if place != nil {
 		q.placed(f, head, place, n-tap.HdrLen)
 	} else {

@@ -33,6 +33,7 @@ const (
 	DefaultWindows    = 16 << 20
 	DefaultMaxConns   = 10000
 	DefaultQueues     = 128
+	DefaultShards     = 1
 	DefaultInFlight   = 1 << 20
 	DefaultFlights    = 8 << 20
 	DefaultMaxSend    = 256 << 10
@@ -71,6 +72,9 @@ type Config struct {
 	// Queues bounds the device's queues that are used: one, and one more for each
 	// bulk flow while there are any left.
 	Queues int
+	// Shards is how many loops serve the device, each with queues of its own: at most Queues, and
+	// one unless Device is a tap.Splitter. A shard is of use where it has a CPU, and GOMAXPROCS one for it.
+	Shards int
 	// InFlight bounds the bytes of one connection that are with TCP: on their way,
 	// or waiting to be. It bounds the rate to InFlight for each round trip; what is
 	// larger than the path needs leaves the caches.
@@ -118,6 +122,7 @@ func (c *Config) defaults() error {
 	set(&c.WindowBudget, DefaultWindows)
 	set(&c.MaxConns, DefaultMaxConns)
 	set(&c.Queues, DefaultQueues)
+	set(&c.Shards, DefaultShards)
 	set(&c.Spin, DefaultSpin)
 	set(&c.InFlight, DefaultInFlight)
 	set(&c.FlightBudget, DefaultFlights)
@@ -129,6 +134,9 @@ func (c *Config) defaults() error {
 	}
 	if _, ok := lossRecovery[c.Recovery]; !ok {
 		return fmt.Errorf("netstack: loss recovery %q: want sack or rack", c.Recovery)
+	}
+	if c.Shards < 1 || c.Shards > c.Queues {
+		return fmt.Errorf("netstack: %d shards: want 1 to %d, the queues that may be used", c.Shards, c.Queues)
 	}
 	if c.RingIn < placeMin {
 		return fmt.Errorf("netstack: an in ring of %d bytes holds no window and a frame; the least is %d", c.RingIn, placeMin)
@@ -158,9 +166,11 @@ func set[T comparable](p *T, def T) {
 
 // A Stack is a TCP/IP host on one device. Its methods are safe for concurrent use.
 type Stack struct {
-	l    *loop
-	c    Config
-	pool *ioarea.Pool
+	l     *loop   // the first; it accepts connections
+	loops []*loop // one for each shard
+	conns *connTable
+	c     Config
+	pool  *ioarea.Pool
 
 	mu        sync.Mutex // guards what follows
 	listeners map[*Listener]struct{}
@@ -183,56 +193,78 @@ func newWith(c Config, findLayout func() (viewLayout, error)) (*Stack, error) {
 		return nil, err
 	}
 	ringIn, _ := pool.RingSizes()
-	layout, err := findLayout()
-	if err != nil {
-		c.Logger.Warn("direct placement is off: payload is copied", "err", err)
+	layout, layoutErr := findLayout()
+	if layoutErr != nil {
+		c.Logger.Warn("direct placement is off: payload is copied", "err", layoutErr)
 	}
 	endpoints, epErr := findEndpointLayout()
 	if epErr != nil {
 		c.Logger.Warn("lending is off: payload that goes out is copied", "err", epErr)
 	}
-	l := &loop{
-		dev:        c.Device,
-		log:        c.Logger,
-		maxQueues:  c.Queues,
-		maxConns:   c.MaxConns,
-		lend:       epErr == nil && !c.CopyAll,
-		endpoints:  endpoints,
-		hyStart:    c.HyStart,
-		areas:      areas{pool: pool, layout: layout, place: err == nil && !c.CopyAll},
-		conns:      connTable{flows: map[*flow]struct{}{}},
-		flows:      map[flowKey]*flow{},
-		handshakes: handshakes{},
-		orphans:    orphans{most: c.MaxConns},
-		spin:       newSpinner(c.Spin),
-		tick:       time.NewTicker(sweepEvery),
-		kick:       make(chan struct{}, 1),
-		rearm:      make(chan struct{}, 1),
-		done:       make(chan struct{}),
-		windows:    budget{full: ringIn/2 - tap.MaxFrame, total: c.WindowBudget},
-		flights:    budget{full: c.InFlight, total: c.FlightBudget},
-		batchNo:    1,
-	}
-	if big, ok := c.Device.(tap.BigSender); ok && big.MaxSend() > tap.MaxFrame {
-		l.trainMax = min(big.MaxSend()-maxHeaderLen, c.MaxSend)
-	}
-	l.link = &link{l: l, mtu: uint32(c.Device.MTU()), addr: tcpip.LinkAddress(c.HardwareAddr)}
-	if _, err := l.newQueue(); err != nil {
+	parts, err := split(c.Device, c.Shards)
+	if err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
-	if l.stk, err = newHost(&c, l.link); err != nil {
+	s := &Stack{conns: &connTable{flows: map[*flow]struct{}{}}, c: c, pool: pool, listeners: map[*Listener]struct{}{}}
+	k := &link{mtu: uint32(c.Device.MTU()), addr: tcpip.LinkAddress(c.HardwareAddr)}
+	for _, part := range parts {
+		s.loops = append(s.loops, &loop{
+			dev:        part,
+			link:       k,
+			log:        c.Logger,
+			maxQueues:  c.Queues / c.Shards,
+			maxConns:   c.MaxConns,
+			lend:       epErr == nil && !c.CopyAll,
+			endpoints:  endpoints,
+			hyStart:    c.HyStart,
+			areas:      areas{pool: pool, layout: layout, place: layoutErr == nil && !c.CopyAll},
+			conns:      s.conns,
+			flows:      map[flowKey]*flow{},
+			handshakes: handshakes{},
+			orphans:    orphans{most: max(c.MaxConns/c.Shards, 1)},
+			spin:       newSpinner(c.Spin),
+			kick:       make(chan struct{}, 1),
+			rearm:      make(chan struct{}, 1),
+			done:       make(chan struct{}),
+			windows:    budget{full: ringIn/2 - tap.MaxFrame, total: c.WindowBudget / c.Shards},
+			flights:    budget{full: c.InFlight, total: c.FlightBudget / c.Shards},
+			batchNo:    1,
+		})
+	}
+	k.loops, s.l = s.loops, s.loops[0]
+	fail := func(err error) (*Stack, error) {
+		for _, part := range parts[1:] {
+			err = errors.Join(err, part.Close()) // the first is the caller's
+		}
 		return nil, errors.Join(err, pool.Close())
 	}
-	l.direct = segmentTakerOf(l.stk)
-	s := &Stack{l: l, c: c, pool: pool, listeners: map[*Listener]struct{}{}}
-	go l.run()
+	for _, l := range s.loops {
+		l.shards = s.loops
+		if big, ok := c.Device.(tap.BigSender); ok && big.MaxSend() > tap.MaxFrame {
+			l.trainMax = min(big.MaxSend()-maxHeaderLen, c.MaxSend)
+		}
+		if _, err := l.newQueue(); err != nil {
+			return fail(err)
+		}
+	}
+	stk, err := newHost(&c, k)
+	if err != nil {
+		return fail(err)
+	}
+	for _, l := range s.loops {
+		l.stk, l.direct = stk, segmentTakerOf(stk)
+		l.tick = time.NewTicker(sweepEvery)
+	}
+	for _, l := range s.loops {
+		go l.run()
+	}
 	return s, nil
 }
 
 // newHost makes gVisor's part.
 func newHost(c *Config, k *link) (*stack.Stack, error) {
 	stk := stack.New(stack.Options{
-		Clock: newClock(k.l),
+		Clock: newClock(k.loops),
 		NetworkProtocols: []stack.NetworkProtocolFactory{
 			ipv4.NewProtocol, arp.NewProtocol,
 			// The address is ours alone on this link: no duplicate address
@@ -249,7 +281,7 @@ func newHost(c *Config, k *link) (*stack.Stack, error) {
 		return nil, fmt.Errorf("netstack: %s: %s", what, err)
 	}
 	// gVisor advertises half of its receive buffer as window.
-	full := k.l.windows.full
+	full := k.loops[0].windows.full
 	rcv := tcpip.TCPReceiveBufferSizeRangeOption{Min: 4096, Default: 2 * min(full, firstWindow), Max: 2 * full}
 	// It says that there is space again when half of its send buffer is free.
 	snd := tcpip.TCPSendBufferSizeRangeOption{Min: 4096, Default: 2 * c.InFlight, Max: 2 * c.InFlight}
@@ -331,31 +363,49 @@ func (s *Stack) close() error {
 		ln.Close()
 	}
 	var late error
-	if s.l.do(func() { s.l.stopAll(evStopped) }) {
+	if s.onAll(func(l *loop) { l.stopAll(evStopped) }) {
 		// Replies that are on their way have their time, then whatever is left ends.
 		if !s.emptyWithin(closeTime) {
-			s.l.do(s.l.abortAll)
+			s.onAll((*loop).abortAll)
 			if !s.emptyWithin(closeTime) {
-				late = fmt.Errorf("netstack: %d connections are still held by their handlers", s.l.conns.len())
+				late = fmt.Errorf("netstack: %d connections are still held by their handlers", s.conns.len())
 			}
 		}
-		s.l.do(func() { s.l.flush(); s.l.stopping = true })
-		<-s.l.done
+		s.onAll(func(l *loop) { l.flush(); l.stopping = true })
+		for _, l := range s.loops {
+			<-l.done
+		}
 	}
-	err := s.l.dev.Close()
+	var err error
+	for _, l := range s.loops {
+		err = errors.Join(err, l.dev.Close())
+	}
 	s.l.stk.Destroy()
 	var held error
-	if n := s.l.areas.sweep(); n > 0 {
+	n := 0
+	for _, l := range s.loops {
+		n += l.areas.sweep()
+		l.areas.freeing.Wait()
+	}
+	if n > 0 {
 		held = fmt.Errorf("netstack: TCP still refers to the rings of %d connections that have ended: they stay mapped", n)
 	}
-	s.l.areas.freeing.Wait()
 	return errors.Join(late, err, held, s.pool.Close())
+}
+
+// onAll has each loop run f soon. It reports false if they have ended.
+func (s *Stack) onAll(f func(*loop)) bool {
+	ok := true
+	for _, l := range s.loops {
+		ok = l.do(func() { f(l) }) && ok
+	}
+	return ok
 }
 
 // emptyWithin waits until there is no connection, for at most d.
 func (s *Stack) emptyWithin(d time.Duration) bool {
 	select {
-	case <-s.l.conns.whenEmpty():
+	case <-s.conns.whenEmpty():
 		return true
 	case <-time.After(d):
 		return false

@@ -24,6 +24,11 @@ type Stats struct {
 	// Gathered are the frames that TCP was handed as a part of the one before.
 	Gathered uint64 `json:"gathered"`
 
+	// Strays are frames that came by a queue of another shard than their connection's, and were
+	// handed on; StraysLost those of them for which that shard had no room.
+	Strays     uint64 `json:"strays"`
+	StraysLost uint64 `json:"strays_lost"`
+
 	Steered     uint64 `json:"steered"`      // flows that were given a queue of their own
 	ACKsDropped uint64 `json:"acks_dropped"` // pure ACKs overtaken in their batch
 	Refused     uint64 `json:"refused"`      // connections refused because the table was full
@@ -46,29 +51,45 @@ type Stats struct {
 	Polls    uint64 `json:"polls"`
 }
 
-// Stats reads the stack's counters. It may be called at any time.
+// Stats reads the stack's counters, of all shards together. It may be called at any time.
 func (s *Stack) Stats() Stats {
-	c := &s.l.c
-	st := Stats{
-		FramesIn: c.rxFrames.Load(), BytesIn: c.rxBytes.Load(),
-		FramesOut: c.txFrames.Load(), BytesOut: c.txBytes.Load(),
-		Trains: c.trains.Load(), TrainsRefused: c.trainsRefused.Load(),
-		BadFrames: c.rxBad.Load(), ForeignFrames: c.rxForeign.Load(),
-		PlacedIn: c.placed.Load(), CopiedIn: c.copied.Load(),
-		Gathered: c.gathered.Load(),
-		Steered:  c.steered.Load(), ACKsDropped: c.acksDropped.Load(),
-		Refused: c.refused.Load(), Parks: c.parks.Load(), Polls: c.polls.Load(),
-		WriteWaits: c.txWaits.Load(), WritesLost: c.txLost.Load(), WritesStale: c.txStale.Load(),
-		Conns:  s.l.conns.len(),
-		Queues: int(c.queues.Load()), Limbo: int(c.limbo.Load()),
+	st := Stats{Conns: s.conns.len()}
+	for _, l := range s.loops {
+		st.add(&l.c)
+		if m, ok := l.dev.(tap.Meter); ok {
+			d := m.Stats()
+			st.Syscalls += d.ReadCalls + d.WriteCalls
+		}
 	}
 	t := s.l.stk.Stats()
 	st.Retransmits = t.TCP.Retransmits.Value()
 	st.ChecksumErrors = t.TCP.ChecksumErrors.Value() + t.IP.MalformedPacketsReceived.Value()
 	st.QueueDrops = t.DroppedPackets.Value()
-	if m, ok := s.l.dev.(tap.Meter); ok {
-		d := m.Stats()
-		st.Syscalls = d.ReadCalls + d.WriteCalls
-	}
 	return st
+}
+
+func (st *Stats) add(c *counters) {
+	st.FramesIn += c.rxFrames.Load()
+	st.BytesIn += c.rxBytes.Load()
+	st.FramesOut += c.txFrames.Load()
+	st.BytesOut += c.txBytes.Load()
+	st.Trains += c.trains.Load()
+	st.TrainsRefused += c.trainsRefused.Load()
+	st.BadFrames += c.rxBad.Load()
+	st.ForeignFrames += c.rxForeign.Load()
+	st.PlacedIn += c.placed.Load()
+	st.CopiedIn += c.copied.Load()
+	st.Gathered += c.gathered.Load()
+	st.Strays += c.strays.Load()
+	st.StraysLost += c.straysLost.Load()
+	st.Steered += c.steered.Load()
+	st.ACKsDropped += c.acksDropped.Load()
+	st.Refused += c.refused.Load()
+	st.Parks += c.parks.Load()
+	st.Polls += c.polls.Load()
+	st.WriteWaits += c.txWaits.Load()
+	st.WritesLost += c.txLost.Load()
+	st.WritesStale += c.txStale.Load()
+	st.Queues += int(c.queues.Load())
+	st.Limbo += int(c.limbo.Load())
 }

@@ -13,14 +13,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A device is a TAP interface of the kernel. Ready and Wait look at one epoll
-// descriptor over all queues; that descriptor is itself registered with Go's poller.
+// An iface is what the parts of a device have in common.
+type iface struct {
+	claim claim // to the interface, until the last part is closed
+	multi bool
+
+	mu         sync.Mutex // guards what follows, and the queues of the parts
+	parts      int        // that are not closed
+	first      *queue     // attached by Open, given out by the first AttachQueue
+	attached   []*queue   // by any part
+	unattached []int      // descriptors for further queues
+}
+
+// A device is a TAP interface of the kernel, or a part of one. Ready and Wait look at one epoll
+// descriptor over its queues; that descriptor is itself registered with Go's poller.
 type device struct {
+	*iface
 	name string
 	mtu  int
 	mac  net.HardwareAddr
-
-	claim claim // to the interface, until Close
 
 	epoll  *os.File
 	epfd   int
@@ -33,14 +44,17 @@ type device struct {
 	waitEvent [1]unix.EpollEvent
 	waited    bool
 
-	mu         sync.Mutex // guards what follows
-	first      *queue     // attached by Open, given out by the first AttachQueue
-	queues     []*queue
-	unattached []int // descriptors for further queues
-	closed     bool
+	// Guarded by mu.
+	queues []*queue
+	closed bool
 }
 
 func newDevice(name string, first int, multi bool) (*device, error) {
+	return newPart(&iface{claim: -1, multi: multi, first: &queue{fd: first}}, name)
+}
+
+// newPart makes a device of the queues that it will attach.
+func newPart(shared *iface, name string) (*device, error) {
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("tap: epoll_create1: %w", err)
@@ -49,9 +63,9 @@ func newDevice(name string, first int, multi bool) (*device, error) {
 		unix.Close(epfd)
 		return nil, fmt.Errorf("tap: epoll descriptor: %w", err)
 	}
-	d := &device{name: name, epfd: epfd, epoll: os.NewFile(uintptr(epfd), "epoll of "+name)}
+	d := &device{iface: shared, name: name, epfd: epfd, epoll: os.NewFile(uintptr(epfd), "epoll of "+name)}
 	n := 1
-	if multi {
+	if shared.multi {
 		n = MaxQueues
 	}
 	d.events = make([]unix.EpollEvent, n)
@@ -71,8 +85,23 @@ func newDevice(name string, first int, multi bool) (*device, error) {
 		d.epoll.Close()
 		return nil, fmt.Errorf("tap: Go's poller refuses an epoll descriptor: %w", err)
 	}
-	d.first = &queue{fd: first}
+	shared.parts++
 	return d, nil
+}
+
+// Split implements Splitter.
+func (d *device) Split() (Device, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, ErrClosed
+	}
+	part, err := newPart(d.iface, d.name)
+	if err != nil {
+		return nil, err
+	}
+	part.mtu, part.mac = d.mtu, d.mac
+	return part, nil
 }
 
 func (d *device) Name() string { return d.name }
@@ -98,6 +127,7 @@ func (d *device) AttachQueue() (Queue, error) {
 		return nil, fmt.Errorf("tap: queue %d of %s: epoll_ctl: %w", len(d.queues), d.name, err)
 	}
 	d.queues = append(d.queues, q)
+	d.attached = append(d.attached, q)
 	return q, nil
 }
 
@@ -107,9 +137,9 @@ func (d *device) nextQueue() (*queue, error) {
 		return q, nil
 	}
 	if len(d.unattached) == 0 {
-		return nil, fmt.Errorf("%w: %s was opened for %d", ErrNoQueue, d.name, len(d.queues))
+		return nil, fmt.Errorf("%w: %s was opened for %d", ErrNoQueue, d.name, len(d.attached))
 	}
-	if !slices.ContainsFunc(d.queues, (*queue).alive) {
+	if !slices.ContainsFunc(d.attached, (*queue).alive) {
 		// Attaching would create a new interface of that name.
 		return nil, fmt.Errorf("%w: no queue of %s is left to join", ErrGone, d.name)
 	}
@@ -151,7 +181,7 @@ func (d *device) Wait() error {
 	return fmt.Errorf("tap: wait for a frame on %s: %w", d.name, err)
 }
 
-// Close returns at once; a call on a queue that runs meanwhile ends first, and
+// Close returns at once, and leaves other parts as they are; a call on a queue that runs meanwhile ends first, and
 // the queue is detached when it has.
 func (d *device) Close() error {
 	d.mu.Lock()
@@ -160,21 +190,22 @@ func (d *device) Close() error {
 		return nil
 	}
 	d.closed = true
-	queues, unattached := d.queues, d.unattached
-	if d.first != nil {
-		queues = append(queues, d.first)
-	}
-	d.unattached = nil
-	d.mu.Unlock()
-
 	var errs []error
-	for _, q := range queues {
+	for _, q := range d.queues {
 		errs = append(errs, q.Close())
 	}
-	for _, fd := range unattached {
-		errs = append(errs, unix.Close(fd))
+	if d.parts--; d.parts == 0 {
+		if d.first != nil {
+			errs = append(errs, d.first.Close())
+		}
+		for _, fd := range d.unattached {
+			errs = append(errs, unix.Close(fd))
+		}
+		d.unattached = nil
+		errs = append(errs, d.claim.release())
 	}
-	errs = append(errs, d.claim.release())
+	d.mu.Unlock()
+
 	if d.gate.shut() {
 		errs = append(errs, d.epoll.Close())
 	}

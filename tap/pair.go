@@ -38,10 +38,10 @@ type PairEnd struct {
 func NewPair(c PairConfig) (a, b Device) {
 	c.defaults()
 	link := new(pairLink)
-	ea := newPairDevice(link, &c, c.A.Name, c.B.HardwareAddr)
-	eb := newPairDevice(link, &c, c.B.Name, c.A.HardwareAddr)
-	ea.peer, eb.peer = eb, ea
-	return ea, eb
+	sa := newPairSide(link, &c, c.A.Name, c.B.HardwareAddr)
+	sb := newPairSide(link, &c, c.B.Name, c.A.HardwareAddr)
+	sa.peer, sb.peer = sb, sa
+	return sa.part(), sb.part()
 }
 
 func (c *PairConfig) defaults() {
@@ -76,37 +76,61 @@ type pairLink struct {
 	pool framePool
 }
 
-// A pairDevice is one end.
-type pairDevice struct {
+// A pairSide is one end.
+type pairSide struct {
 	name      string
 	mtu       int
 	peerAddr  net.HardwareAddr
 	depth     int
 	maxQueues int
 	link      *pairLink
-	peer      *pairDevice
-
-	wake chan struct{} // one slot: something has changed for Wait
-	gone chan struct{} // closed by Close
+	peer      *pairSide
 
 	// Guarded by link.mu.
 	queues   []*pairQueue // never empty; those from attached on only take frames
 	attached int
 	flows    steering
-	wantRoom bool // a writer here found the peer's queue full
-	roomBack bool // the peer has read since
+	parts    []*pairDevice // that are not closed
+}
+
+// A pairDevice is an end, or a part of one.
+type pairDevice struct {
+	*pairSide
+	wake chan struct{} // one slot: something has changed for Wait
+	gone chan struct{} // closed by Close
+
+	// Guarded by link.mu.
+	mine     []*pairQueue // in order of AttachQueue
+	wantRoom bool         // a writer here found the peer's queue full
+	roomBack bool         // the peer has read since
 	closed   bool
 }
 
-func newPairDevice(link *pairLink, c *PairConfig, name string, peerAddr net.HardwareAddr) *pairDevice {
-	d := &pairDevice{
+func newPairSide(link *pairLink, c *PairConfig, name string, peerAddr net.HardwareAddr) *pairSide {
+	s := &pairSide{
 		name: name, mtu: c.MTU, peerAddr: slices.Clone(peerAddr),
 		depth: c.Depth, maxQueues: c.Queues, link: link,
-		wake: make(chan struct{}, 1), gone: make(chan struct{}),
 		flows: make(steering),
 	}
-	d.queues = []*pairQueue{{dev: d}}
+	s.queues = []*pairQueue{{side: s}}
+	return s
+}
+
+// part makes a device of the queues that it will attach.
+func (s *pairSide) part() *pairDevice {
+	d := &pairDevice{pairSide: s, wake: make(chan struct{}, 1), gone: make(chan struct{})}
+	s.parts = append(s.parts, d)
 	return d
+}
+
+// Split implements Splitter.
+func (d *pairDevice) Split() (Device, error) {
+	d.link.mu.Lock()
+	defer d.link.mu.Unlock()
+	if d.closed {
+		return nil, ErrClosed
+	}
+	return d.part(), nil
 }
 
 func (d *pairDevice) Name() string                   { return d.name }
@@ -123,16 +147,19 @@ func (d *pairDevice) AttachQueue() (Queue, error) {
 		return nil, fmt.Errorf("%w: %s was made for %d", ErrNoQueue, d.name, d.maxQueues)
 	}
 	if d.attached == len(d.queues) {
-		d.queues = append(d.queues, &pairQueue{dev: d, index: d.attached})
+		d.queues = append(d.queues, &pairQueue{side: d.pairSide, index: d.attached})
 	}
+	q := d.queues[d.attached]
+	q.part = d
+	d.mine = append(d.mine, q)
 	d.attached++
-	return d.queues[d.attached-1], nil
+	return q, nil
 }
 
 func (d *pairDevice) Ready(dst []int) []int {
 	d.link.mu.Lock()
 	defer d.link.mu.Unlock()
-	for i, q := range d.queues[:d.attached] {
+	for i, q := range d.mine {
 		if q.frames.len() > 0 {
 			dst = append(dst, i)
 		}
@@ -163,7 +190,7 @@ func (d *pairDevice) waitOver() (bool, error) {
 		return true, nil
 	}
 	hasFrame := func(q *pairQueue) bool { return q.frames.len() > 0 }
-	return slices.ContainsFunc(d.queues[:d.attached], hasFrame), nil
+	return slices.ContainsFunc(d.mine, hasFrame), nil
 }
 
 func (d *pairDevice) signal() {
@@ -174,13 +201,13 @@ func (d *pairDevice) signal() {
 }
 
 // arrival picks the queue for a frame that comes to this end; nil if there is none.
-func (d *pairDevice) arrival(k flowKey, known bool) *pairQueue {
+func (s *pairSide) arrival(k flowKey, known bool) *pairQueue {
 	i := 0
 	if known {
-		i = d.flows.queue(k, len(d.queues))
+		i = s.flows.queue(k, len(s.queues))
 	}
-	for range d.queues {
-		if q := d.queues[i%len(d.queues)]; !q.closed {
+	for range s.queues {
+		if q := s.queues[i%len(s.queues)]; !q.closed {
 			return q
 		}
 		i++
@@ -195,19 +222,28 @@ func (d *pairDevice) Close() error {
 		return nil
 	}
 	d.closed = true
-	for _, q := range d.queues {
+	for _, q := range d.mine {
 		q.drop()
+	}
+	d.parts = slices.DeleteFunc(d.parts, func(p *pairDevice) bool { return p == d })
+	if len(d.parts) == 0 {
+		for _, q := range d.queues {
+			q.drop()
+		}
 	}
 	close(d.gone)
 	return nil
 }
 
-// Stats returns the counts of all queues together.
+// closed reports whether nobody is at this end any more.
+func (s *pairSide) closed() bool { return len(s.parts) == 0 }
+
+// Stats returns the counts of its queues together.
 func (d *pairDevice) Stats() Stats {
 	d.link.mu.Lock()
 	defer d.link.mu.Unlock()
 	var s Stats
-	for _, q := range d.queues {
+	for _, q := range d.mine {
 		s.add(q.Stats())
 	}
 	return s

@@ -5,17 +5,18 @@ import "fmt"
 // A pairQueue holds the frames that have come to its end and wait to be read. What
 // is written to it goes to a queue of the other end.
 type pairQueue struct {
-	dev     *pairDevice
+	side    *pairSide
 	index   int
 	in, out counters
 
-	// Guarded by dev.link.mu.
+	// Guarded by side.link.mu.
+	part   *pairDevice // that has attached it
 	frames frameRing
 	closed bool
 }
 
 func (q *pairQueue) Readv(bufs [][]byte) (int, error) {
-	d := q.dev
+	d := q.side
 	d.link.mu.Lock()
 	defer d.link.mu.Unlock()
 	if q.closed {
@@ -30,9 +31,11 @@ func (q *pairQueue) Readv(bufs [][]byte) (int, error) {
 	}
 	f := q.frames.pop()
 	defer d.link.pool.put(f)
-	if d.peer.wantRoom {
-		d.peer.wantRoom, d.peer.roomBack = false, true
-		d.peer.signal()
+	for _, p := range d.peer.parts {
+		if p.wantRoom {
+			p.wantRoom, p.roomBack = false, true
+			p.signal()
+		}
 	}
 	n := scatter(bufs, f)
 	if n < len(f) {
@@ -46,7 +49,7 @@ func (q *pairQueue) Readv(bufs [][]byte) (int, error) {
 
 func (q *pairQueue) Writev(bufs [][]byte) (int, error) {
 	total, err := checkWrite(bufs)
-	d := q.dev
+	d := q.side
 	d.link.mu.Lock()
 	defer d.link.mu.Unlock()
 	switch {
@@ -55,7 +58,7 @@ func (q *pairQueue) Writev(bufs [][]byte) (int, error) {
 	case err != nil:
 		q.out.other.Add(1)
 		return 0, err
-	case d.peer.closed:
+	case d.peer.closed():
 		q.out.lost.Add(1)
 		return 0, ErrDown
 	}
@@ -75,12 +78,14 @@ func (q *pairQueue) Writev(bufs [][]byte) (int, error) {
 	}
 	if to.frames.len() == d.peer.depth {
 		d.link.pool.put(f)
-		d.wantRoom = true
+		q.part.wantRoom = true
 		q.out.blocks.Add(1)
 		return 0, ErrWouldBlock
 	}
 	to.frames.push(f)
-	d.peer.signal()
+	if to.part != nil { // else it waits for AttachQueue
+		to.part.signal()
+	}
 	q.out.frames.Add(1)
 	q.out.bytes.Add(uint64(total))
 	return total, nil
@@ -88,8 +93,8 @@ func (q *pairQueue) Writev(bufs [][]byte) (int, error) {
 
 // Close loses the frames that wait in the queue.
 func (q *pairQueue) Close() error {
-	q.dev.link.mu.Lock()
-	defer q.dev.link.mu.Unlock()
+	q.side.link.mu.Lock()
+	defer q.side.link.mu.Unlock()
 	q.drop()
 	return nil
 }
@@ -97,7 +102,7 @@ func (q *pairQueue) Close() error {
 func (q *pairQueue) drop() {
 	q.closed = true
 	for q.frames.len() > 0 {
-		q.dev.link.pool.put(q.frames.pop())
+		q.side.link.pool.put(q.frames.pop())
 	}
 }
 

@@ -91,3 +91,13 @@ type Device interface {
 	// Close closes the queues too and lets Wait return. It may be called twice.
 	Close() error
 }
+
+// A Splitter is a Device that several goroutines can serve, each a part of its
+// queues.
+type Splitter interface {
+	Device
+	// Split returns another part of the same interface: a Device with queues of its own,
+	// none of them attached yet, and its own Ready and Wait. What AttachQueue gives to all parts
+	// together is bounded as it was before. The interface is given up when the last part is closed.
+	Split() (Device, error)
+}

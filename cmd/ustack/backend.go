@@ -34,13 +34,14 @@ type stackFlags struct {
 	Windows    byteSize      `help:"Receive windows of all flows that receive much at the same time, together (netstack)." default:"16MiB"`
 	MaxConns   int           `help:"Most connections at once; further ones are refused." default:"10000"`
 	Queues     int           `help:"Most queues of the TAP to use, one for each bulk flow (netstack)." default:"128"`
+	Shards     int           `help:"Loops that serve the TAP, each with queues and a processor of its own (netstack)." default:"1"`
 	InFlight   byteSize      `help:"Most bytes of a connection on their way at once (netstack)." default:"1MiB"`
 	Flights    byteSize      `help:"What all flows that send much at the same time have on its way, together (netstack)." default:"8MiB"`
 	MaxSend    byteSize      `help:"Most payload of one frame that goes out; more than 64KiB where the kernel takes it (netstack)." default:"256KiB"`
 	Spin       time.Duration `help:"Longest time to poll for the next frame before resting (netstack); negative: never poll." default:"100us"`
 	CopyAll    bool          `help:"Copy each payload byte into the in ring and out of the out ring: no placement, no lending (netstack)."`
 	CPU        []int         `name:"cpu" help:"Run on these processors only."`
-	Procs      int           `help:"Goroutines that run at a time; 1 keeps receiving, TCP and handlers on one thread." default:"1"`
+	Procs      int           `help:"Goroutines that run at a time, Shards at least; 1 keeps receiving, TCP and handlers on one thread." default:"1"`
 	Control    string        `help:"Unix socket for 'ustack stats' (default: in the runtime directory)."`
 	Totals     bool          `help:"Tell totals alone on it and not each connection: asking then costs little, however many there are."`
 }
@@ -109,7 +110,7 @@ func newNetstackBackend(f *stackFlags, log *slog.Logger, in, out int) (backend, 
 	}
 	s, err := netstack.New(netstack.Config{
 		Device: dev, Addrs: addrs, Gateways: gateways,
-		RingIn: in, RingOut: out, WindowBudget: int(f.Windows), MaxConns: f.MaxConns, Queues: f.Queues,
+		RingIn: in, RingOut: out, WindowBudget: int(f.Windows), MaxConns: f.MaxConns, Queues: f.Queues, Shards: f.Shards,
 		InFlight: int(f.InFlight), FlightBudget: int(f.Flights), MaxSend: int(f.MaxSend), Spin: f.Spin, Congestion: f.Congestion, Recovery: f.Recovery, HyStart: f.HyStart, CopyAll: f.CopyAll, Logger: log,
 	})
 	if err != nil {

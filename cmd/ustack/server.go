@@ -46,7 +46,7 @@ type server struct {
 // sizes that the service needs.
 func (f *stackFlags) run(ctx context.Context, log *slog.Logger, port uint16, in, out int, s *server) error {
 	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(max(1, f.Procs))
+		runtime.GOMAXPROCS(max(1, f.Procs, f.Shards))
 	}
 	signal.Ignore(syscall.SIGHUP) // there is nothing to read again
 	if err := pin(f.CPU); err != nil {

@@ -1,0 +1,128 @@
+package netstack
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"ustack/tap"
+)
+
+// Connections of several shards, at one listener.
+func TestEveryByteIsRightInShards(t *testing.T) {
+	for _, shards := range []int{2, 3} {
+		withProcs(t, shards, func(t *testing.T) {
+			h := newHosts(t, nil, nil, func(c *Config) { c.Shards = shards })
+			stats := carry(t, h, netip.AddrPortFrom(h.addrB, 7), 16, uint64(scaled(16<<20)))
+			var in, placed uint64
+			for _, s := range stats {
+				in += s.BytesIn
+				placed += s.PlacedIn
+			}
+			if placed < in/2 {
+				t.Errorf("%d of %d bytes in place: shards take each other's frames", placed, in)
+			}
+			for name, s := range map[string]*Stack{"client": h.a, "server": h.b} {
+				st := s.Stats()
+				t.Logf("%s: in place %d of %d, %d strays of %d frames, sent again %d", name, st.PlacedIn, st.PlacedIn+st.CopiedIn, st.Strays, st.FramesIn, st.Retransmits)
+				if st.StraysLost != 0 {
+					t.Errorf("%s: %d strays lost", name, st.StraysLost)
+				}
+				for i, l := range s.loops {
+					if l.c.rxFrames.Load() == 0 {
+						t.Errorf("%s: shard %d has read nothing", name, i)
+					}
+				}
+			}
+		})
+	}
+}
+
+// A wanderer is a device that writes one frame in some on another part's queue, as if the device
+// had forgotten where its flow belongs: what the peer answers comes there.
+type wanderer struct {
+	tap.Device
+	shared *wandering
+}
+
+type wandering struct {
+	every  uint64
+	writes atomic.Uint64
+	moved  atomic.Uint64
+
+	mu     sync.Mutex
+	queues []tap.Queue
+}
+
+type wanderingQueue struct {
+	tap.Queue
+	shared *wandering
+}
+
+func (d *wanderer) Split() (tap.Device, error) {
+	part, err := d.Device.(tap.Splitter).Split()
+	return &wanderer{part, d.shared}, err
+}
+
+func (d *wanderer) AttachQueue() (tap.Queue, error) {
+	q, err := d.Device.AttachQueue()
+	if err != nil {
+		return nil, err
+	}
+	d.shared.mu.Lock()
+	defer d.shared.mu.Unlock()
+	d.shared.queues = append(d.shared.queues, q)
+	return &wanderingQueue{q, d.shared}, nil
+}
+
+func (q *wanderingQueue) Writev(bufs [][]byte) (int, error) {
+	w := q.shared
+	if n := w.writes.Add(1); n%w.every == 0 {
+		w.mu.Lock()
+		other := w.queues[n/w.every%uint64(len(w.queues))]
+		w.mu.Unlock()
+		if other != q.Queue {
+			w.moved.Add(1)
+			return other.Writev(bufs) // those of a Pair may be written by several at a time
+		}
+	}
+	return q.Queue.Writev(bufs)
+}
+
+// A flow whose frames come now by one shard's queue and now by another's stays whole.
+func TestAFlowThatMovesBetweenShardsStaysWhole(t *testing.T) {
+	for _, every := range []uint64{1, 3, 7} {
+		withProcs(t, 2, func(t *testing.T) {
+			w := &wandering{every: every}
+			h := newHosts(t, func(d tap.Device) tap.Device { return &wanderer{d, w} }, nil, func(c *Config) { c.Shards = 2 })
+			carry(t, h, netip.AddrPortFrom(h.addrB, 7), 8, uint64(scaled(8<<20)))
+			st := h.a.Stats()
+			t.Logf("%d frames written elsewhere; %d of %d were strays, %d lost; sent again %d and %d",
+				w.moved.Load(), st.Strays, st.FramesIn, st.StraysLost, st.Retransmits, h.b.Stats().Retransmits)
+			if w.moved.Load() == 0 || st.Strays == 0 {
+				t.Error("no flow has moved")
+			}
+		})
+	}
+}
+
+func TestShardsAreBounded(t *testing.T) {
+	da, db := tap.NewPair(tap.PairConfig{Queues: 2})
+	defer da.Close()
+	defer db.Close()
+	for name, c := range map[string]Config{
+		"negative":             {Shards: -1, Device: da},
+		"more than queues":     {Shards: 3, Queues: 2, Device: da},
+		"more than the device": {Shards: 3, Device: da},
+		"not to be split":      {Shards: 2, Device: tap.Impair(db, tap.Impairment{})},
+	} {
+		c.Addrs = []netip.Prefix{netip.MustParsePrefix("10.1.0.1/24")}
+		if s, err := New(c); err == nil {
+			s.Close()
+			t.Errorf("%s: accepted", name)
+		} else {
+			t.Log(err)
+		}
+	}
+}
