@@ -23,7 +23,8 @@ func (w *arriving) left() int { return w.skip + w.data + w.tail }
 
 // mayArrive reports whether a message, of which the fixed part of a WRITE is there,
 // is one that may go to its file before its end has come: not if its signature has to be
-// verified first, nor as part of a compound, nor for a pipe.
+// verified first or it had to be encrypted, nor as part of a compound, nor for a pipe. One that is
+// encrypted must be whole to be decrypted.
 func (c *Conn) mayArrive(msg []byte) bool {
 	h := wire.Header(msg)
 	if h.Valid() != nil || h.Command() != wire.CommandWrite || h.NextCommand() != 0 ||
@@ -31,11 +32,11 @@ func (c *Conn) mayArrive(msg []byte) bool {
 		return false
 	}
 	sess := c.sessions[h.SessionID()]
-	if sess == nil || sess.mustSign {
+	if sess == nil || sess.mustSign || sess.mustSeal {
 		return false // refused, when it is whole
 	}
 	t := sess.tree(h.TreeID())
-	return t != nil && !t.isPipe()
+	return t != nil && !t.isPipe() && !t.share.Encrypt
 }
 
 // beginWrite takes the head of a WRITE of n bytes out of the ring.

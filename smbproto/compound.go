@@ -22,12 +22,23 @@ func (c *Conn) compound(msg []byte) error {
 	if err != nil {
 		return err
 	}
-	b, err := c.reserve(room)
+	size, at := room, wire.FrameHeaderSize
+	if c.sealing != nil {
+		size, at = size+sealOverhead, at+wire.TransformSize
+	}
+	b, err := c.reserve(size)
 	if err != nil {
 		return err
 	}
-	n, err := c.answer(msg, b[wire.FrameHeaderSize:])
+	n, err := c.answer(msg, b[at:at+room])
 	c.req, c.rep = request{}, reply{} // they hold slices of the rings
+	if c.sealing != nil && n > 0 {
+		if e := c.sealing.sealer.Seal(b[wire.FrameHeaderSize:], n); e != nil {
+			c.commit(b, 0)
+			return fmt.Errorf("sealing the answers of session %#x: %w", c.sealing.id, e)
+		}
+		n += wire.TransformSize
+	}
 	c.commit(b, n)
 	if err == nil {
 		err = c.hangUp
@@ -71,6 +82,9 @@ func (c *Conn) measure(msg []byte) (room int, err error) {
 		}
 		if h.Has(wire.FlagServerToClient) {
 			return 0, fmt.Errorf("%w: a response from a client", wire.ErrMalformed)
+		}
+		if c.sealing != nil && !h.Has(wire.FlagRelated) && h.SessionID() != c.sealing.id {
+			return 0, fmt.Errorf("%w: a message of session %#x, encrypted with the key of %#x", wire.ErrMalformed, h.SessionID(), c.sealing.id)
 		}
 		if least := count * wire.Align8(wire.ErrorSize); least > c.largestReply {
 			return 0, fmt.Errorf("%w: compound of %d messages, whose answers take %d bytes of %d at least",

@@ -136,7 +136,7 @@ func TestCompoundIsBoundedByTheLargestReply(t *testing.T) {
 // However small the out ring is, each message of a compound has its answer, or none has.
 func TestACompoundIsAnsweredAsAWholeOrRefused(t *testing.T) {
 	const ring = 4096
-	fits := (ring - wire.FrameHeaderSize) / wire.Align8(wire.ErrorSize)
+	fits := (ring - wire.FrameHeaderSize - sealOverhead) / wire.Align8(wire.ErrorSize)
 	for _, c := range []struct {
 		name  string
 		count int

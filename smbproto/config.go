@@ -43,6 +43,9 @@ type Share struct {
 	// ReadOnly shares refuse every change with STATUS_ACCESS_DENIED or
 	// STATUS_MEDIA_WRITE_PROTECTED.
 	ReadOnly bool
+	// Encrypt refuses requests that are not encrypted, and clients that can't encrypt: guests,
+	// and those of dialects below 3.0.
+	Encrypt bool
 	// FileMode and DirMode are the permissions of what clients create; 0 means
 	// 0644 and 0755.
 	FileMode, DirMode uint32
@@ -79,6 +82,8 @@ type Config struct {
 	MinDialect, MaxDialect wire.Dialect
 	// RequireSigning refuses unsigned requests, and with them guests.
 	RequireSigning bool
+	// Encryption says whether messages may be encrypted, or must be. The zero value offers it.
+	Encryption Encryption
 	// Comment describes the server; clients see it beside IPC$ in the list of shares.
 	Comment string
 	// GUID names the server to clients; zero means a random one.
@@ -126,6 +131,9 @@ func (c *Config) setDefaults() error {
 	if err := c.checkDialects(); err != nil {
 		return err
 	}
+	if err := c.checkEncryption(); err != nil {
+		return err
+	}
 	return c.checkShares()
 }
 
@@ -138,6 +146,23 @@ func (c *Config) checkDialects() error {
 	}
 	if !slices.Contains(Dialects, c.MinDialect) || !slices.Contains(Dialects, c.MaxDialect) || c.MinDialect > c.MaxDialect {
 		return fmt.Errorf("%w: dialects %v to %v, want two of %v in order", ErrConfig, c.MinDialect, c.MaxDialect, Dialects)
+	}
+	return nil
+}
+
+// checkEncryption finds what would let nobody in.
+func (c *Config) checkEncryption() error {
+	if c.Encryption < EncryptionOffered || c.Encryption > EncryptionRequired {
+		return fmt.Errorf("%w: %v, want off, offered or required", ErrConfig, c.Encryption)
+	}
+	if c.Encryption == EncryptionRequired && c.MaxDialect < wire.Dialect300 {
+		return fmt.Errorf("%w: encryption is required, but dialects up to %v have none", ErrConfig, c.MaxDialect)
+	}
+	for _, s := range c.Shares {
+		if s.Encrypt && (c.Encryption == EncryptionOff || c.MaxDialect < wire.Dialect300) {
+			return fmt.Errorf("%w: share %q is to be encrypted, but encryption is %v and dialects go up to %v",
+				ErrConfig, s.Name, c.Encryption, c.MaxDialect)
+		}
 	}
 	return nil
 }

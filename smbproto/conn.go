@@ -52,6 +52,7 @@ type Conn struct {
 	req      request
 	rep      reply
 	chain    chain
+	sealing  *session // whose key it was encrypted with; nil if it was not
 	arriving arriving
 	info     wire.FileInfo
 }
@@ -66,7 +67,7 @@ func (s *Server) NewConn(a *ioarea.Area) *Conn {
 		a:            a,
 		log:          s.cfg.Log,
 		largestFrame: min(in, a.In.Cap()-wire.FrameHeaderSize),
-		largestReply: min(out, a.Out.Cap()-wire.FrameHeaderSize),
+		largestReply: min(out, a.Out.Cap()-wire.FrameHeaderSize) - sealOverhead,
 		credits:      newCredits(l.MaxCredits),
 		sessions:     map[uint64]*session{},
 		began:        s.cfg.Now(),
@@ -74,9 +75,10 @@ func (s *Server) NewConn(a *ioarea.Area) *Conn {
 	if st := a.Stream(); st != nil && st.RemoteAddr() != nil {
 		c.log = c.log.With("remote", st.RemoteAddr().String())
 	}
-	c.maxRead = max(min(l.MaxRead, c.largestReply-framing), 0)
+	const around = framing - sealOverhead // of a reply's payload
+	c.maxRead = max(min(l.MaxRead, c.largestReply-around), 0)
 	c.maxWrite = max(min(l.MaxWrite, c.largestFrame-framing), 0)
-	c.maxTransact = max(min(l.MaxTransact, c.largestReply-framing, c.largestFrame-framing), 0)
+	c.maxTransact = max(min(l.MaxTransact, c.largestReply-around, c.largestFrame-framing), 0)
 	s.counters.connections.Add(1)
 	return c
 }
@@ -215,7 +217,7 @@ func (c *Conn) message(msg []byte) error {
 	case wire.IsSMB1(msg):
 		return c.negotiateSMB1(msg)
 	case wire.IsTransform(msg):
-		return fmt.Errorf("%w: an encrypted message, but no encryption was negotiated", wire.ErrMalformed)
+		return c.sealed(msg)
 	}
 	return fmt.Errorf("%w: protocol identifier % x", wire.ErrMalformed, msg[:4])
 }

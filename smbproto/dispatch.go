@@ -113,6 +113,11 @@ func (c *Conn) resolve(r *request, verify bool) wire.Status {
 	if cmd.needs&needSession != 0 && (r.session == nil || !r.session.valid) {
 		return wire.StatusUserSessionDeleted
 	}
+	if cmd.needs&needSession != 0 {
+		if status := c.checkSealed(r); status != wire.StatusOK {
+			return status
+		}
+	}
 	if status := c.checkSignature(r, cmd, verify); status != wire.StatusOK {
 		return status
 	}
@@ -125,6 +130,9 @@ func (c *Conn) resolve(r *request, verify bool) wire.Status {
 	if cmd.needs&needTree != 0 {
 		if r.tree = r.session.tree(treeID); r.tree == nil {
 			return wire.StatusNetworkNameDeleted
+		}
+		if status := c.checkSealed(r); status != wire.StatusOK {
+			return status
 		}
 	}
 	if cmd.needs&needOpen != 0 {

@@ -1,6 +1,6 @@
 // Package smbproto is an SMB2 file server over IO areas: requests are parsed where
 // TCP put them, replies are built where TCP takes them. It speaks the dialects
-// 2.0.2, 2.1, 3.0, 3.0.2 and 3.1.1 without encryption, and answers clients that begin with SMB1.
+// 2.0.2, 2.1, 3.0, 3.0.2 and 3.1.1, and answers clients that begin with SMB1.
 //
 // # A request's way
 //
@@ -9,7 +9,9 @@
 // reply_* functions, that says what the request needs (a session, a tree, an open),
 // how much its answer can take, and which function answers it. Most requests are
 // waited for as a whole, and stay in the in ring until they are answered. A WRITE that
-// is not signed goes to its file while it arrives (arriving.go). Room for the
+// is neither signed nor encrypted goes to its file while it arrives (arriving.go). An encrypted frame is
+// decrypted where it lies in the in ring, and its answers are encrypted where they lie in the out
+// ring (sealing.go). Room for the
 // greatest answer is reserved in the out ring first; the handler fills it in place
 // (a READ lets the file system do so), and what was filled is committed. READ and
 // WRITE allocate nothing.
@@ -29,8 +31,7 @@
 // # Where more of SMB goes
 //
 // A further command, or a fuller one, is an entry of the dispatch table and a file.
-// An encrypted message is decrypted where Conn.message tells them apart, and goes on to Conn.compound;
-// so does a whole SMB1 message, to a table of its own. Dialects are chosen in bestDialect.
+// A whole SMB1 message would go to a table of its own where Conn.message tells them apart. Dialects are chosen in bestDialect.
 // Answers come in the order of the requests, before the next is looked at: one that
 // waits (locks, notifications) would be taken out of this order in Conn.answer.
 //

@@ -5,15 +5,24 @@ import (
 	"ustack/smbproto/wire"
 )
 
-// makeKeys gives a session what protects its messages, MS-SMB2 3.3.5.5.3.
+// makeKeys gives a session what protects its messages, MS-SMB2 3.3.5.5.3. It is called
+// once for each session: a log-on that is renewed keeps the keys (3.3.5.5.2), and the nonces go on.
+// NTLM's session key has 16 bytes, and so is the whole one that AES-256 asks for.
 func (c *Conn) makeKeys(sess *session, sessionKey [16]byte) error {
-	signing := sessionKey[:]
-	if c.dialect >= wire.Dialect300 {
-		keys := crypt.DeriveKeys(crypt.Parameters{Dialect: c.dialect, Preauth: sess.preauth}, sessionKey)
-		signing = keys.Signing
-	}
 	var err error
-	sess.signer, err = crypt.NewSigner(c.protection.signing, signing)
+	if c.dialect < wire.Dialect300 {
+		sess.signer, err = crypt.NewSigner(c.protection.signing, sessionKey[:])
+		return err
+	}
+	cipher := c.protection.cipher
+	keys := crypt.DeriveKeys(crypt.Parameters{Dialect: c.dialect, Cipher: cipher, Preauth: sess.preauth}, sessionKey)
+	if sess.signer, err = crypt.NewSigner(c.protection.signing, keys.Signing); err != nil || cipher == 0 {
+		return err
+	}
+	if sess.sealer, err = crypt.NewSealer(cipher, keys.Encryption, sess.id); err != nil {
+		return err
+	}
+	sess.opener, err = crypt.NewOpener(cipher, keys.Decryption)
 	return err
 }
 

@@ -111,11 +111,16 @@ func (c *Conn) setDialect(d wire.Dialect) {
 	}
 }
 
-func (c *Conn) capabilities() uint32 {
+// capabilities of the server. That of encryption belongs to dialects 3.0 and 3.0.2: in 3.1.1 the
+// negotiate context says it (MS-SMB2 3.3.5.4).
+func (c *Conn) capabilities() (caps uint32) {
 	if c.largeMTU {
-		return wire.CapabilityLargeMTU
+		caps |= wire.CapabilityLargeMTU
 	}
-	return 0
+	if c.protection.cipher != 0 && c.dialect < wire.Dialect311 {
+		caps |= wire.CapabilityEncryption
+	}
+	return caps
 }
 
 func (c *Conn) securityMode() uint16 {

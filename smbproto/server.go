@@ -79,7 +79,7 @@ func (s *Server) Close() error {
 }
 
 // Framing is the room beside the payload of the largest request and reply:
-// headers, fixed bodies, and what a compound puts around a payload.
+// headers, that of encryption among them, fixed bodies, and what a compound puts around a payload.
 const framing = 4 << 10
 
 // RingSize says how large the largest request and the largest reply are, in

@@ -18,7 +18,10 @@ type session struct {
 
 	exchange *auth.Exchange
 	signer   *crypt.Signer // nil for guests
+	sealer   *crypt.Sealer // nil where nothing can be encrypted: for guests, too
+	opener   *crypt.Opener // likewise
 	mustSign bool
+	mustSeal bool          // Session.EncryptData
 	preauth  crypt.Preauth // of the connection and this log-on, in dialect 3.1.1
 
 	mu       sync.Mutex

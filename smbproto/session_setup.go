@@ -17,6 +17,10 @@ func (c *Conn) sessionSetup(r *request, w *reply) wire.Status {
 	if req.Flags()&wire.SessionBinding != 0 {
 		return wire.StatusRequestNotAccepted // channels are of SMB 3
 	}
+	if c.srv.cfg.Encryption == EncryptionRequired && c.protection.cipher == 0 {
+		c.log.Info("log-on refused: the client can't encrypt", "dialect", c.dialect.String())
+		return wire.StatusAccessDenied // MS-SMB2 3.3.5.5
+	}
 	sess := r.session
 	if sess == nil {
 		if r.header().SessionID() != 0 {
@@ -134,14 +138,16 @@ func (c *Conn) accept(sess *session, req wire.SessionSetupRequest) wire.Status {
 		}
 		return wire.StatusOK
 	}
-	if (id.Guest || id.Anonymous) && c.srv.cfg.RequireSigning {
-		return wire.StatusAccessDenied // no key to sign with
+	mustSeal := c.srv.cfg.Encryption == EncryptionRequired
+	if (id.Guest || id.Anonymous) && (c.srv.cfg.RequireSigning || mustSeal) {
+		return wire.StatusAccessDenied // no key to sign or encrypt with
 	}
 	if !id.Guest && !id.Anonymous {
 		if err := c.makeKeys(sess, id.SessionKey); err != nil {
 			c.log.Error("keys of a session", "cause", err)
 			return wire.StatusInternalError
 		}
+		sess.mustSeal = mustSeal
 		sess.mustSign = c.srv.cfg.RequireSigning ||
 			(c.clientMode|uint16(req.SecurityMode()))&wire.SigningRequired != 0
 	}
@@ -153,7 +159,7 @@ func (c *Conn) accept(sess *session, req wire.SessionSetupRequest) wire.Status {
 		c.endPrevious(sess, old)
 	}
 	c.log.Info("logged on", "user", id.User, "domain", id.Domain, "workstation", id.Workstation,
-		"guest", id.Guest, "anonymous", id.Anonymous, "signing", sess.mustSign, "session", sess.id)
+		"guest", id.Guest, "anonymous", id.Anonymous, "signing", sess.mustSign, "encryption", sess.mustSeal, "session", sess.id)
 	return wire.StatusOK
 }
 
@@ -186,6 +192,8 @@ func (s *session) flags() uint16 {
 		return wire.SessionAnonymous
 	case s.identity.Guest:
 		return wire.SessionGuest
+	case s.mustSeal:
+		return wire.SessionEncryptData
 	}
 	return 0
 }

@@ -3,11 +3,11 @@ package smbproto
 import "ustack/smbproto/wire"
 
 // checkSignature applies the session's signing rule, MS-SMB2 3.3.5.2.4. Requests of
-// sessions that have no key, those of guests, are taken as unsigned.
+// sessions that have no key, those of guests, are taken as unsigned; what was encrypted needs no signature.
 func (c *Conn) checkSignature(r *request, cmd *command, verify bool) wire.Status {
 	sess := r.session
 	signed := r.header().Has(wire.FlagSigned)
-	if sess == nil || sess.signer == nil {
+	if sess == nil || sess.signer == nil || c.sealing != nil {
 		return wire.StatusOK
 	}
 	switch {
@@ -24,9 +24,9 @@ func (c *Conn) checkSignature(r *request, cmd *command, verify bool) wire.Status
 }
 
 // sign signs a response in the out ring, MS-SMB2 3.3.4.1.1. Padding to the next
-// message of a compound is signed too.
+// message of a compound is signed too. In an encrypted frame nothing is signed (3.1.4.1).
 func (c *Conn) sign(r *request, msg []byte) {
-	if r.session == nil || r.session.signer == nil || !r.signed && !r.session.mustSign {
+	if c.sealing != nil || r.session == nil || r.session.signer == nil || !r.signed && !r.session.mustSign {
 		return
 	}
 	h := wire.Header(msg)

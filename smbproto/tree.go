@@ -8,8 +8,8 @@ import (
 
 // treeConnect connects a session to a share, MS-SMB2 3.3.5.7.
 func (c *Conn) treeConnect(r *request, w *reply) wire.Status {
-	if c.dialect >= wire.Dialect311 && r.session.signer != nil && !r.signed {
-		c.hangUp = fmt.Errorf("%w: TREE_CONNECT that is not signed in dialect %v", wire.ErrMalformed, c.dialect)
+	if c.dialect >= wire.Dialect311 && r.session.signer != nil && !r.signed && c.sealing == nil {
+		c.hangUp = fmt.Errorf("%w: TREE_CONNECT that is neither signed nor encrypted in dialect %v", wire.ErrMalformed, c.dialect)
 		return wire.StatusAccessDenied
 	}
 	req := wire.TreeConnectRequest(r.msg)
@@ -24,6 +24,10 @@ func (c *Conn) treeConnect(r *request, w *reply) wire.Status {
 	if sh == nil {
 		return wire.StatusBadNetworkName
 	}
+	if sh.Encrypt && r.session.opener == nil {
+		c.log.Info("share refused: the client can't encrypt", "share", sh.Name, "dialect", c.dialect.String(), "session", r.session.id)
+		return wire.StatusAccessDenied
+	}
 	t := &tree{share: sh, access: wire.AccessAll}
 	kind, flags := wire.ShareDisk, uint32(0)
 	switch {
@@ -31,6 +35,9 @@ func (c *Conn) treeConnect(r *request, w *reply) wire.Status {
 		kind, flags = wire.SharePipe, wire.ShareFlagNoCaching
 	case sh.ReadOnly:
 		t.access = wire.AccessReadOnly
+	}
+	if sh.Encrypt {
+		flags |= wire.ShareFlagEncryptData
 	}
 	if status := c.addTree(r.session, t); status != wire.StatusOK {
 		return status

@@ -21,12 +21,15 @@ const messagesInRing = 4
 type serveSMBCmd struct {
 	stackFlags
 	Port           uint16        `help:"TCP port." default:"445"`
-	Share          []string      `help:"NAME=PATH, with ',ro' behind it for a share that is only read. May be repeated." required:"" sep:"none"`
+	Share          []string      `help:"NAME=PATH, with ',ro' behind it for a share that is only read, ',encrypt' for one that must be encrypted. May be repeated." required:"" sep:"none"`
 	UserFile       string        `help:"File of users, as 'ustack smb user' keeps it." type:"path"`
 	Guest          *bool         `help:"Let in as guest who has no account (default: only where there is no --user-file)." negatable:""`
 	Name           string        `help:"NetBIOS name of the server (default: this machine's)."`
 	Workgroup      string        `help:"NetBIOS name of its domain." default:"WORKGROUP"`
 	RequireSigning bool          `help:"Refuse requests that are not signed, and with them guests."`
+	MinProtocol    string        `help:"Least dialect: SMB2_02, SMB2_10, SMB3_00, SMB3_02 or SMB3_11." default:"SMB2_02"`
+	MaxProtocol    string        `help:"Greatest dialect." default:"SMB3_11"`
+	Encrypt        string        `help:"Encryption: off, offered or required. Required refuses guests, and clients below SMB3_00." default:"offered"`
 	MaxIO          byteSize      `name:"max-io" help:"Largest READ and WRITE." default:"1MiB"`
 	RequestTimeout time.Duration `help:"Longest that a request, once begun, may rest." default:"30s"`
 	IdleTimeout    time.Duration `help:"Longest that a connection may rest between requests." default:"15m"`
@@ -44,7 +47,7 @@ Examples:
 A change of the file of users holds from the next log-on; who is logged on stays so.
 SIGHUP is ignored. SIGTERM and Ctrl-C let requests that have begun end first.
 
-A guest may do whatever the share allows: give --no-guest, or share with ,ro, where
+What is encrypted needs a user and SMB3_00 or later. A guest may do whatever the share allows: give --no-guest, or share with ,ro, where
 that is not meant.
 `
 }
@@ -53,13 +56,24 @@ func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) error {
 	if err := c.check(); err != nil {
 		return err
 	}
+	least, greatest, err := parseProtocols(c.MinProtocol, c.MaxProtocol)
+	if err != nil {
+		return err
+	}
+	encryption, err := parseEncryption(c.Encrypt)
+	if err != nil {
+		return err
+	}
 	guest := c.UserFile == ""
 	if c.Guest != nil {
 		guest = *c.Guest
 	}
 	cfg := smbproto.Config{
 		Auth:           auth.Config{Guest: guest, ServerName: c.Name, Domain: c.Workgroup},
+		MinDialect:     least,
+		MaxDialect:     greatest,
 		RequireSigning: c.RequireSigning,
+		Encryption:     encryption,
 		Comment:        "ustack",
 		Limits: smbproto.Limits{
 			MaxRead: int(c.MaxIO), MaxWrite: int(c.MaxIO), MaxTransact: int(c.MaxIO),
@@ -98,7 +112,7 @@ func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) error {
 		serve:   srv.Serve,
 		serving: func() {
 			for _, sh := range cfg.Shares {
-				if guest && !sh.ReadOnly {
+				if guest && !sh.ReadOnly && !sh.Encrypt && encryption != smbproto.EncryptionRequired {
 					log.Warn("guests may write", "share", sh.Name, "path", sh.Path)
 				}
 			}
@@ -134,21 +148,6 @@ func (u freshUsers) Lookup(name string) (ntHash [16]byte, ok bool) {
 		u.log.Error("the accounts stay as they were: their file can't be read again", "err", err)
 	}
 	return u.file.Lookup(name)
-}
-
-// parseShare reads NAME=PATH or NAME=PATH,ro.
-func parseShare(s string) (smbproto.Share, error) {
-	name, path, ok := strings.Cut(s, "=")
-	if !ok || name == "" || path == "" {
-		return smbproto.Share{}, fmt.Errorf("--share %q: want NAME=PATH or NAME=PATH,ro", s)
-	}
-	path, ro := strings.CutSuffix(path, ",ro")
-	if i := strings.LastIndex(path, ","); i >= 0 && !strings.Contains(path[i:], "/") {
-		if _, err := os.Stat(path); err != nil {
-			return smbproto.Share{}, fmt.Errorf("--share %q: there is no %s, and %q is no option: want ro", s, path, path[i+1:])
-		}
-	}
-	return smbproto.Share{Name: name, Path: path, ReadOnly: ro}, nil
 }
 
 // netbiosName is this machine's name as NetBIOS has it: 15 characters, upper case.

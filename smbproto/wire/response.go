@@ -67,6 +67,8 @@ const SessionSetupFixed = HeaderSize + 8
 const (
 	SessionGuest     uint16 = 1
 	SessionAnonymous uint16 = 2
+	// SessionEncryptData: all that follows must be encrypted.
+	SessionEncryptData uint16 = 4
 )
 
 // PutSessionSetup writes the fixed body; a token of n bytes follows right behind.
@@ -88,6 +90,9 @@ const (
 
 // ShareFlagNoCaching says that clients must not keep files for work offline.
 const ShareFlagNoCaching uint32 = 0x30
+
+// ShareFlagEncryptData says that requests for the share must be encrypted.
+const ShareFlagEncryptData uint32 = 0x8000
 
 // PutTreeConnect writes the body.
 func PutTreeConnect(m []byte, kind uint8, flags uint32, access Access) {

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"ustack/smbproto"
+	"ustack/smbproto/wire"
+)
+
+// protocols are the names that smbclient has for the dialects.
+var protocols = []struct {
+	name    string
+	dialect wire.Dialect
+}{
+	{"SMB2_02", wire.Dialect202},
+	{"SMB2_10", wire.Dialect210},
+	{"SMB3_00", wire.Dialect300},
+	{"SMB3_02", wire.Dialect302},
+	{"SMB3_11", wire.Dialect311},
+}
+
+func parseProtocol(flag, s string) (wire.Dialect, error) {
+	var names []string
+	for _, p := range protocols {
+		if strings.EqualFold(p.name, s) {
+			return p.dialect, nil
+		}
+		names = append(names, p.name)
+	}
+	return 0, fmt.Errorf("%s %q: want one of %s", flag, s, strings.Join(names, ", "))
+}
+
+// parseProtocols reads the bounds of the dialects.
+func parseProtocols(least, greatest string) (from, to wire.Dialect, err error) {
+	if from, err = parseProtocol("--min-protocol", least); err != nil {
+		return 0, 0, err
+	}
+	if to, err = parseProtocol("--max-protocol", greatest); err != nil {
+		return 0, 0, err
+	}
+	if from > to {
+		return 0, 0, fmt.Errorf("--min-protocol %s is above --max-protocol %s: no dialect is left", least, greatest)
+	}
+	return from, to, nil
+}
+
+func parseEncryption(s string) (smbproto.Encryption, error) {
+	for _, e := range []smbproto.Encryption{smbproto.EncryptionOff, smbproto.EncryptionOffered, smbproto.EncryptionRequired} {
+		if e.String() == s {
+			return e, nil
+		}
+	}
+	return 0, fmt.Errorf("--encrypt %q: want off, offered or required", s)
+}
+
+// parseShare reads NAME=PATH, with options behind it: NAME=PATH,ro,encrypt.
+func parseShare(s string) (smbproto.Share, error) {
+	const want = "want NAME=PATH, and behind it ,ro or ,encrypt or both"
+	name, path, ok := strings.Cut(s, "=")
+	if !ok || name == "" || path == "" {
+		return smbproto.Share{}, fmt.Errorf("--share %q: %s", s, want)
+	}
+	var options []string
+	for {
+		i := strings.LastIndex(path, ",")
+		if i < 0 || !slices.Contains([]string{"ro", "encrypt"}, path[i+1:]) {
+			break
+		}
+		options = append(options, path[i+1:])
+		path = path[:i]
+	}
+	if path == "" {
+		return smbproto.Share{}, fmt.Errorf("--share %q: %s", s, want)
+	}
+	if i := strings.LastIndex(path, ","); i >= 0 && !strings.Contains(path[i:], "/") {
+		if _, err := os.Stat(path); err != nil {
+			return smbproto.Share{}, fmt.Errorf("--share %q: there is no %s, and %q is no option: %s", s, path, path[i+1:], want)
+		}
+	}
+	return smbproto.Share{
+		Name: name, Path: path, ReadOnly: slices.Contains(options, "ro"), Encrypt: slices.Contains(options, "encrypt"),
+	}, nil
+}

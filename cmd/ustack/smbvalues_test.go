@@ -1,0 +1,65 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"ustack/smbproto"
+	"ustack/smbproto/wire"
+)
+
+func TestProtocolsAreBounded(t *testing.T) {
+	for _, c := range []struct {
+		least, greatest string
+		from, to        wire.Dialect
+		err             string
+	}{
+		{"SMB2_02", "SMB3_11", wire.Dialect202, wire.Dialect311, ""},
+		{"smb3_00", "SMB3_02", wire.Dialect300, wire.Dialect302, ""},
+		{"SMB2_10", "SMB2_10", wire.Dialect210, wire.Dialect210, ""},
+		{"NT1", "SMB3_11", 0, 0, `--min-protocol "NT1": want one of SMB2_02, SMB2_10, SMB3_00, SMB3_02, SMB3_11`},
+		{"SMB2_02", "SMB4", 0, 0, `--max-protocol "SMB4"`},
+		{"SMB3_11", "SMB3_00", 0, 0, "--min-protocol SMB3_11 is above --max-protocol SMB3_00"},
+	} {
+		from, to, err := parseProtocols(c.least, c.greatest)
+		if from != c.from || to != c.to || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%s to %s: %v to %v, %v", c.least, c.greatest, from, to, err)
+		}
+	}
+}
+
+func TestEncryptionValues(t *testing.T) {
+	for s, want := range map[string]smbproto.Encryption{
+		"off": smbproto.EncryptionOff, "offered": smbproto.EncryptionOffered, "required": smbproto.EncryptionRequired,
+	} {
+		if e, err := parseEncryption(s); err != nil || e != want {
+			t.Errorf("%s: %v, %v", s, e, err)
+		}
+	}
+	if _, err := parseEncryption("yes"); err == nil || !strings.Contains(err.Error(), "off, offered or required") {
+		t.Errorf("yes: %v", err)
+	}
+}
+
+func TestShareOptions(t *testing.T) {
+	for s, want := range map[string]smbproto.Share{
+		"a=/x":               {Name: "a", Path: "/x"},
+		"a=/x,ro":            {Name: "a", Path: "/x", ReadOnly: true},
+		"a=/x,encrypt":       {Name: "a", Path: "/x", Encrypt: true},
+		"a=/x,ro,encrypt":    {Name: "a", Path: "/x", ReadOnly: true, Encrypt: true},
+		"a=/x,encrypt,ro":    {Name: "a", Path: "/x", ReadOnly: true, Encrypt: true},
+		"a=/x,y/b=c,ro":      {Name: "a", Path: "/x,y/b=c", ReadOnly: true},
+		"a=relative,encrypt": {Name: "a", Path: "relative", Encrypt: true},
+		"a=/no,such":         {},
+		"a=/no,such,ro":      {},
+		"a=,ro":              {},
+		"a=":                 {},
+		"=/x":                {},
+		"/x":                 {},
+	} {
+		got, err := parseShare(s)
+		if got != want || (err == nil) == (want == smbproto.Share{}) {
+			t.Errorf("%s: %+v, %v", s, got, err)
+		}
+	}
+}
