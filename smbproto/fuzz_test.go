@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ustack/ioarea"
+	"ustack/smbproto/crypt"
 	"ustack/smbproto/wire"
 )
 
@@ -22,6 +23,7 @@ const (
 	fuzzPieces              // let messages arrive in small pieces
 	fuzzPipe                // connect to IPC$ instead
 	fuzzRawData             // no frames: the bytes as they are
+	fuzzSeal                // give the session keys for encryption, and encrypt
 )
 
 // FuzzSession feeds a connection: a byte of options, then messages, each behind
@@ -43,11 +45,23 @@ func FuzzSession(f *testing.F) {
 		seed.session = session
 		f.Add(fuzzInput(fuzzLogOn|fuzzOpen|fuzzIDs, m))
 		f.Add(fuzzInput(fuzzLogOn|fuzzOpen|fuzzIDs|fuzzSign|fuzzPieces, m, m))
+		f.Add(fuzzInput(fuzzLogOn|fuzzOpen|fuzzIDs|fuzzSeal|fuzzPieces, m, m))
 	}
 	none := wire.FileIDNone
 	f.Add(fuzzInput(fuzzLogOn|fuzzIDs, chainOf(true,
 		seed.createMsg("x", opening{wire.AccessAll, shareAll, wire.OpenIf, 0}), seed.writeMsg(none, 0, pattern(10)),
 		seed.readMsg(none, 0, 10), seed.queryMsg(none, wire.InfoFile, 18, 1000), seed.closeMsg(none))))
+	f.Add(fuzzInput(fuzzLogOn|fuzzOpen|fuzzIDs|fuzzSeal, chainOf(true,
+		seed.createMsg("x", opening{wire.AccessAll, shareAll, wire.OpenIf, 0}), seed.writeMsg(none, 0, pattern(10)),
+		seed.readMsg(none, 0, 60_000), seed.closeMsg(none))))
+	seed.message, seed.session = 0, 0
+	f.Add(fuzzInput(0, seed.negotiate311Msg(), seed.setupMsg(ntlmNegotiate()), seed.setupMsg(ntlmAnonymous())))
+	seed.message = 0
+	f.Add(fuzzInput(0, seed.negotiate311Msg(allCiphers...), seed.setupMsg(ntlmNegotiate()), seed.setupMsg(ntlmAnonymous())))
+	transform := make([]byte, wire.TransformSize+wire.HeaderSize)
+	wire.TransformHeader(transform).Put(wire.HeaderSize, 1)
+	f.Add(fuzzInput(0, transform))
+	f.Add(fuzzInput(fuzzLogOn|fuzzOpen, transform))
 	f.Add(fuzzInput(0, smb1Negotiate("SMB 2.???", "SMB 2.002")))
 	f.Add(fuzzInput(0, seed.negotiateMsg(0x210), seed.setupMsg(ntlmNegotiate()), seed.setupMsg(ntlmAnonymous())))
 	seed.hangUp()
@@ -103,6 +117,7 @@ func fuzzInput(options byte, msgs ...[]byte) []byte {
 }
 
 func (p *peer) fuzz(options byte, input []byte) {
+	seal := func(msg []byte) []byte { return msg }
 	if options&fuzzLogOn != 0 {
 		share := "pub"
 		if options&fuzzPipe != 0 {
@@ -118,6 +133,9 @@ func (p *peer) fuzz(options byte, input []byte) {
 		}
 		if options&fuzzSign != 0 {
 			p.key()
+		}
+		if options&fuzzSeal != 0 {
+			seal = p.sealKeys(crypt.AES128GCM).seal
 		}
 	}
 	if options&fuzzRawData != 0 {
@@ -135,7 +153,7 @@ func (p *peer) fuzz(options byte, input []byte) {
 		if options&fuzzIDs != 0 && len(m) >= wire.HeaderSize {
 			p.adopt(m, options&fuzzSign != 0)
 		}
-		if !p.pour(frame(m), piece) {
+		if !p.pour(frame(seal(m)), piece) {
 			return
 		}
 	}
