@@ -27,7 +27,7 @@ func (w *arriving) left() int { return w.skip + w.data + w.tail }
 // encrypted must be whole to be decrypted.
 func (c *Conn) mayArrive(msg []byte) bool {
 	h := wire.Header(msg)
-	if h.Valid() != nil || h.Command() != wire.CommandWrite || h.NextCommand() != 0 ||
+	if !wire.IsSMB2(msg) || h.Valid() != nil || h.Command() != wire.CommandWrite || h.NextCommand() != 0 ||
 		h.Flags()&(wire.FlagSigned|wire.FlagRelated|wire.FlagServerToClient|wire.FlagAsync) != 0 {
 		return false
 	}
