@@ -54,7 +54,8 @@ func (r *runner) once(ctx context.Context, s *compare.Step, c contestant, d time
 			}
 			st.before = now
 			if s.Memory {
-				st.memory = less(now.Process.RSS, idle.Process.RSS, 0)
+				st.rings = less(now.Process.Rings, idle.Process.Rings, 0)
+				st.memory = max(0, less(now.Process.RSS, idle.Process.RSS, 0)-st.rings)
 			}
 			return nil
 		}
@@ -64,9 +65,6 @@ func (r *runner) once(ctx context.Context, s *compare.Step, c contestant, d time
 	}
 	if err := st.load.enough(d); err != nil {
 		return run, err
-	}
-	if st.memory > 0 {
-		st.memory /= float64(st.load.Conns)
 	}
 	if st.after, err = sampleWhen(ctx, c, func(now snapshot) error { return st.counted(s.Service, now) }); err != nil {
 		return run, err

@@ -13,7 +13,8 @@ type stretch struct {
 	// sampling is what one sample costs the server itself.
 	sampling snapshot
 	load     loadResult
-	memory   float64 // bytes of a connection, if that was measured
+	// memory and rings are what connections have taken besides rings and in them, bytes, if that was measured.
+	memory, rings float64
 }
 
 // less is a-b-c, not below 0.
@@ -38,8 +39,8 @@ func (s *stretch) values(group string) map[string]float64 {
 	if r.Seconds > 0 && group == compare.GroupBulk {
 		v[compare.ServerBusy] = u.cpu.Seconds() / r.Seconds
 	}
-	if s.memory > 0 {
-		v[compare.Memory] = s.memory
+	if s.memory+s.rings > 0 && r.Conns > 0 {
+		v[compare.Memory], v[compare.RingMemory] = s.memory/float64(r.Conns), s.rings/float64(r.Conns)
 	}
 	// CPU time by gigabyte in seconds, or by request in microseconds; what is counted by
 	// megabyte or by request.

@@ -11,9 +11,11 @@ import (
 
 // processStats are what a server tells about its process, since it began.
 type processStats struct {
-	// RSS is the memory that lies in pages now. A page of a ring counts twice when it
-	// was touched through both of its mappings.
+	// RSS is the memory that lies in pages now, that of rings included.
 	RSS uint64 `json:"rss_bytes"`
+	// Rings is the part of it that the rings and their cursors have. A page of a ring counts
+	// twice when it was touched through both of its mappings.
+	Rings uint64 `json:"ring_rss_bytes"`
 	// Voluntary counts how often a thread rested until something woke it.
 	Voluntary   uint64 `json:"voluntary_switches"`
 	Involuntary uint64 `json:"involuntary_switches"`
@@ -27,7 +29,7 @@ type processStats struct {
 }
 
 func readProcessStats() (p processStats) {
-	p.RSS = residentBytes()
+	p.RSS, p.Rings = residentBytes()
 	var ru unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_SELF, &ru) == nil {
 		p.Voluntary, p.Involuntary = uint64(ru.Nvcsw), uint64(ru.Nivcsw)
@@ -53,17 +55,22 @@ func readProcessStats() (p processStats) {
 	return p
 }
 
-// residentBytes is VmRSS of /proc/self/status, 0 if it can't be read.
-func residentBytes() uint64 {
+// residentBytes are VmRSS and RssShmem of /proc/self/status, 0 if it can't be read. Rings are
+// what the process has of shared memory.
+func residentBytes() (all, shared uint64) {
 	b, err := os.ReadFile("/proc/self/status")
 	if err != nil {
-		return 0
+		return 0, 0
 	}
 	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kib, _ := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-			return kib << 10
+		name, value, _ := strings.Cut(line, ":")
+		kib, _ := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
+		switch name {
+		case "VmRSS":
+			all = kib << 10
+		case "RssShmem":
+			shared = kib << 10
 		}
 	}
-	return 0
+	return all, shared
 }

@@ -28,6 +28,7 @@ const (
 	Allocs      = "allocations"
 	GCShare     = "GC share of CPU"
 	Memory      = "memory per connection"
+	RingMemory  = "ring pages per connection"
 )
 
 // costs say where the time of a workload went: per megabyte (10^6 bytes) where it
@@ -69,7 +70,7 @@ func MetricsOf(group string) []Metric {
 	case GroupOpen:
 		return append(latencies, costs("request")...)
 	case GroupConnections:
-		return append([]Metric{rate, {Memory, "B", "lower", true}}, append(latencies, costs("request")...)...)
+		return append([]Metric{rate, {Memory, "B", "lower", true}, {RingMemory, "B", "lower", false}}, append(latencies, costs("request")...)...)
 	}
 	if group == GroupRequest {
 		rate.Main = false

@@ -20,7 +20,7 @@ const Method = "Each contender of a workload is measured once in each round, in 
 	"Server CPU is the server's process alone, for relay the program that moves frames too. " +
 	"Server busy is the server's share of one processor. What tap-read carries is what its sender gives: where its reader is not busy all the time, it is no ceiling, and server CPU by gigabyte tells more. " +
 	"Latencies of an open loop count from the time at which a request was due. " +
-	"Copies are those in user space. Memory is the server's resident memory, the ring pages that a connection has touched included; a kernel's own buffers are not in it."
+	"Copies are those in user space. Memory is the server's resident memory besides ring pages, which are told apart (twice, where both mappings were touched); a kernel's own buffers are in neither."
 
 // WriteDir writes every form of the report into a directory, which is made:
 // compare.json, compare.csv, compare.html, and each chart.
