@@ -14,7 +14,7 @@ const sealOverhead = wire.TransformSize + crypt.SealRoom
 // with RejectUnencryptedAccess always true.
 type Encryption int
 
-// The values of Encryption. Whatever is encrypted for one client does not bind another.
+// The values of Encryption. A client that encrypts without having to is answered encrypted.
 const (
 	EncryptionOffered  Encryption = iota // clients of dialect 3.0 and later may encrypt
 	EncryptionOff                        // no message is encrypted

@@ -153,7 +153,7 @@ func TestEachChangedBitOfAnEncryptedFrameIsRefused(t *testing.T) {
 
 func TestWhatEndsAnEncryptedConnection(t *testing.T) {
 	echo := func(p *peer) []byte { return p.request(wire.CommandEcho, 4, nil) }
-	for name, make := range map[string]func(p *peer, ch *channel) []byte{
+	for name, build := range map[string]func(p *peer, ch *channel) []byte{
 		"unknown session": func(p *peer, ch *channel) []byte {
 			other, err := crypt.NewSealer(crypt.AES128GCM, bytes.Repeat([]byte{1}, 16), p.session+1)
 			if err != nil {
@@ -192,7 +192,7 @@ func TestWhatEndsAnEncryptedConnection(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPeer(t, nil).logOn("pub")
-			p.refused(frame(make(p, p.sealKeys(crypt.AES128GCM))))
+			p.refused(frame(build(p, p.sealKeys(crypt.AES128GCM))))
 		})
 	}
 }
