@@ -37,7 +37,7 @@ const (
 	DefaultInFlight   = 1 << 20
 	DefaultFlights    = 8 << 20
 	DefaultMaxSend    = 256 << 10
-	DefaultSpin       = 100 * time.Microsecond
+	DefaultSpin       = 200 * time.Microsecond
 	DefaultCongestion = "cubic"
 	DefaultRecovery   = "sack"
 )

@@ -38,7 +38,7 @@ type stackFlags struct {
 	InFlight   byteSize      `help:"Most bytes of a connection on their way at once (netstack)." default:"1MiB"`
 	Flights    byteSize      `help:"What all flows that send much at the same time have on its way, together (netstack)." default:"8MiB"`
 	MaxSend    byteSize      `help:"Most payload of one frame that goes out; more than 64KiB where the kernel takes it (netstack)." default:"256KiB"`
-	Spin       time.Duration `help:"Longest time to poll for the next frame before resting (netstack); negative: never poll." default:"100us"`
+	Spin       time.Duration `help:"Longest time to poll for the next frame before resting (netstack); negative: never poll." default:"200us"`
 	CopyAll    bool          `help:"Copy each payload byte into the in ring and out of the out ring: no placement, no lending (netstack)."`
 	CPU        []int         `name:"cpu" help:"Run on these processors only."`
 	Procs      int           `help:"Goroutines that run at a time, Shards at least; 1 keeps receiving, TCP and handlers on one thread." default:"1"`
