@@ -131,7 +131,7 @@ func (l *loop) newFlow(ep tcpip.Endpoint, wq *waiter.Queue, local, remote netip.
 	if l.refusing {
 		return nil, errStopped
 	}
-	if n, held := l.conns.len(), l.areas.held(); n+held >= l.maxConns {
+	if n, held := l.conns.len(), l.held(); n+held >= l.maxConns {
 		return nil, fmt.Errorf("%w: %d connections, and the rings of %d that have ended", ErrTableFull, n, held)
 	}
 	pa, err := l.areas.get()

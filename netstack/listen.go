@@ -171,6 +171,7 @@ func (ln *Listener) take(l *loop, ep tcpip.Endpoint, wq *waiter.Queue, local, pe
 	select {
 	case ln.accepted <- f.area:
 	default: // another shard was faster
+		l.c.refused.Add(1)
 		f.area.Abort(ErrTableFull)
 		return nil
 	}

@@ -86,6 +86,18 @@ func (l *loop) takeStrays() bool {
 	return len(strays) > 0
 }
 
+// held is how many rings TCP holds beyond their connections: this shard's now, the others' as they
+// last counted.
+func (l *loop) held() int {
+	n := l.areas.held()
+	for _, o := range l.shards {
+		if o != l {
+			n += int(o.c.limbo.Load())
+		}
+	}
+	return n
+}
+
 // split makes a part of the device for each shard.
 func split(dev tap.Device, shards int) ([]tap.Device, error) {
 	parts := []tap.Device{dev}

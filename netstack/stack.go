@@ -67,7 +67,8 @@ type Config struct {
 	// WindowBudget bounds the receive windows of all flows that receive much at the same
 	// time, in bytes together; each has 128 KiB at least.
 	WindowBudget int
-	// MaxConns bounds the connections; a further one is reset and counted.
+	// MaxConns bounds the connections; a further one is reset and counted. Shards that accept at
+	// the same moment may go beyond it by one each.
 	MaxConns int
 	// Queues bounds the device's queues that are used: one, and one more for each
 	// bulk flow while there are any left.
