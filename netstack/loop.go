@@ -215,11 +215,11 @@ func (l *loop) run() {
 // was anything.
 func (l *loop) readAll() bool {
 	l.alone, l.more = false, false
-	if l.gone {
-		return false
-	}
 	defer l.handGathered()
 	strays := l.takeStrays()
+	if l.gone {
+		return strays
+	}
 	if len(l.queues) == 1 {
 		return l.queues[0].read(batchFrames) > 0 || strays
 	}

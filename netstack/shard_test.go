@@ -107,6 +107,25 @@ func TestAFlowThatMovesBetweenShardsStaysWhole(t *testing.T) {
 	}
 }
 
+// What another shard hands on is taken also when the device is gone: a loop with strays does not
+// rest.
+func TestAShardWithoutADeviceTakesStrays(t *testing.T) {
+	h := newHosts(t, nil, nil, func(c *Config) { c.Shards = 2 })
+	l := h.a.loops[1]
+	gone := make(chan struct{})
+	l.do(func() { l.gone = true; close(gone) })
+	<-gone
+	l.mu.Lock()
+	l.strays = append(l.strays, stray{frame: make([]byte, 60)})
+	l.mu.Unlock()
+	l.wake()
+	eventually(t, "the stray is taken", func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.strays) == 0
+	})
+}
+
 func TestShardsAreBounded(t *testing.T) {
 	da, db := tap.NewPair(tap.PairConfig{Queues: 2})
 	defer da.Close()
