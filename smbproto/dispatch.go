@@ -110,10 +110,10 @@ func (c *Conn) resolve(r *request, verify bool) wire.Status {
 	if sess := c.sessions[sessionID]; sess != nil && !sess.ended() {
 		r.session = sess
 	}
-	if cmd.needs&needSession != 0 && (r.session == nil || !r.session.valid) {
-		return wire.StatusUserSessionDeleted
-	}
 	if cmd.needs&needSession != 0 {
+		if r.session == nil || !r.session.valid {
+			return wire.StatusUserSessionDeleted
+		}
 		if status := c.checkSealed(r); status != wire.StatusOK {
 			return status
 		}

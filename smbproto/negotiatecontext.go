@@ -1,6 +1,8 @@
 package smbproto
 
 import (
+	"slices"
+
 	"ustack/smbproto/crypt"
 	"ustack/smbproto/wire"
 )
@@ -88,28 +90,27 @@ func (c *Conn) readEncryption(p *protection, data []byte) error {
 		return nil // as if the context were unknown here
 	}
 	p.askedCipher = true
-	for _, a := range cipherChoice {
-		if d.Offers(uint16(a)) {
-			p.cipher = a
-			return nil
-		}
-	}
+	p.cipher = bestOf(cipherChoice, d, 0)
 	return nil
 }
 
+// readSigning chooses how messages are signed: by AES-CMAC if nothing is in common, MS-SMB2 3.3.5.4.
 func (c *Conn) readSigning(p *protection, data []byte) error {
 	d := wire.Algorithms(data)
 	if err := d.Valid(); err != nil {
 		return err
 	}
 	p.askedSigning = true
-	for _, a := range signingChoice {
-		if d.Offers(uint16(a)) {
-			p.signing = a
-			return nil
-		}
+	p.signing = bestOf(signingChoice, d, crypt.AESCMAC)
+	return nil
+}
+
+// bestOf is the first of choice that is offered, or otherwise.
+func bestOf[A ~uint16](choice []A, offers wire.Algorithms, otherwise A) A {
+	if i := slices.IndexFunc(choice, func(a A) bool { return offers.Offers(uint16(a)) }); i >= 0 {
+		return choice[i]
 	}
-	return nil // AES-CMAC then, MS-SMB2 3.3.5.4
+	return otherwise
 }
 
 // putContexts writes the contexts of a negotiate response, and returns their number and length.

@@ -1,9 +1,6 @@
 package smbproto
 
 import (
-	"bytes"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -11,40 +8,6 @@ import (
 
 	"ustack/smbproto/wire"
 )
-
-// asAlice are the arguments of a smbclient that speaks one dialect only.
-func asAlice(dialect string, more ...string) []string {
-	return append([]string{"-U", "alice%secret", "-m", dialect, "--option=client min protocol=" + dialect}, more...)
-}
-
-const encrypt = "--client-protection=encrypt"
-
-func TestSmbclientEncrypts(t *testing.T) {
-	type how struct {
-		name string
-		args []string
-	}
-	cases := []how{{"SMB3_00", asAlice("SMB3_00", encrypt)}, {"SMB3_02", asAlice("SMB3_02", encrypt)}, {"SMB3_11", asAlice("SMB3_11", encrypt)}}
-	for _, cipher := range []string{"AES-128-GCM", "AES-256-GCM", "AES-128-CCM", "AES-256-CCM"} {
-		cases = append(cases, how{cipher, asAlice("SMB3_11", encrypt, "--option=client smb3 encryption algorithms="+cipher)})
-	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			ts := startServer(t, nil)
-			path, content := randomFile(t, 3<<20+123)
-			back := filepath.Join(t.TempDir(), "back")
-			out, err := ts.smbclient(t, append(c.args, "//127.0.0.1/pub", "-c",
-				"mkdir dir; cd dir; put "+path+" a.bin; ls; rename a.bin b.bin; allinfo b.bin; get b.bin "+back+"; du; del b.bin; cd ..; rmdir dir")...)
-			if err != nil || strings.Contains(out, "NT_STATUS") {
-				t.Fatalf("%v\n%s", err, out)
-			}
-			got, err := os.ReadFile(back)
-			if err != nil || !bytes.Equal(got, content) {
-				t.Errorf("what came back is not what was put: %v, %d bytes", err, len(got))
-			}
-		})
-	}
-}
 
 // Where encryption is required, of the session or the share, clients that can't are
 // refused, and those that can do without being told to.

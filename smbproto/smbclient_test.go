@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -25,6 +24,13 @@ func (ts *testServer) smbclient(t *testing.T, args ...string) (string, error) {
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
+
+// asAlice are the arguments of a smbclient that speaks one dialect only.
+func asAlice(dialect string, more ...string) []string {
+	return append([]string{"-U", "alice%secret", "-m", dialect, "--option=client min protocol=" + dialect}, more...)
+}
+
+const encrypt = "--client-protection=encrypt"
 
 func randomFile(t *testing.T, n int) (path string, content []byte) {
 	t.Helper()
@@ -64,8 +70,13 @@ func TestSmbclientDoesItsWork(t *testing.T) {
 		{"signing by HMAC", []string{"-U", "alice%secret", "--client-protection=sign", "--option=client smb3 signing algorithms=HMAC-SHA256"}},
 	}
 	for _, dialect := range []string{"SMB2_02", "SMB2_10", "SMB3_00", "SMB3_02", "SMB3_11"} {
-		alone := []string{"-U", "alice%secret", "-m", dialect, "--option=client min protocol=" + dialect}
-		cases = append(cases, how{dialect, alone}, how{dialect + " signed", append(slices.Clone(alone), "--client-protection=sign")})
+		cases = append(cases, how{dialect, asAlice(dialect)}, how{dialect + " signed", asAlice(dialect, "--client-protection=sign")})
+		if dialect >= "SMB3" {
+			cases = append(cases, how{dialect + " encrypted", asAlice(dialect, encrypt)})
+		}
+	}
+	for _, cipher := range []string{"AES-128-GCM", "AES-256-GCM", "AES-128-CCM", "AES-256-CCM"} {
+		cases = append(cases, how{cipher, asAlice("SMB3_11", encrypt, "--option=client smb3 encryption algorithms="+cipher)})
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -3,7 +3,6 @@ package smbproto
 import (
 	"testing"
 
-	"ustack/ioarea"
 	"ustack/smbproto/crypt"
 	"ustack/smbproto/wire"
 )
@@ -11,28 +10,20 @@ import (
 // once encrypts a request with the next id, feeds it, and opens its answer where it
 // lies. b is the frame, with room for the tag behind it.
 func (ch *channel) once(tb testing.TB, s *steady, b []byte) {
-	le.PutUint64(s.msg[24:], s.p.message)
-	s.p.message += s.ids
+	s.renumber()
 	wire.FrameHeader(b).Put(wire.FrameMessage, wire.TransformSize+len(s.msg))
 	copy(b[wire.FrameHeaderSize+wire.TransformSize:], s.msg)
 	if err := ch.sealer.Seal(b[wire.FrameHeaderSize:], len(s.msg)); err != nil {
 		tb.Fatal(err)
 	}
-	if err := s.p.a.In.Append(ioarea.NoWait, b[:len(b)-crypt.SealRoom]); err != nil {
-		tb.Fatal(err)
-	}
-	if _, err := s.p.c.Handle(s.p.a); err != nil {
-		tb.Fatal(err)
-	}
-	out := s.p.a.Out
-	r := out.Peek(out.Len())[wire.FrameHeaderSize:]
+	r := s.exchange(tb, b[:len(b)-crypt.SealRoom], len(b))
 	if wire.TransformHeader(r).Valid() != nil {
 		tb.Fatal("the answer is not encrypted")
 	}
 	if m, ok := ch.opener.Open(r); !ok || wire.Header(m).Status() != wire.StatusOK {
 		tb.Fatal("the request was refused")
 	}
-	out.Consume(out.Len())
+	s.p.a.Out.Consume(s.p.a.Out.Len())
 }
 
 func TestEncryptedReadAndWriteAllocateNothing(t *testing.T) {

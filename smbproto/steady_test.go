@@ -26,9 +26,23 @@ func newSteady(p *peer, msg []byte) *steady {
 // once feeds the request with the next id, in pieces of at most piece bytes, and
 // throws its answer away.
 func (s *steady) once(tb testing.TB, piece int) {
+	s.renumber()
+	if r := s.exchange(tb, s.b, piece); wire.Header(r).Status() != wire.StatusOK {
+		tb.Fatal("the request was refused")
+	}
+	s.p.a.Out.Consume(s.p.a.Out.Len())
+}
+
+// renumber gives the request the next id.
+func (s *steady) renumber() {
 	le.PutUint64(s.msg[24:], s.p.message)
 	s.p.message += s.ids
-	for b := s.b; len(b) > 0; {
+}
+
+// exchange feeds the frame b in pieces of at most piece bytes, and returns what the answer's
+// frame holds, which is still in the out ring.
+func (s *steady) exchange(tb testing.TB, b []byte, piece int) []byte {
+	for len(b) > 0 {
 		n := min(len(b), piece)
 		if err := s.p.a.In.Append(ioarea.NoWait, b[:n]); err != nil {
 			tb.Fatal(err)
@@ -39,10 +53,11 @@ func (s *steady) once(tb testing.TB, piece int) {
 		b = b[n:]
 	}
 	out := s.p.a.Out
-	if r := out.Peek(out.Len()); len(r) < 4+wire.HeaderSize || wire.Header(r[4:]).Status() != wire.StatusOK {
-		tb.Fatal("the request was refused")
+	r := out.Peek(out.Len())
+	if len(r) < wire.FrameHeaderSize+wire.HeaderSize {
+		tb.Fatal("there is no answer")
 	}
-	out.Consume(out.Len())
+	return r[wire.FrameHeaderSize:]
 }
 
 func steadyRead(tb testing.TB, n int) *steady {
