@@ -33,8 +33,8 @@ type Listener struct {
 	closing  chan struct{}
 	once     sync.Once
 
-	mu      sync.Mutex // guards refused
-	refused time.Time  // when a refusal was last logged
+	mu     sync.Mutex // guards logged
+	logged time.Time  // when a refusal was, last
 }
 
 // Listen listens at an address of the stack, or at all of its family if addr's is
@@ -141,22 +141,28 @@ func (ln *Listener) acceptAll() {
 		}
 		local, err := ep.GetLocalAddress()
 		if err != nil {
-			ln.refuse(ln.s.l, ep, addrPort(peer), streamError(err))
+			reset(ep)
+			ln.refused(ln.s.l, addrPort(peer), streamError(err))
 			continue
 		}
 		l := ln.s.l.ownerOf(keyOf(addrPort(local), addrPort(peer)))
 		take := func() {
 			if err := ln.take(l, ep, wq, addrPort(local), addrPort(peer)); err != nil {
-				ln.refuse(l, ep, addrPort(peer), err)
+				reset(ep)
+				ln.refused(l, addrPort(peer), err)
 			}
 		}
 		if l == ln.s.l {
 			take()
 		} else if !l.do(take) {
-			ep.Abort()
-			ep.Close()
+			reset(ep)
 		}
 	}
+}
+
+func reset(ep tcpip.Endpoint) {
+	ep.Abort()
+	ep.Close()
 }
 
 // take makes a flow of a connection. Its loop calls it.
@@ -171,8 +177,8 @@ func (ln *Listener) take(l *loop, ep tcpip.Endpoint, wq *waiter.Queue, local, pe
 	select {
 	case ln.accepted <- f.area:
 	default: // another shard was faster
-		l.c.refused.Add(1)
 		f.area.Abort(ErrTableFull)
+		ln.refused(l, peer, ErrTableFull)
 		return nil
 	}
 	select {
@@ -183,16 +189,14 @@ func (ln *Listener) take(l *loop, ep tcpip.Endpoint, wq *waiter.Queue, local, pe
 	return nil
 }
 
-// refuse resets a connection, counts that, and says so, at most once a second.
-func (ln *Listener) refuse(l *loop, ep tcpip.Endpoint, peer netip.AddrPort, err error) {
-	ep.Abort()
-	ep.Close()
+// refused counts a refusal, and says so, at most once a second. l is the loop that calls it.
+func (ln *Listener) refused(l *loop, peer netip.AddrPort, err error) {
 	l.c.refused.Add(1)
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
-	if l.now.Sub(ln.refused) < time.Second {
+	if l.now.Sub(ln.logged) < time.Second {
 		return
 	}
-	ln.refused = l.now
+	ln.logged = l.now
 	l.log.Warn("connection refused", "peer", peer, "err", err, "refused", l.c.refused.Load())
 }

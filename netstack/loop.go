@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -167,8 +168,12 @@ func (l *loop) run() {
 		l.tick.Stop()
 		close(l.rearm)
 		l.mu.Lock()
-		close(l.done) // under the lock: see do
+		close(l.done) // under the lock: see post
+		rest := slices.Concat(l.calls, l.due, l.timers)
 		l.mu.Unlock()
+		for _, f := range rest { // post has promised it
+			f()
+		}
 	}()
 	go l.watch()
 	for !l.stopping {

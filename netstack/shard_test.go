@@ -14,7 +14,7 @@ func TestEveryByteIsRightInShards(t *testing.T) {
 	for _, shards := range []int{2, 3} {
 		withProcs(t, shards, func(t *testing.T) {
 			h := newHosts(t, nil, nil, func(c *Config) { c.Shards = shards })
-			stats := carry(t, h, netip.AddrPortFrom(h.addrB, 7), 16, uint64(scaled(16<<20)))
+			stats := carry(t, h, netip.AddrPortFrom(h.addrB, 7), 32, uint64(scaled(8<<20))) // that some shard has none of so many is no chance to reckon with
 			var in, placed uint64
 			for _, s := range stats {
 				in += s.BytesIn
@@ -124,6 +124,30 @@ func TestAShardWithoutADeviceTakesStrays(t *testing.T) {
 		defer l.mu.Unlock()
 		return len(l.strays) == 0
 	})
+}
+
+// What a loop has been given to do, and said that it would, is done also when it ends. A timer
+// of TCP's that waits for all loops would never run otherwise.
+func TestALoopThatEndsKeepsItsPromises(t *testing.T) {
+	h := newHosts(t, nil, nil, func(c *Config) { c.Shards = 2 })
+	l := h.a.loops[1]
+	var promised, ran atomic.Int64
+	var again func()
+	again = func() {
+		ran.Add(1)
+		if l.do(again) {
+			promised.Add(1)
+		}
+	}
+	promised.Add(1)
+	if !l.do(again) {
+		t.Fatal("the loop has ended")
+	}
+	eventually(t, "some turns", func() bool { return ran.Load() > 100 })
+	if err := h.a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all that was promised", func() bool { return ran.Load() == promised.Load() })
 }
 
 func TestShardsAreBounded(t *testing.T) {
