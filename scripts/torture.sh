@@ -9,8 +9,7 @@
 # kept. A suite may take 60 s, one of leases, oplocks, notifications, replay or channels
 # 280 s. It ends with 1 if the server did not live through it.
 set -euo pipefail
-root=$(cd "$(dirname "$0")/.." && pwd)
-. "$root/scripts/need.sh"
+. "$(dirname "$0")/in-lab.sh"
 
 stack=netstack out= suites=()
 while [[ $# -gt 0 ]]; do
@@ -28,28 +27,13 @@ netstack) side=client at=10.77.0.2 addr=10.77.0.2/24 ;;
 kernel) side=server at=10.78.0.2 addr=10.78.0.2 ;;
 *) echo "$0: --stack $stack: want netstack or kernel" >&2 && exit 2 ;;
 esac
-[[ $EUID -eq 0 ]] || { echo "$0: needs root, for network namespaces and a TAP device" >&2; exit 1; }
-need ip iproute2
+need_lab
 need smbtorture samba-testsuite
 need smbclient smbclient
-need_go
-
-lab=t$$ server=
-work=$(mktemp -d)
-clean() {
-	trap - EXIT INT TERM HUP
-	[[ -z $server ]] || { kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; }
-	"$root/scripts/lab.sh" -n "$lab" down
-	rm -rf "$work"
-}
-trap clean EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+make_lab "$(mktemp -d)"
 out=${out:-$work/out}
 mkdir -p "$out" "$work/share"
-GOTMPDIR=$work go -C "$root" build -o "$work/ustack" ./cmd/ustack
-"$root/scripts/lab.sh" -n "$lab" up
-exec_in=("$root/scripts/lab.sh" -n "$lab" exec)
+exec_in=("$root/scripts/lab.sh" -n "$lab" exec client) # for timeout, which runs no function
 
 if [[ ${#suites[@]} -eq 0 ]]; then
 	# What only measures, or holds connections for minutes, is no test of the server.
@@ -58,35 +42,29 @@ fi
 
 "$work/ustack" smb user add --user-file "$work/users" --password secret-1 tester >/dev/null
 start() {
-	"${exec_in[@]}" "$side" "$work/ustack" serve smb --stack "$stack" --addr "$addr" --share "share=$work/share" \
-		--user-file "$work/users" --control "$work/control" 2>"$out/server.log" &
-	server=$!
-	until grep -q msg=serving "$out/server.log"; do
-		kill -0 "$server" 2>/dev/null || { cat "$out/server.log" >&2; exit 1; }
-		sleep 0.05
-	done
+	start_server "$side" "$out/server.log" smb --stack "$stack" --addr "$addr" --share "share=$work/share" --user-file "$work/users"
 }
 start
 
 count() { grep -c "^$1: " "$out/$suite" || true; }
-lived=0 passed=0 failed=0 skipped=0
+status=0 passed=0 failed=0 skipped=0
 printf '%-40s %6s %6s %6s\n' suite pass fail skip
 for suite in "${suites[@]}"; do
 	limit=60
 	[[ ! $suite =~ lease|oplock|notify|replay|multichannel ]] || limit=280
-	timeout -k 5 "$limit" "${exec_in[@]}" client smbtorture "//$at/share" -U tester%secret-1 "$suite" \
+	timeout -k 5 "$limit" "${exec_in[@]}" smbtorture "//$at/share" -U tester%secret-1 "$suite" \
 		--basedir="$work" >"$out/$suite" 2>&1 </dev/null && note= || { [[ $? -lt 124 ]] && note= || note="not done in $limit s"; }
 	pass=$(count success) fail=$(($(count failure) + $(count error))) skip=$(count skip)
 	passed=$((passed + pass)) failed=$((failed + fail)) skipped=$((skipped + skip))
-	if ! kill -0 "$server" 2>/dev/null; then
-		note+=" THE SERVER HAS ENDED" lived=1
+	if ! kill -0 "$child" 2>/dev/null; then
+		note+=" THE SERVER HAS ENDED" status=1
 		mv "$out/server.log" "$out/server.log.$suite"
 		start
-	elif ! timeout 10 "${exec_in[@]}" client smbclient "//$at/share" -U tester%secret-1 -c ls >/dev/null 2>&1; then
-		note+=" THE SERVER DOES NOT ANSWER" lived=1
+	elif ! timeout 10 "${exec_in[@]}" smbclient "//$at/share" -U tester%secret-1 -c ls >/dev/null 2>&1; then
+		note+=" THE SERVER DOES NOT ANSWER" status=1
 	fi
 	printf '%-40s %6d %6d %6d  %s\n' "$suite" "$pass" "$fail" "$skip" "$note"
 	rm -rf "$work/share"/*
 done
 printf '%-40s %6d %6d %6d\n' total "$passed" "$failed" "$skipped"
-exit "$lived"
+exit "$status"
