@@ -80,7 +80,9 @@ type Workload struct {
 
 var (
 	kernels = []string{Veth, VethPlain, Loopback, Relay, Stock}
-	both    = []string{OneCPU, TwoCPUs}
+	// few are for workloads that take long, or whose neighbours tell the others.
+	few  = []string{Veth, Relay, Stock}
+	both = []string{OneCPU, TwoCPUs}
 )
 
 // Workloads are all there are.
@@ -94,8 +96,8 @@ func Workloads() []Workload {
 	}
 	for _, size := range []int{64, 1 << 10, 4 << 10, 64 << 10} {
 		baselines := kernels
-		if size == 1<<10 || size == 4<<10 { // offloads and loopback differ at the ends alone
-			baselines = []string{Veth, Relay, Stock}
+		if size == 1<<10 || size == 4<<10 {
+			baselines = few
 		}
 		ws = append(ws, Workload{
 			Name: sizeName(size) + " round trip", Group: GroupRequest, Service: "echo",
@@ -147,13 +149,13 @@ func bulk(direction string, flows int, check bool) Workload {
 	case check:
 		w.Name, w.Server = w.Name+", each byte read", append(w.Server, "--check")
 		if flows > 1 {
-			w.Baselines = []string{Veth, Relay, Stock}
+			w.Baselines = few
 		}
 	case flows == 1 && direction == "in":
 		w.Baselines = append(slices.Clone(kernels), Copy, TAPRead)
 		w.QuickBaselines = []string{Veth, Relay, Stock, TAPRead}
 	case flows == 64: // to begin and to end takes these longer than the load itself
-		w.Baselines = []string{Veth, Relay, Stock}
+		w.Baselines = few
 	case flows == 1:
 		w.Baselines = append(slices.Clone(kernels), Copy, TAPWrite)
 		w.QuickBaselines = []string{Veth, Stock, TAPWrite}
