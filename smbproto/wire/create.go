@@ -101,6 +101,7 @@ const (
 	ContextMaximalAccess  = "MxAc"
 	ContextQueryOnDiskID  = "QFid"
 	ContextTimewarp       = "TWrp"
+	ContextEABuffer       = "ExtA"
 	ContextAllocationSize = "AlSi"
 )
 

@@ -51,6 +51,7 @@ type FileInfo struct {
 	Attributes                              Attributes
 	Links                                   uint32
 	FileIndex, Volume                       uint64
+	EASize                                  uint32 // what the EAs take as a list
 
 	// Of the open, not of the file:
 	DeletePending bool
@@ -173,8 +174,10 @@ func PutFileInfo(b []byte, class FileInfoClass, f *FileInfo) (n int, status Stat
 	case FileAttributeTagInformation:
 		le.PutUint32(b, uint32(f.Attributes))
 		le.PutUint32(b[4:], 0)
-	case FileEAInformation, FileAlignmentInformation:
-		le.PutUint32(b, 0) // no extended attributes; byte alignment
+	case FileEAInformation:
+		le.PutUint32(b, f.EASize)
+	case FileAlignmentInformation:
+		le.PutUint32(b, 0) // any
 	case FileAccessInformation:
 		le.PutUint32(b, uint32(f.Access))
 	case FileModeInformation:
@@ -195,8 +198,8 @@ func PutFileInfo(b []byte, class FileInfoClass, f *FileInfo) (n int, status Stat
 		le.PutUint64(b, f.Volume)
 		le.PutUint64(b[8:], f.FileIndex)
 		le.PutUint64(b[16:], 0)
-	case FileStreamInformation:
-		return f.putStreams(b)
+	case FileStreamInformation: // of what has no named streams; see PutStreams
+		return PutStreams(b, []StreamInfo{{DefaultStream, f.EndOfFile, f.AllocationSize}})
 	case FileCompressionInformation:
 		clear(b[:16])
 		le.PutUint64(b, f.EndOfFile)
@@ -209,7 +212,7 @@ func (f *FileInfo) putAll(b []byte) (int, Status) {
 	n := f.putBasic(b)
 	n += f.putStandard(b[n:])
 	le.PutUint64(b[n:], f.FileIndex)
-	le.PutUint32(b[n+8:], 0) // EA size
+	le.PutUint32(b[n+8:], f.EASize)
 	le.PutUint32(b[n+12:], uint32(f.Access))
 	le.PutUint64(b[n+16:], f.Position)
 	le.PutUint32(b[n+24:], f.Mode)
@@ -217,22 +220,6 @@ func (f *FileInfo) putAll(b []byte) (int, Status) {
 	n += 32
 	name, status := f.putName(b[n:], f.Name)
 	return n + name, status
-}
-
-// streams: MS-FSCC 2.4.49: a file has its unnamed stream, a directory has none.
-func (f *FileInfo) putStreams(b []byte) (int, Status) {
-	const name = "::$DATA"
-	if f.Directory() {
-		return 0, StatusOK
-	}
-	if len(b) < 24+2*len(name) {
-		return 0, StatusBufferOverflow
-	}
-	clear(b[:24])
-	le.PutUint32(b[4:], uint32(2*len(name)))
-	le.PutUint64(b[8:], f.EndOfFile)
-	le.PutUint64(b[16:], f.AllocationSize)
-	return 24 + PutUTF16(b[24:], name), StatusOK
 }
 
 // putAlternateName gives the 8.3 name (MS-FSCC 2.4.5) of a file whose name is one.

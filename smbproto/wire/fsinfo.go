@@ -20,7 +20,9 @@ const (
 	FsCaseSensitiveSearch uint32 = 0x00000001
 	FsCasePreservedNames  uint32 = 0x00000002
 	FsUnicodeOnDisk       uint32 = 0x00000004
+	FsNamedStreams        uint32 = 0x00040000
 	FsReadOnlyVolume      uint32 = 0x00080000
+	FsExtendedAttributes  uint32 = 0x00800000
 )
 
 // FsInfo is all that the levels say about a volume.

@@ -183,6 +183,7 @@ func FuzzQueryInfoRequest(f *testing.F) {
 	fuzz(f, func(m []byte) {
 		if r := QueryInfoRequest(m); r.Valid() == nil {
 			_, _, _, _ = r.Type(), r.Class(), r.OutputLength(), r.Additional()
+			_, _ = r.Input(), r.Flags()
 		}
 	})
 }
@@ -231,6 +232,61 @@ func FuzzPattern(f *testing.F) {
 		got := p.Match(name)
 		if !p.HasWildcard() && got != EqualFold(pattern, name) {
 			t.Errorf("pattern %q, name %q: %v", pattern, name, got)
+		}
+	})
+}
+
+func FuzzFullEAList(f *testing.F) {
+	b := make([]byte, 64)
+	w := NewEAWriter(b)
+	w.Put("a", []byte("value"))
+	w.Put("bc", nil)
+	f.Add(b[:w.Len()])
+	fuzz(f, func(m []byte) {
+		l := FullEAList(m)
+		if l.Valid() != nil {
+			return
+		}
+		var list []EA
+		for _, ea := range l.All() {
+			_ = ValidEAName(ea.Name)
+			if list = append(list, ea); len(list) > len(m) {
+				f.Fatal("the list has no end")
+			}
+		}
+		b := make([]byte, EAListSize(list))
+		w := NewEAWriter(b)
+		for _, ea := range list {
+			if !w.Put(ea.Name, ea.Value) {
+				f.Fatalf("%d bytes do not hold the list", len(b))
+			}
+		}
+		i := 0
+		for _, ea := range FullEAList(b).All() {
+			if ea.Name != list[i].Name || string(ea.Value) != string(list[i].Value) {
+				f.Errorf("%q becomes %q", list[i], ea)
+			}
+			i++
+		}
+		if len(b) != w.Len() || FullEAList(b).Valid() != nil || i != len(list) {
+			f.Errorf("%d bytes, of %d, with %d EAs of %d", w.Len(), len(b), i, len(list))
+		}
+	})
+}
+
+func FuzzGetEAList(f *testing.F) {
+	f.Add([]byte("\x08\x00\x00\x00\x01a\x00\x00\x00\x00\x00\x00\x02bc\x00"))
+	fuzz(f, func(m []byte) {
+		l := GetEAList(m)
+		if l.Valid() != nil {
+			return
+		}
+		n := 0
+		for name := range l.All {
+			_ = FoldEAName(name)
+			if n++; n > len(m) {
+				f.Fatal("the list has no end")
+			}
 		}
 	})
 }

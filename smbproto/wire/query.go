@@ -64,8 +64,23 @@ func (m QueryInfoRequest) Class() uint8 { return m[67] }
 // OutputLength is the most the client takes.
 func (m QueryInfoRequest) OutputLength() uint32 { return le.Uint32(m[68:]) }
 
+// Input in place: of FileFullEaInformation, which EAs are asked for.
+func (m QueryInfoRequest) Input() []byte {
+	return cut(m, int(le.Uint16(m[72:])), int(le.Uint32(m[76:])))
+}
+
+// Flags of the query, of which only FileFullEaInformation has some.
+func (m QueryInfoRequest) Flags() uint32 { return le.Uint32(m[84:]) }
+
 // Additional says which parts of a security descriptor.
 func (m QueryInfoRequest) Additional() uint32 { return le.Uint32(m[80:]) }
+
+// Flags of QUERY_INFO. With QueryIndexSpecified, Additional is the number of an EA.
+const (
+	QueryRestartScan       uint32 = 0x00000001
+	QueryReturnSingleEntry uint32 = 0x00000002
+	QueryIndexSpecified    uint32 = 0x00000004
+)
 
 // SetInfoRequest, MS-SMB2 2.2.39.
 type SetInfoRequest []byte

@@ -12,6 +12,9 @@ const (
 	StatusNotifyEnumDir          Status = 0x0000010C
 	StatusBufferOverflow         Status = 0x80000005
 	StatusNoMoreFiles            Status = 0x80000006
+	StatusNoMoreEAs              Status = 0x80000012
+	StatusInvalidEAName          Status = 0x80000013
+	StatusEAListInconsistent     Status = 0x80000014
 	StatusStoppedOnSymlink       Status = 0x8000002D
 	StatusUnsuccessful           Status = 0xC0000001
 	StatusNotImplemented         Status = 0xC0000002
@@ -26,6 +29,7 @@ const (
 	StatusNoMemory               Status = 0xC0000017
 	StatusAccessDenied           Status = 0xC0000022
 	StatusBufferTooSmall         Status = 0xC0000023
+	StatusObjectTypeMismatch     Status = 0xC0000024
 	StatusObjectNameInvalid      Status = 0xC0000033
 	StatusObjectNameNotFound     Status = 0xC0000034
 	StatusObjectNameCollision    Status = 0xC0000035
@@ -33,6 +37,8 @@ const (
 	StatusObjectPathNotFound     Status = 0xC000003A
 	StatusObjectPathSyntaxBad    Status = 0xC000003B
 	StatusSharingViolation       Status = 0xC0000043
+	StatusEATooLarge             Status = 0xC0000050
+	StatusNonexistentEAEntry     Status = 0xC0000051
 	StatusNoEASOnFile            Status = 0xC0000052
 	StatusBadImpersonationLevel  Status = 0xC00000A5
 	StatusPipeBroken             Status = 0xC000014B
