@@ -13,6 +13,8 @@ type File struct {
 	fd       int
 	pathOnly bool // fd is of O_PATH: good for attributes alone
 	writable bool
+	named    bool // it is a named stream of the file: see stream.go
+	ofDir    bool // and that is a directory
 	st       unix.Statx_t
 	loc      location
 	dir      *dirReader
@@ -50,8 +52,11 @@ func (f *File) IsDir() bool { return isType(&f.st, unix.S_IFDIR) }
 func (f *File) Writable() bool { return f.writable }
 
 // ReadAt reads at an offset into b, and less than b only at the end of the file:
-// then with io.EOF if nothing was read. It allocates nothing.
+// then with io.EOF if nothing was read. It allocates nothing, but for a named stream.
 func (f *File) ReadAt(b []byte, off int64) (n int, err error) {
+	if f.named {
+		return f.readStream(b, off)
+	}
 	if f.pathOnly || f.IsDir() {
 		return 0, ErrNoHandle
 	}
@@ -72,10 +77,14 @@ func (f *File) ReadAt(b []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// WriteAt writes b at an offset. It allocates nothing.
+// WriteAt writes b at an offset. It allocates nothing, but for a named stream, which it writes
+// as a whole.
 func (f *File) WriteAt(b []byte, off int64) (n int, err error) {
 	if !f.writable {
 		return 0, ErrNoHandle
+	}
+	if f.named {
+		return f.writeStream(b, off)
 	}
 	for n < len(b) {
 		m, err := unix.Pwrite(f.fd, b[n:], off+int64(n))
@@ -93,6 +102,9 @@ func (f *File) WriteAt(b []byte, off int64) (n int, err error) {
 // Sync waits until the file is on disk. On a handle for attributes alone there is
 // nothing of ours to wait for.
 func (f *File) Sync() error {
+	if f.named {
+		return f.syncStream()
+	}
 	if f.pathOnly {
 		return nil
 	}
@@ -101,6 +113,9 @@ func (f *File) Sync() error {
 
 // Truncate sets the size.
 func (f *File) Truncate(size int64) error {
+	if f.named {
+		return f.truncateStream(size)
+	}
 	if !f.writable {
 		return ErrNoHandle
 	}
@@ -116,8 +131,13 @@ func (f *File) Allocate(size int64) error {
 	if size <= int64(f.st.Size) {
 		return f.Truncate(size)
 	}
-	if !f.writable {
+	switch {
+	case !f.writable:
 		return ErrNoHandle
+	case f.named && size > MaxStream:
+		return ErrStreamFull
+	case f.named:
+		return nil
 	}
 	err := retry(func() error { return unix.Fallocate(f.fd, unix.FALLOC_FL_KEEP_SIZE, 0, size) })
 	if errors.Is(err, unix.EOPNOTSUPP) {

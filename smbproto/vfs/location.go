@@ -18,6 +18,8 @@ type location struct {
 	base   string
 	entry  ID
 	path   Path
+	stream string // the name of what is open, if it is a named stream
+	of     ID     // its file
 }
 
 // set notes where the name is, and takes over parent.
@@ -89,6 +91,9 @@ func (l *location) check() error {
 
 // CanRemove says why the file can't be deleted now, if it can't.
 func (f *File) CanRemove() error {
+	if f.named {
+		return f.canRemoveStream()
+	}
 	switch {
 	case f.root.opts.ReadOnly:
 		return ErrReadOnly
@@ -106,10 +111,13 @@ func (f *File) CanRemove() error {
 	return nil
 }
 
-// Remove deletes the file's name. The file stays open.
+// Remove deletes the file's name, or the stream. The file stays open.
 func (f *File) Remove() error {
 	if f.root.opts.ReadOnly {
 		return ErrReadOnly
+	}
+	if f.named {
+		return f.removeStream()
 	}
 	f.loc.mu.Lock()
 	defer f.loc.mu.Unlock()

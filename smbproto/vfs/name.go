@@ -22,6 +22,9 @@ func (n Name) Same(o Name) bool {
 func (f *File) Name() Name {
 	f.loc.mu.Lock()
 	defer f.loc.mu.Unlock()
+	if f.loc.stream != "" {
+		return Name{f.loc.of, f.loc.stream, ""} // by whatever name of the file
+	}
 	return Name{f.loc.dir, f.loc.base, f.root.full(f.loc.path)}
 }
 

@@ -21,6 +21,10 @@ type How struct {
 	// and Writable tells. It is what MAXIMUM_ALLOWED needs.
 	MayReadOnly bool
 	ReadOnly    bool // a created file gets the attribute
+
+	// Stream is the named stream to open or create, of a file of whatever type. A file that is
+	// missing is made for one that is to be created.
+	Stream string
 }
 
 // tries bounds how often a file may appear and vanish between two looks.
@@ -28,6 +32,9 @@ const tries = 32
 
 // Open opens or creates a file or directory. It truncates nothing.
 func (r *Root) Open(p Path, how How) (f *File, created bool, err error) {
+	if how.Stream != "" {
+		return r.openStream(p, how)
+	}
 	for range tries {
 		var fd int
 		var real Path

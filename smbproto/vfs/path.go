@@ -16,8 +16,8 @@ const (
 )
 
 // ParsePath takes a name as it stands in a CREATE or a rename, with backslashes
-// (MS-SMB2 2.2.13, MS-FSCC 2.1.5). The default stream's suffix is taken off; other
-// streams are not known.
+// (MS-SMB2 2.2.13, MS-FSCC 2.1.5). The default stream's suffix is taken off; of other
+// streams ParseName knows.
 func ParsePath(name string) (Path, error) {
 	name = strings.TrimSuffix(name, "::$DATA")
 	name = strings.TrimSuffix(name, `\`)

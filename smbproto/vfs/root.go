@@ -26,6 +26,7 @@ type Root struct {
 	id       ID
 	where    string   // its path in the file system when it was opened, without a slash at the end
 	fallback *os.Root // where openat2 is missing
+	xattrs   bool     // the file system has them
 }
 
 // OpenRoot opens a share's directory, for as long as the share exists: if the
@@ -60,6 +61,7 @@ func OpenRoot(dir string, opts Options) (*Root, error) {
 		return nil, errors.Join(fmt.Errorf("vfs: share directory %q: %w", dir, err), r.Close())
 	}
 	r.where = strings.TrimSuffix(where, "/")
+	r.probeXattrs()
 	if probe, err := r.beneath(""); errors.Is(err, unix.ENOSYS) {
 		if err := r.useFallback(); err != nil {
 			return nil, errors.Join(err, r.Close())

@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"errors"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -9,12 +10,21 @@ import (
 )
 
 // Stat reads the attributes from the open handle.
-func (f *File) Stat() error { return statx(f.fd, "", &f.st) }
+func (f *File) Stat() error {
+	if err := statx(f.fd, "", &f.st); err != nil || !f.named {
+		return err
+	}
+	return f.statStream()
+}
 
 // Gone reports whether the file has no name any more: what is written to it is lost
 // with the last handle.
 func (f *File) Gone() (bool, error) {
-	if err := f.Stat(); err != nil || f.st.Nlink > 0 {
+	err := f.Stat()
+	if errors.Is(err, ErrStreamGone) {
+		return true, nil
+	}
+	if err != nil || f.st.Nlink > 0 {
 		return false, err
 	}
 	// There are file systems that count no links.
@@ -81,7 +91,7 @@ func (f *File) SetReadOnly(on bool) error {
 	if f.root.opts.ReadOnly {
 		return ErrReadOnly
 	}
-	if f.IsDir() || on == f.readOnlyMode() {
+	if f.IsDir() || f.ofDir || on == f.readOnlyMode() {
 		return nil
 	}
 	mode := uint32(f.st.Mode) & 0o7777 &^ 0o222
@@ -134,6 +144,9 @@ func (r *Root) Volume(info *wire.FsInfo) error {
 	info.FileSystem = "NTFS" // clients that ask want to know what it can do
 	info.Serial = uint32(r.id.Dev) ^ uint32(r.id.Ino)
 	info.Attributes = wire.FsCaseSensitiveSearch | wire.FsCasePreservedNames | wire.FsUnicodeOnDisk
+	if r.xattrs {
+		info.Attributes |= wire.FsNamedStreams | wire.FsExtendedAttributes
+	}
 	info.ReadOnly = r.opts.ReadOnly
 	if info.ReadOnly {
 		info.Attributes |= wire.FsReadOnlyVolume
