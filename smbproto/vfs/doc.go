@@ -20,6 +20,13 @@
 // Linux can only do by name, a [File] holds its parent directory and the identity
 // of its entry there, and does it only if the name still leads to that identity.
 //
+// # Xattrs
+//
+// EAs and named streams are xattrs of the file, asked for through its handle: "user.NAME" and
+// "user.ustack.stream.NAME". All names below "user.ustack." are the server's own, and no EA's.
+// Whether there are any is asked once, of the root's file system. Changes of one file's that take
+// several calls are made one by one; other processes are not kept out.
+//
 // # Ownership
 //
 // Whoever opened a File closes it. Its methods are for one goroutine at a time, but for

@@ -3,6 +3,7 @@ package vfs
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"strings"
 	"unicode/utf8"
 
@@ -213,9 +214,15 @@ func (f *File) changeStream(change func(data []byte) []byte) error {
 	return f.touch()
 }
 
+// touch sets the time of the last change, which only the file's owner may: what he did not
+// grant to the server is not the client's fault.
 func (f *File) touch() error {
 	ts := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, {Nsec: unix.UTIME_NOW}}
-	return retry(func() error { return unix.UtimesNanoAt(unix.AT_FDCWD, throughProc(f.fd), ts, 0) })
+	err := retry(func() error { return unix.UtimesNanoAt(unix.AT_FDCWD, throughProc(f.fd), ts, 0) })
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	return err
 }
 
 func (f *File) writeStream(b []byte, off int64) (int, error) {
@@ -300,9 +307,9 @@ func (f *File) Streams() ([]wire.StreamInfo, error) {
 	return list, nil
 }
 
-// DropStreams removes all named streams but those that keep names: of a file that is
-// overwritten (MS-FSA 2.1.5.1.2).
-func (f *File) DropStreams(keep func(name string) bool) error {
+// DropXattrs removes all EAs, and all named streams but those that keep names: of a file that is
+// written over (MS-FSA 2.1.5.1.2).
+func (f *File) DropXattrs(keep func(stream string) bool) error {
 	if f.root.opts.ReadOnly {
 		return ErrReadOnly
 	}
@@ -312,15 +319,16 @@ func (f *File) DropStreams(keep func(name string) bool) error {
 	lock := xattrLock(f.ID())
 	lock.Lock()
 	defer lock.Unlock()
-	names, err := xattrNames(f.fd, streamPrefix)
+	names, err := xattrNames(f.fd, eaPrefix)
 	if errors.Is(err, unix.EOPNOTSUPP) {
 		return nil
 	}
 	for _, name := range names {
-		if keep(name) {
+		stream, ok := strings.CutPrefix(eaPrefix+name, streamPrefix)
+		if ok && keep(stream) || !ok && !listableEA(name) {
 			continue
 		}
-		if gone := removexattr(f.fd, streamPrefix+name); gone != unix.ENODATA {
+		if gone := removexattr(f.fd, eaPrefix+name); gone != unix.ENODATA {
 			err = errors.Join(err, gone)
 		}
 	}

@@ -4,8 +4,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"ustack/smbproto/wire"
 )
@@ -138,11 +141,14 @@ func TestEAsAreSetAllOrNone(t *testing.T) {
 				t.Errorf("left %q", eas)
 			}
 		}
-		must(t, f.ReplaceEAs([]wire.EA{{Name: "TWO", Value: []byte("22")}, {Name: "three", Value: []byte("3")}}))
-		eas, err := f.EAs()
+		for _, name := range []string{"a:b", "ustack.later", "ustack.stream.a", "ustack.stream.b"} {
+			must(t, unix.Setxattr(filepath.Join(dir, "a"), "user."+name, []byte("x"), 0))
+		}
+		must(t, f.DropXattrs(func(stream string) bool { return stream == "b" }))
+		names, err := xattrNames(f.fd, "user.")
 		must(t, err)
-		if len(eas) != 2 || eas[0].Name != "three" || string(eas[1].Value) != "22" {
-			t.Errorf("replaced by %q", eas)
+		if want := []string{"a:b", "ustack.later", "ustack.stream.b"}; !slices.Equal(names, want) {
+			t.Errorf("left %q, want %q", names, want)
 		}
 		must(t, f.Close())
 	})
@@ -169,8 +175,7 @@ func TestAFileSystemWithoutXattrs(t *testing.T) {
 	if err := f.SetEAs([]wire.EA{{Name: "a", Value: []byte("b")}}); !errors.Is(err, ErrNoEAs) {
 		t.Errorf("EA: %v", err)
 	}
-	must(t, f.ReplaceEAs(nil))
-	must(t, f.DropStreams(func(string) bool { return false }))
+	must(t, f.DropXattrs(func(string) bool { return false }))
 	if list, err := f.Streams(); len(list) != 0 || err != nil {
 		t.Errorf("streams %v, %v", list, err)
 	}

@@ -106,6 +106,9 @@ func xattrNames(fd int, prefix string) (names []string, err error) {
 	return names, nil
 }
 
+// listableEA reports whether an xattr's name, without its prefix, is one that clients know an EA by.
+func listableEA(name string) bool { return wire.ValidEAName(name) && !ownName(name) }
+
 // ownName reports whether an EA's name is one that the server keeps something of its own under.
 func ownName(name string) bool {
 	return len(name) >= len(ownPrefix) && strings.EqualFold(name[:len(ownPrefix)], ownPrefix)
@@ -125,7 +128,7 @@ func (f *File) EAs() ([]wire.EA, error) {
 	var list []wire.EA
 	size := 0
 	for _, name := range names {
-		if !wire.ValidEAName(name) || ownName(name) {
+		if !listableEA(name) {
 			continue
 		}
 		value, err := getxattr(f.fd, eaPrefix+name)
@@ -151,21 +154,10 @@ func noXattrs(err error) error {
 	return err
 }
 
-// SetEAs sets extended attributes, and takes away those whose value is empty, all or none
-// (MS-FSA 2.1.5.15.5). One of a name that differs in case is replaced and keeps its name.
-func (f *File) SetEAs(list []wire.EA) error { return f.changeEAs(list, false) }
-
-// ReplaceEAs leaves the file with these and no others.
-func (f *File) ReplaceEAs(list []wire.EA) error { return f.changeEAs(list, true) }
-
-func (f *File) changeEAs(list []wire.EA, replace bool) error {
-	switch {
-	case f.root.opts.ReadOnly:
-		return ErrReadOnly
-	case !f.root.xattrs && len(list) > 0:
+// CheckEAs says why no file could have such EAs, before one is made for them.
+func (r *Root) CheckEAs(list []wire.EA) error {
+	if !r.xattrs {
 		return ErrNoEAs
-	case !f.root.xattrs:
-		return nil
 	}
 	for _, ea := range list {
 		switch {
@@ -175,17 +167,26 @@ func (f *File) changeEAs(list []wire.EA, replace bool) error {
 			return ErrEAIsOurs
 		}
 	}
+	return nil
+}
+
+// SetEAs sets extended attributes, and takes away those whose value is empty, all or none
+// (MS-FSA 2.1.5.15.5). One of a name that differs in case is replaced and keeps its name.
+func (f *File) SetEAs(list []wire.EA) error {
+	if err := f.root.CheckEAs(list); err != nil {
+		return err
+	}
+	if f.root.opts.ReadOnly {
+		return ErrReadOnly
+	}
 	lock := xattrLock(f.ID())
 	lock.Lock()
 	defer lock.Unlock()
 	was, err := f.EAs()
 	if err != nil {
-		if replace && len(list) == 0 && errors.Is(err, ErrNoEAs) {
-			return nil
-		}
 		return err
 	}
-	to, err := plan(was, list, replace)
+	to, err := plan(was, list)
 	if err != nil {
 		return err
 	}
@@ -226,16 +227,12 @@ func (c *eaChange) apply(fd int, value []byte) error {
 
 // plan says what is to be changed of the EAs that there were. What is taken away comes
 // first, to make room.
-func plan(was, list []wire.EA, replace bool) ([]eaChange, error) {
+func plan(was, list []wire.EA) ([]eaChange, error) {
 	changes := make([]eaChange, 0, len(was)+len(list))
 	at := map[string]int{}
 	for _, ea := range was {
-		c := eaChange{ea.Name, ea.Value, ea.Value}
-		if replace {
-			c.value = nil
-		}
 		at[wire.FoldEAName(ea.Name)] = len(changes)
-		changes = append(changes, c)
+		changes = append(changes, eaChange{ea.Name, ea.Value, ea.Value})
 	}
 	for _, ea := range list {
 		fold := wire.FoldEAName(ea.Name)
