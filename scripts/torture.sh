@@ -46,6 +46,7 @@ start() {
 }
 start
 
+# smb2.ea asks for a name that no EA may have: one of the server's own.
 count() { grep -c "^$1: " "$out/$suite" || true; }
 status=0 passed=0 failed=0 skipped=0
 printf '%-40s %6s %6s %6s\n' suite pass fail skip
@@ -53,7 +54,7 @@ for suite in "${suites[@]}"; do
 	limit=60
 	[[ ! $suite =~ lease|oplock|notify|replay|multichannel ]] || limit=280
 	timeout -k 5 "$limit" "${exec_in[@]}" smbtorture "//$at/share" -U tester%secret-1 "$suite" \
-		--basedir="$work" >"$out/$suite" 2>&1 </dev/null && note= || { [[ $? -lt 124 ]] && note= || note="not done in $limit s"; }
+		--basedir="$work" --option=torture:acl_xattr_name=ustack.stream.x >"$out/$suite" 2>&1 </dev/null && note= || { [[ $? -lt 124 ]] && note= || note="not done in $limit s"; }
 	pass=$(count success) fail=$(($(count failure) + $(count error))) skip=$(count skip)
 	passed=$((passed + pass)) failed=$((failed + fail)) skipped=$((skipped + skip))
 	if ! kill -0 "$child" 2>/dev/null; then

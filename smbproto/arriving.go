@@ -23,8 +23,8 @@ func (w *arriving) left() int { return w.skip + w.data + w.tail }
 
 // mayArrive reports whether a message, of which the fixed part of a WRITE is there,
 // is one that may go to its file before its end has come: not if its signature has to be
-// verified first or it had to be encrypted, nor as part of a compound, nor for a pipe. One that is
-// encrypted must be whole to be decrypted.
+// verified first or it had to be encrypted, nor as part of a compound, nor for a pipe or a named
+// stream. One that is encrypted must be whole to be decrypted.
 func (c *Conn) mayArrive(msg []byte) bool {
 	h := wire.Header(msg)
 	if !wire.IsSMB2(msg) || h.Valid() != nil || h.Command() != wire.CommandWrite || h.NextCommand() != 0 ||
@@ -36,7 +36,7 @@ func (c *Conn) mayArrive(msg []byte) bool {
 		return false // refused, when it is whole
 	}
 	t := sess.tree(h.TreeID())
-	return t != nil && !t.isPipe() && !t.share.Encrypt
+	return t != nil && !t.isPipe() && !t.share.Encrypt && !toStream(sess, wire.WriteRequest(msg))
 }
 
 // beginWrite takes the head of a WRITE of n bytes out of the ring.

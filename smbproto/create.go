@@ -14,6 +14,8 @@ const createRoom = wire.CreateResponseFixed + 32 + 56
 // creation is what a CREATE asks for, after the rules on its fields.
 type creation struct {
 	path        vfs.Path
+	stream      string // a named stream of the file, or ""
+	eas         []wire.EA
 	access      wire.Access
 	maximum     bool // as much access as can be had
 	share       wire.ShareAccess
@@ -101,9 +103,8 @@ func (c *Conn) readCreate(r *request, req wire.CreateRequest, name string) (crea
 	case cr.options&wire.OptionOpenByFileID != 0:
 		return cr, wire.StatusNotSupported
 	}
-	var err error
-	if cr.path, err = vfs.ParsePath(name); err != nil {
-		return cr, wire.StatusOf(err)
+	if status := cr.setName(name); status != wire.StatusOK {
+		return cr, status
 	}
 	if status := cr.setAccess(req.DesiredAccess(), r.tree); status != wire.StatusOK {
 		return cr, status
@@ -111,12 +112,17 @@ func (c *Conn) readCreate(r *request, req wire.CreateRequest, name string) (crea
 	if cr.options&wire.OptionDeleteOnClose != 0 && !cr.access.Has(wire.AccessDelete) {
 		return cr, wire.StatusInvalidParameter
 	}
-	for name := range req.Contexts() {
+	for name, data := range req.Contexts() {
 		switch string(name) {
 		case wire.ContextMaximalAccess:
 			cr.wantMxAc = true
 		case wire.ContextQueryOnDiskID:
 			cr.wantQFid = true
+		case wire.ContextEABuffer:
+			var status wire.Status
+			if cr.eas, status = readEAs(data, r.tree.share.root); status != wire.StatusOK {
+				return cr, status
+			}
 		case wire.ContextTimewarp:
 			return cr, wire.StatusObjectNameNotFound // there are no snapshots
 		}
@@ -147,11 +153,12 @@ func (cr *creation) how() (h vfs.How, impossible bool) {
 	h = vfs.How{
 		Read:         cr.access.Has(wire.AccessReadData | wire.AccessExecute),
 		Write:        cr.access.Has(wire.AccessWriteData | wire.AccessAppendData),
-		Locate:       cr.access.Has(wire.AccessDelete),
+		Locate:       cr.access.Has(wire.AccessDelete) || len(cr.eas) > 0, // without its EAs, it is taken back
 		Directory:    cr.options&wire.OptionDirectory != 0,
 		NonDirectory: cr.options&wire.OptionNonDirectory != 0,
 		MayReadOnly:  cr.maximum,
 		ReadOnly:     cr.attributes&wire.AttributeReadOnly != 0,
+		Stream:       cr.stream,
 	}
 	switch cr.disposition {
 	case wire.Create:
@@ -186,6 +193,10 @@ func (c *Conn) openFile(r *request, cr *creation) (*open, wire.CreateAction, wir
 	f, deletes := o.file, cr.options&wire.OptionDeleteOnClose != 0
 	if created {
 		o.deleteOnClose = deletes
+		if err := o.setNewEAs(cr.eas); err != nil {
+			o.deleteOnClose = true
+			return nil, 0, c.abandon(o, wire.StatusOf(err))
+		}
 		return o, wire.ActionCreated, wire.StatusOK
 	}
 	if deletes {
@@ -194,7 +205,7 @@ func (c *Conn) openFile(r *request, cr *creation) (*open, wire.CreateAction, wir
 		}
 	}
 	if cuts {
-		if err := f.Truncate(0); err != nil {
+		if err := c.overwrite(o, cr.eas); err != nil {
 			return nil, 0, c.abandon(o, wire.StatusOf(err))
 		}
 	}
@@ -226,7 +237,7 @@ func (c *Conn) admit(r *request, cr *creation, cuts bool) (o *open, created bool
 	}
 	o = &open{
 		id: c.srv.newFileID(), session: r.session, conn: c, tree: r.tree, access: cr.access, share: cr.share,
-		options: cr.options, file: f,
+		options: cr.options, named: f.Named(), file: f,
 	}
 	var also wire.Access
 	if cuts && !created {

@@ -13,7 +13,8 @@ import (
 
 // deletePending reports whether a name of the file is to be deleted.
 func (s *fileState) deletePending() bool {
-	return s.leaving || len(s.doomed) > 0 || slices.ContainsFunc(s.opens, func(o *open) bool { return o.doomed })
+	return s.leaving || len(s.doomed) > 0 || slices.ContainsFunc(s.opens, func(o *open) bool { return o.doomed }) ||
+		s.base != nil && s.base.deletePending()
 }
 
 // dooms reports whether an open that was closed has left the name to be deleted.
@@ -59,12 +60,15 @@ func (t *fileTable) pending(o *open) bool {
 // remove deletes the names of a file that leave has said was the last, and forgets it.
 func (t *fileTable) remove(st *fileState) error {
 	var errs []error
-	for _, f := range st.doomed {
-		errs = append(errs, f.Remove())
-	}
-	t.drop(st.id)
-	for _, f := range st.doomed {
-		errs = append(errs, f.Close())
+	for st != nil {
+		doomed := st.doomed
+		for _, f := range doomed {
+			errs = append(errs, f.Remove())
+		}
+		st = t.forget(st) // a stream's last open may have been its file's
+		for _, f := range doomed {
+			errs = append(errs, f.Close())
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -35,6 +35,15 @@
 // Answers come in the order of the requests, before the next is looked at: one that
 // waits (locks, notifications) would be taken out of this order in Conn.answer.
 //
+// # Streams and extended attributes
+//
+// A file's named streams and EAs are kept in its xattrs (streams.go, ea.go, and vfs). That bounds
+// them: a stream to 64 KiB where the file system lets an xattr be so large (ext4, as it is made by
+// default, has some 4000 bytes for all of a file's together) and to a name of 236 bytes in UTF-8; an
+// EA's name to 250 bytes. What does not fit gets STATUS_DISK_FULL, STATUS_OBJECT_NAME_INVALID or
+// STATUS_INVALID_EA_NAME. FILE_NEED_EA is not remembered. A stream is read and written as a whole,
+// so a WRITE to one is not handled before its data has come.
+//
 // # Who owns what
 //
 // A [Server] may be used from any goroutine. A [Conn] belongs to the goroutine that

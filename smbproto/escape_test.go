@@ -51,7 +51,8 @@ var escapes = []string{
 	"../secret", "a/b", "/etc/passwd", `\etc\passwd`, `\\server\share`, `C:\x`, "C:",
 	"out", "absolute", "absolute-inside", "up", `up\secret`, `up\share\inside`, "magic", `magic\passwd`, "loop",
 	"fifo", "null", "socket", "nul\x00byte", "inside\x00", "tab\tname", "star*", "what?", "pipe|", `quote"`, "<less",
-	"inside:stream", "inside:stream:$DATA", `a\\b`, strings.Repeat("x", 256), strings.Repeat(`a\`, 200) + "a",
+	"inside:stream:", "inside:stream:$INDEX_ALLOCATION", `inside:..\..\secret`, "inside:../../secret", `a:s\b`,
+	`..:stream`, "out:stream", "absolute:stream", "fifo:stream", "null:stream", "socket:stream", "loop:stream", `a\\b`, strings.Repeat("x", 256), strings.Repeat(`a\`, 200) + "a",
 	`inside\below`, `fifo\below`,
 }
 

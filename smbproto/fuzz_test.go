@@ -54,6 +54,12 @@ func FuzzSession(f *testing.F) {
 	f.Add(fuzzInput(fuzzLogOn|fuzzOpen|fuzzIDs|fuzzSeal, chainOf(true,
 		seed.createMsg("x", opening{wire.AccessAll, shareAll, wire.OpenIf, 0}), seed.writeMsg(none, 0, pattern(10)),
 		seed.readMsg(none, 0, 60_000), seed.closeMsg(none))))
+	f.Add(fuzzInput(fuzzLogOn|fuzzIDs, chainOf(true,
+		seed.createWithEAs("x:s", anyOpen, eaList("a", "1")), seed.writeMsg(none, 0, pattern(10)), seed.readMsg(none, 0, 10),
+		seed.queryMsg(none, wire.InfoFile, uint8(wire.FileStreamInformation), 1000), seed.eaMsg(none, 0, 0, 1000, eaNames("a", "b")),
+		seed.setMsg(none, wire.FileFullEAInformation, eaList("b", "2")),
+		seed.setMsg(none, wire.FileRenameInformation, renameInfo(":t", true)),
+		seed.setMsg(none, wire.FileRenameInformation, renameInfo("::$DATA", true)), seed.closeMsg(none))))
 	seed.message, seed.session = 0, 0
 	f.Add(fuzzInput(0, seed.negotiate311Msg(), seed.setupMsg(ntlmNegotiate()), seed.setupMsg(ntlmAnonymous())))
 	seed.message = 0

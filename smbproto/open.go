@@ -16,6 +16,7 @@ type open struct {
 	session *session
 	conn    *Conn
 	tree    *tree
+	named   bool // opened as a named stream
 	access  wire.Access
 	share   wire.ShareAccess
 	options wire.CreateOptions
@@ -28,6 +29,7 @@ type open struct {
 	deleteOnClose bool
 	doomed        bool // its name is to be deleted; under the table's lock
 	position      uint64
+	nextEA        int // how many EAs have been listed
 	search        search
 }
 
@@ -71,7 +73,7 @@ func (o *open) fill(info *wire.FileInfo) error {
 		Access:        o.access,
 		Position:      o.position,
 		Mode:          uint32(o.options & (wire.OptionWriteThrough | wire.OptionDeleteOnClose)),
-		Name:          o.file.Path().Backslashed(),
+		Name:          o.name(),
 	}
 	o.file.Info(info)
 	return nil

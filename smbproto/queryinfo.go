@@ -26,7 +26,7 @@ func (c *Conn) queryInfo(r *request, w *reply) wire.Status {
 	status := wire.StatusNotSupported
 	switch req.Type() {
 	case wire.InfoFile:
-		n, status = c.queryFile(r.open, out, wire.FileInfoClass(req.Class()))
+		n, status = c.queryFile(r.open, req, out, wire.FileInfoClass(req.Class()))
 	case wire.InfoFilesystem:
 		n, status = c.queryVolume(r.open, out, wire.FsInfoClass(req.Class()))
 	case wire.InfoSecurity:
@@ -46,18 +46,24 @@ func (c *Conn) queryInfo(r *request, w *reply) wire.Status {
 	return status
 }
 
-func (c *Conn) queryFile(o *open, out []byte, class wire.FileInfoClass) (int, wire.Status) {
+func (c *Conn) queryFile(o *open, req wire.QueryInfoRequest, out []byte, class wire.FileInfoClass) (int, wire.Status) {
 	switch class {
 	case wire.FileBasicInformation, wire.FileAllInformation, wire.FileNetworkOpenInformation, wire.FileAttributeTagInformation:
 		if !o.access.Has(wire.AccessReadAttributes) { // MS-FSA 2.1.5.12
 			return 0, wire.StatusAccessDenied
 		}
 	case wire.FileFullEAInformation:
-		return 0, wire.StatusNoEASOnFile
+		return o.queryEAs(req, out)
+	case wire.FileStreamInformation:
+		if o.file != nil {
+			return o.queryStreams(out)
+		}
 	}
 	if o.file == nil {
 		c.info = wire.FileInfo{Attributes: wire.AttributeNormal, AllocationSize: 4096, Links: 1, Access: o.access, Name: `\srvsvc`}
 	} else if err := o.fill(&c.info); err != nil {
+		return 0, wire.StatusOf(err)
+	} else if err := o.fillEASize(&c.info, class); err != nil {
 		return 0, wire.StatusOf(err)
 	}
 	return wire.PutFileInfo(out, class, &c.info)

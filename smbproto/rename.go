@@ -20,6 +20,9 @@ func (c *Conn) rename(o *open, b wire.RenameInfo) wire.Status {
 	if err != nil {
 		return wire.StatusObjectNameInvalid
 	}
+	if o.file.Named() {
+		return c.renameStream(o, name, b.Replace())
+	}
 	to, err := vfs.ParsePath(strings.TrimPrefix(name, `\`))
 	if err != nil {
 		return wire.StatusOf(err)
@@ -30,11 +33,14 @@ func (c *Conn) rename(o *open, b wire.RenameInfo) wire.Status {
 		defer files.paths.RUnlock()
 		files.renaming.Lock()
 		defer files.renaming.Unlock()
+		if files.streamsOpen(o) {
+			return wire.StatusAccessDenied
+		}
 		return c.renameTo(o, to, b.Replace())
 	}
 	files.paths.Lock()
 	defer files.paths.Unlock()
-	if files.openBelow(o.file) {
+	if files.streamsOpen(o) || files.openBelow(o.file) {
 		return wire.StatusAccessDenied // their paths would lead nowhere
 	}
 	return c.renameTo(o, to, b.Replace())
@@ -92,7 +98,7 @@ func (t *fileTable) openBelow(dir *vfs.File) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, st := range t.files {
-		for _, o := range st.opens {
+		for o := range st.all {
 			if o.file.Below(dir) {
 				return true
 			}

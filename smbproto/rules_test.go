@@ -94,7 +94,8 @@ func TestWhatMayBeSet(t *testing.T) {
 		{all, wire.FileDispositionInformation, nil, wire.StatusInfoLengthMismatch},
 		{all, wire.FileRenameInformation, eight, wire.StatusInfoLengthMismatch},
 		{all, wire.FileLinkInformation, renameInfo("x", false), wire.StatusNotSupported},
-		{all, wire.FileFullEAInformation, eight, wire.StatusEASNotSupported},
+		{all, wire.FileFullEAInformation, eight, wire.StatusEAListInconsistent},
+		{reader, wire.FileFullEAInformation, eight, wire.StatusAccessDenied},
 		{all, wire.FileStandardInformation, forty, wire.StatusInvalidInfoClass},
 		{all, 255, eight, wire.StatusInvalidInfoClass},
 	} {

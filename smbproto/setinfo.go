@@ -28,13 +28,12 @@ var setRights = map[wire.FileInfoClass]wire.Access{
 	wire.FileAllocationInformation:  wire.AccessWriteData,
 	wire.FilePositionInformation:    wire.AccessReadData | wire.AccessWriteData,
 	wire.FileModeInformation:        wire.AccessAll,
+	wire.FileFullEAInformation:      wire.AccessWriteEA,
 }
 
 func (c *Conn) setFile(o *open, class wire.FileInfoClass, b []byte) wire.Status {
 	rights, ok := setRights[class]
 	switch {
-	case class == wire.FileFullEAInformation:
-		return wire.StatusEASNotSupported
 	case class == wire.FileLinkInformation:
 		return wire.StatusNotSupported
 	case !ok:
@@ -45,6 +44,8 @@ func (c *Conn) setFile(o *open, class wire.FileInfoClass, b []byte) wire.Status 
 	switch class {
 	case wire.FileBasicInformation:
 		return setBasic(o, wire.BasicInfo(b))
+	case wire.FileFullEAInformation:
+		return setEAs(o, b)
 	case wire.FileRenameInformation:
 		return c.rename(o, wire.RenameInfo(b))
 	case wire.FileDispositionInformation:

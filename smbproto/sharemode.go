@@ -25,8 +25,12 @@ type fileTable struct {
 }
 
 // fileState is what the opens of one file share. The table's lock guards it.
+//
+// A named stream has a state of its own, which its file's knows; that is there as long as one of
+// its streams is open.
 type fileState struct {
-	id    vfs.ID
+	id vfs.ID
+	streams
 	opens []*open
 	// doomed are the files by whose names this one is deleted when its last open is
 	// closed: of opens that asked for it and were closed before. The state owns them, and has one
@@ -67,6 +71,14 @@ func (t *fileTable) admit(o *open, also wire.Access) wire.Status {
 	if st.deletePending() {
 		return wire.StatusDeletePending
 	}
+	if !o.named && (also != 0 || o.access.Has(wire.AccessDelete)) && !st.streamsMayGo() {
+		return wire.StatusSharingViolation
+	}
+	if o.named {
+		if st = st.stream(o.file.Stream()); st.deletePending() {
+			return wire.StatusDeletePending
+		}
+	}
 	if asks := o.access | also; asks.Has(dataAccess) {
 		for _, other := range st.opens {
 			if other.access.Has(dataAccess) && (!allows(other.share, asks) || !allows(o.share, other.access)) {
@@ -93,13 +105,5 @@ func (t *fileTable) leave(o *open) (shut *vfs.File, last *fileState) {
 	if o.doomed && !st.dooms(o.file.Name()) {
 		st.doomed, shut = append(st.doomed, o.file), nil
 	}
-	switch {
-	case len(st.opens) > 0:
-		return shut, nil
-	case len(st.doomed) == 0:
-		delete(t.files, st.id)
-		return shut, nil
-	}
-	st.leaving = true
-	return shut, st
+	return shut, t.last(st)
 }

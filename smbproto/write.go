@@ -29,6 +29,8 @@ func (c *Conn) checkWrite(r *request, total int) wire.Status {
 		return wire.StatusInvalidDeviceRequest
 	case req.Offset() > math.MaxInt64-uint64(n):
 		return wire.StatusInvalidParameter
+	case !o.file.Holds(req.Offset(), n):
+		return wire.StatusDiskFull
 	case !c.srv.files.mayAccess(o, req.Offset(), n, true):
 		return wire.StatusFileLockConflict
 	case !o.access.Has(wire.AccessWriteData):
