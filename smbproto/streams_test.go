@@ -623,3 +623,29 @@ func TestAStreamIsWhatAModelSays(t *testing.T) {
 		})
 	})
 }
+
+// smbclient does with streams and EAs what it does with files.
+func TestSmbclientHasStreamsAndEAs(t *testing.T) {
+	withStreams(t)
+	ts := startServer(t, nil)
+	path, content := randomFile(t, 2000)
+	back := filepath.Join(t.TempDir(), "back")
+	for _, c := range []struct{ ask, want string }{
+		{"put " + path + " file; put " + path + " file:s; get file:s " + back, "getting file"},
+		{"allinfo file", "stream: [:s:$DATA], 2000 bytes"},
+		{"setea file One first; setea file two second; geteas file", "One (0) ="},
+		{"allinfo file", "stream: [::$DATA], 2000 bytes"},
+		{"del file; ls", "blocks available"},
+	} {
+		out, err := ts.smbclient(t, "-U", "alice%secret", "//127.0.0.1/pub", "-c", c.ask)
+		if err != nil || !strings.Contains(out, c.want) || strings.Contains(out, "NT_STATUS") {
+			t.Errorf("%s: %v, want %q\n%s", c.ask, err, c.want, out)
+		}
+	}
+	if got, err := os.ReadFile(back); err != nil || !bytes.Equal(got, content) {
+		t.Errorf("what came back is not what was put: %v, %d bytes", err, len(got))
+	}
+	if left, _ := os.ReadDir(ts.dir); len(left) != 0 {
+		t.Errorf("left: %v", left)
+	}
+}

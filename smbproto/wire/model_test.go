@@ -168,3 +168,37 @@ func TestDirectoryEntriesAreLinked(t *testing.T) {
 		}
 	}
 }
+
+// A list of streams can be walked by its offsets, and has whole streams only.
+func TestStreamsAreLinked(t *testing.T) {
+	streams := []StreamInfo{{DefaultStream, 1, 512}, {":a:$DATA", 2, 512}, {":ünïcode:$DATA", 3, 512}}
+	for size := range 200 {
+		buf := make([]byte, size)
+		n, status := PutStreams(buf, streams)
+		if size < 32 {
+			if n != 0 || status != StatusInfoLengthMismatch {
+				t.Errorf("%d bytes: %d, %v", size, n, status)
+			}
+			continue
+		}
+		rest, i := buf[:n], 0
+		for len(rest) > 0 {
+			name, err := UTF16ToString(rest[24 : 24+le.Uint32(rest[4:])])
+			if err != nil || name != streams[i].Name || le.Uint64(rest[8:]) != streams[i].Size {
+				t.Fatalf("%d bytes: stream %d is %q, %v", size, i, name, err)
+			}
+			i++
+			next := le.Uint32(rest)
+			if next%8 != 0 {
+				t.Fatalf("%d bytes: next at %d", size, next)
+			}
+			if next == 0 {
+				break
+			}
+			rest = rest[next:]
+		}
+		if whole := i == len(streams); whole != (status == StatusOK) || !whole && status != StatusBufferOverflow {
+			t.Errorf("%d bytes: %d streams, %v", size, i, status)
+		}
+	}
+}

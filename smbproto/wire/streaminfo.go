@@ -14,6 +14,9 @@ const streamFixed = 24
 // PutStreams writes FileStreamInformation into b. With StatusBufferOverflow it has the
 // streams that fit.
 func PutStreams(b []byte, streams []StreamInfo) (n int, status Status) {
+	if len(b) < FileStreamInformation.minSize() {
+		return 0, StatusInfoLengthMismatch
+	}
 	last := -1
 	for _, s := range streams {
 		at := alignUp(n)
