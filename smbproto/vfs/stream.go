@@ -104,9 +104,27 @@ func (f *File) bind(how How, made bool) (created bool, err error) {
 			return false, streamError(err)
 		}
 	}
+	if err := f.demote(); err != nil {
+		return created, err
+	}
 	f.named, f.ofDir, f.writable = true, f.IsDir(), writes
 	f.loc.setStream(name, f.ID())
 	return created, f.Stat()
+}
+
+// demote replaces a handle for input or output by one of O_PATH: what is done with the handle of
+// a stream must not be done to the file's data.
+func (f *File) demote() error {
+	if f.pathOnly {
+		return nil
+	}
+	fd, err := reopen(f.fd, unix.O_PATH)
+	if err != nil {
+		return err
+	}
+	err = closeAll(f.fd)
+	f.fd, f.pathOnly = fd, true
+	return err
 }
 
 // findStream gives the name of a stream as it was created, or "".

@@ -85,6 +85,9 @@ func TestAStreamIsItsFiles(t *testing.T) {
 		if !created || !f.Named() || f.IsDir() {
 			t.Errorf("created %v, named %v", created, f.Named())
 		}
+		if _, err := unix.Pwrite(f.fd, []byte("x"), 0); err != unix.EBADF {
+			t.Errorf("the handle of a stream takes data for its file: %v", err)
+		}
 		must(t, os.Rename(filepath.Join(dir, "a"), filepath.Join(dir, "b")))
 		must(t, os.WriteFile(filepath.Join(dir, "a"), nil, 0o644))
 		_, err = f.WriteAt([]byte("data"), 2)
