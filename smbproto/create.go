@@ -96,10 +96,14 @@ func (c *Conn) readCreate(r *request, req wire.CreateRequest, name string) (crea
 		cr.disposition > wire.OverwriteIf,
 		cr.options&wire.OptionDirectory != 0 && cr.options&wire.OptionNonDirectory != 0,
 		cr.options&wire.OptionDirectory != 0 && overwrites,
-		cr.options&^wire.OptionsValid != 0:
+		cr.options&^wire.OptionsValid != 0,
+		cr.attributes&^wire.AttributesValid != 0,
+		cr.options&wire.OptionDirectory != 0 && cr.attributes&wire.AttributeTemporary != 0:
 		return cr, wire.StatusInvalidParameter
-	case cr.options&wire.OptionOpenByFileID != 0:
+	case cr.options&(wire.OptionOpenByFileID|wire.OptionTreeConnection|wire.OptionReserveOpfilter) != 0:
 		return cr, wire.StatusNotSupported
+	case cr.attributes&wire.AttributeEncrypted != 0:
+		return cr, wire.StatusAccessDenied // nothing is encrypted on disk here
 	}
 	var err error
 	if cr.path, err = vfs.ParsePath(name); err != nil {
@@ -151,7 +155,10 @@ func (cr *creation) how() (h vfs.How, impossible bool) {
 		Directory:    cr.options&wire.OptionDirectory != 0,
 		NonDirectory: cr.options&wire.OptionNonDirectory != 0,
 		MayReadOnly:  cr.maximum,
-		ReadOnly:     cr.attributes&wire.AttributeReadOnly != 0,
+		Attributes:   cr.attributes & wire.AttributesSettable,
+	}
+	if !h.Directory {
+		h.Attributes |= wire.AttributeArchive // a new file has not been archived, MS-FSA 2.1.5.1.1
 	}
 	switch cr.disposition {
 	case wire.Create:
@@ -166,7 +173,7 @@ func (cr *creation) how() (h vfs.How, impossible bool) {
 	if h.Write && cr.disposition != wire.Open && cr.disposition != wire.OpenIf {
 		h.MayReadOnly = false // to cut it, or make it, it must be writable
 	}
-	if h.Create && h.ReadOnly && !h.Directory && cr.options&wire.OptionDeleteOnClose != 0 {
+	if h.Create && h.Attributes&wire.AttributeReadOnly != 0 && !h.Directory && cr.options&wire.OptionDeleteOnClose != 0 {
 		h.Create, impossible = false, true
 	}
 	return h, impossible
@@ -186,6 +193,7 @@ func (c *Conn) openFile(r *request, cr *creation) (*open, wire.CreateAction, wir
 	f, deletes := o.file, cr.options&wire.OptionDeleteOnClose != 0
 	if created {
 		o.deleteOnClose = deletes
+		o.state.archive.Store(f.Kept()&wire.AttributeArchive != 0)
 		return o, wire.ActionCreated, wire.StatusOK
 	}
 	if deletes {
@@ -194,11 +202,12 @@ func (c *Conn) openFile(r *request, cr *creation) (*open, wire.CreateAction, wir
 		}
 	}
 	if cuts {
-		if err := f.Truncate(0); err != nil {
+		if err := o.overwrite(cr); err != nil {
 			return nil, 0, c.abandon(o, wire.StatusOf(err))
 		}
 	}
 	o.deleteOnClose = deletes
+	o.state.archive.Store(f.Kept()&wire.AttributeArchive != 0)
 	switch {
 	case !cuts:
 		return o, wire.ActionOpened, wire.StatusOK
@@ -206,6 +215,19 @@ func (c *Conn) openFile(r *request, cr *creation) (*open, wire.CreateAction, wir
 		return o, wire.ActionSuperseded, wire.StatusOK
 	}
 	return o, wire.ActionOverwritten, wire.StatusOK
+}
+
+// overwrite cuts the file, MS-FSA 2.1.5.1.2: a file that supersedes another has the attributes that it is made
+// with, one that is overwritten keeps its own too.
+func (o *open) overwrite(cr *creation) error {
+	if err := o.file.Truncate(0); err != nil {
+		return err
+	}
+	a := cr.attributes | wire.AttributeArchive
+	if cr.disposition != wire.Supersede {
+		a |= o.file.Kept()
+	}
+	return o.file.SetAttributes(a)
 }
 
 // admit opens the file and enters its open in the table of files. cuts says that a file that is
@@ -220,6 +242,14 @@ func (c *Conn) admit(r *request, cr *creation, cuts bool) (o *open, created bool
 		return nil, false, wire.StatusCannotDelete
 	case err != nil:
 		return nil, false, wire.StatusOf(err)
+	}
+	if cuts && !created {
+		// What is hidden, or the system's, is only overwritten by who says that it is, MS-FSA 2.1.5.1.2.
+		const must = wire.AttributeHidden | wire.AttributeSystem
+		if f.Kept()&must&^cr.attributes != 0 {
+			c.shut(f)
+			return nil, false, wire.StatusAccessDenied
+		}
 	}
 	if cr.maximum && how.Write && !f.IsDir() && !f.Writable() {
 		cr.access &^= wire.AccessWriteData | wire.AccessAppendData

@@ -28,6 +28,7 @@ type open struct {
 	deleteOnClose bool
 	doomed        bool // its name is to be deleted; under the table's lock
 	position      uint64
+	frozen        wire.Filetime // the time of the last write, if what is changed through this open leaves it
 	search        search
 }
 

@@ -14,6 +14,7 @@ type File struct {
 	pathOnly bool // fd is of O_PATH: good for attributes alone
 	writable bool
 	st       unix.Statx_t
+	kept     kept // as of the last Stat
 	loc      location
 	dir      *dirReader
 	closed   bool

@@ -92,7 +92,7 @@ func (f *File) CanRemove() error {
 	switch {
 	case f.root.opts.ReadOnly:
 		return ErrReadOnly
-	case f.readOnlyMode():
+	case f.IsReadOnly():
 		return wire.StatusCannotDelete
 	}
 	f.loc.mu.Lock()

@@ -195,7 +195,7 @@ func FuzzSetInfoRequest(f *testing.F) {
 		}
 		b := r.Buffer()
 		if v := BasicInfo(b); v.Valid() == nil {
-			_, _, _, _ = v.Creation().Time(), v.LastAccess(), v.LastWrite(), v.Attributes()
+			_, _, _, _, _ = v.Creation().Time(), v.LastAccess(), v.LastWrite(), v.Change(), v.Attributes()
 		}
 		if v := SizeInfo(b); v.Valid() == nil && v.Size() < 0 {
 			f.Errorf("size %d", v.Size())

@@ -15,6 +15,9 @@ func (b BasicInfo) LastAccess() Filetime { return Filetime(le.Uint64(b[8:])) }
 // LastWrite time to set.
 func (b BasicInfo) LastWrite() Filetime { return Filetime(le.Uint64(b[16:])) }
 
+// Change time to set.
+func (b BasicInfo) Change() Filetime { return Filetime(le.Uint64(b[24:])) }
+
 // Attributes to set; 0 leaves them.
 func (b BasicInfo) Attributes() Attributes { return Attributes(le.Uint32(b[32:])) }
 
