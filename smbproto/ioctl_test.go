@@ -38,7 +38,13 @@ func TestControls(t *testing.T) {
 		want wire.Status
 	}{
 		{"referrals", wire.FsctlDFSGetReferrals, none, make([]byte, 20), 1000, wire.StatusFSDriverRequired},
-		{"resume key", wire.FsctlRequestResumeKey, id, nil, 32, wire.StatusNotSupported},
+		{"resume key", wire.FsctlRequestResumeKey, id, nil, 32, wire.StatusOK},
+		{"resume key, no room", wire.FsctlRequestResumeKey, id, nil, 31, wire.StatusInvalidParameter},
+		{"resume key of no open", wire.FsctlRequestResumeKey, none, nil, 32, wire.StatusFileClosed},
+		{"unknown, of no open", 0x12345678, none, nil, 1000, wire.StatusFileClosed},
+		{"object id", wire.FsctlCreateOrGetObjectID, id, nil, 64, wire.StatusOK},
+		{"object id, no room", wire.FsctlCreateOrGetObjectID, id, nil, 63, wire.StatusInvalidParameter},
+		{"reparse point", wire.FsctlGetReparsePoint, id, nil, 1000, wire.StatusNotAReparsePoint},
 		{"transceive on a file", wire.FsctlPipeTransceive, id, nil, 1000, wire.StatusInvalidDeviceRequest},
 		{"unknown", 0x12345678, id, nil, 1000, wire.StatusInvalidDeviceRequest},
 		{"too much output", wire.FsctlValidateNegotiateInfo, none, nil, 1<<31 - 1, wire.StatusInvalidParameter},

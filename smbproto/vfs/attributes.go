@@ -56,6 +56,8 @@ func parseKept(b []byte) kept {
 	return kept{wire.Attributes(binary.LittleEndian.Uint32(b[4:])) & keptAttributes, times[0], times[1], times[2]}
 }
 
+func (k kept) sparse() bool { return k.attributes&wire.AttributeSparse != 0 }
+
 func (k kept) put(b *[attributesSize]byte) {
 	*b = [attributesSize]byte{attributesVersion}
 	binary.LittleEndian.PutUint32(b[4:], uint32(k.attributes))
@@ -178,7 +180,7 @@ func (f *File) SetBasic(b Basic) error {
 	})
 }
 
-// SetSparse notes whether the file is sparse, as of the last Stat (MS-FSCC 2.3.64).
+// SetSparse notes whether the file is sparse, as of the last Stat (MS-FSCC 2.3, FSCTL_SET_SPARSE).
 func (f *File) SetSparse(on bool) error {
 	k := f.kept
 	k.attributes &^= wire.AttributeSparse

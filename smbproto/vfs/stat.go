@@ -150,7 +150,8 @@ func (r *Root) Volume(info *wire.FsInfo) error {
 	}
 	info.FileSystem = "NTFS" // clients that ask want to know what it can do
 	info.Serial = uint32(r.id.Dev) ^ uint32(r.id.Ino)
-	info.Attributes = wire.FsCaseSensitiveSearch | wire.FsCasePreservedNames | wire.FsUnicodeOnDisk
+	info.Attributes = wire.FsCaseSensitiveSearch | wire.FsCasePreservedNames | wire.FsUnicodeOnDisk |
+		wire.FsSparseFiles | wire.FsObjectIDs
 	info.ReadOnly = r.opts.ReadOnly
 	if info.ReadOnly {
 		info.Attributes |= wire.FsReadOnlyVolume

@@ -136,7 +136,7 @@ func (c FileInfoClass) minSize() int {
 	case FileEAInformation, FileAccessInformation, FileModeInformation, FileAlignmentInformation:
 		return 4
 	case FileNameInformation, FileNormalizedNameInformation, FileAlternateNameInformation:
-		return 8
+		return 8 // with what pads the structure, though the answer may be shorter
 	case FileAllInformation:
 		return 104
 	case FileNetworkOpenInformation:
@@ -179,8 +179,10 @@ func PutFileInfo(b []byte, class FileInfoClass, f *FileInfo) (n int, status Stat
 		le.PutUint32(b, uint32(f.Access))
 	case FileModeInformation:
 		le.PutUint32(b, f.Mode)
-	case FileNameInformation, FileNormalizedNameInformation:
+	case FileNameInformation:
 		return f.putName(b, trimRoot(f.Name))
+	case FileNormalizedNameInformation: // that of the root is empty, MS-FSCC 2.4, FileNormalizedNameInformation
+		return f.putName(b, strings.TrimPrefix(f.Name, `\`))
 	case FileAlternateNameInformation:
 		return f.putAlternateName(b)
 	case FileAllInformation:

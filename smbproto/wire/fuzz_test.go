@@ -170,6 +170,23 @@ func FuzzIoctlRequest(f *testing.F) {
 	})
 }
 
+func FuzzFsctlInputs(f *testing.F) {
+	chunks := make([]byte, copyChunkFixed+copyChunkLen)
+	chunks[resumeKeyLen] = 1
+	f.Add(chunks)
+	fuzz(f, func(m []byte) {
+		if c := CopyChunks(m); c.Valid() == nil {
+			_, _ = c.Source()
+			for i := range int(c.Count()) {
+				c.Chunk(i)
+			}
+		}
+		if r := FileRange(m); r.Valid() == nil {
+			_, _ = r.First(), r.Second()
+		}
+	})
+}
+
 func FuzzQueryDirectoryRequest(f *testing.F) {
 	fuzz(f, func(m []byte) {
 		if r := QueryDirectoryRequest(m); r.Valid() == nil {
@@ -199,6 +216,9 @@ func FuzzSetInfoRequest(f *testing.F) {
 		}
 		if v := SizeInfo(b); v.Valid() == nil && v.Size() < 0 {
 			f.Errorf("size %d", v.Size())
+		}
+		if v := ModeInfo(b); v.Valid() == nil {
+			v.Mode()
 		}
 		if v := DispositionInfo(b); v.Valid() == nil {
 			v.Delete()

@@ -46,6 +46,15 @@ func (b SizeInfo) Valid() error {
 // Size is the value.
 func (b SizeInfo) Size() int64 { return int64(le.Uint64(b)) }
 
+// ModeInfo is FileModeInformation, MS-FSCC 2.4.
+type ModeInfo []byte
+
+// Valid checks the length.
+func (b ModeInfo) Valid() error { return checkInfo("mode", b, 4) }
+
+// Mode to set.
+func (b ModeInfo) Mode() CreateOptions { return CreateOptions(le.Uint32(b)) }
+
 // DispositionInfo is FileDispositionInformation, MS-FSCC 2.4.11.
 type DispositionInfo []byte
 
