@@ -20,6 +20,7 @@ type creation struct {
 	disposition wire.Disposition
 	options     wire.CreateOptions
 	attributes  wire.Attributes
+	allocation  int64 // for a file that is made or cut
 	wantMxAc    bool
 	wantQFid    bool
 }
@@ -96,14 +97,10 @@ func (c *Conn) readCreate(r *request, req wire.CreateRequest, name string) (crea
 		cr.disposition > wire.OverwriteIf,
 		cr.options&wire.OptionDirectory != 0 && cr.options&wire.OptionNonDirectory != 0,
 		cr.options&wire.OptionDirectory != 0 && overwrites,
-		cr.options&^wire.OptionsValid != 0,
-		cr.attributes&^wire.AttributesValid != 0,
-		cr.options&wire.OptionDirectory != 0 && cr.attributes&wire.AttributeTemporary != 0:
+		cr.options&^wire.OptionsValid != 0:
 		return cr, wire.StatusInvalidParameter
 	case cr.options&(wire.OptionOpenByFileID|wire.OptionTreeConnection|wire.OptionReserveOpfilter) != 0:
 		return cr, wire.StatusNotSupported
-	case cr.attributes&wire.AttributeEncrypted != 0:
-		return cr, wire.StatusAccessDenied // nothing is encrypted on disk here
 	}
 	var err error
 	if cr.path, err = vfs.ParsePath(name); err != nil {
@@ -112,15 +109,28 @@ func (c *Conn) readCreate(r *request, req wire.CreateRequest, name string) (crea
 	if status := cr.setAccess(req.DesiredAccess(), r.tree); status != wire.StatusOK {
 		return cr, status
 	}
+	switch {
+	case cr.attributes&^wire.AttributesValid != 0,
+		cr.options&wire.OptionDirectory != 0 && cr.attributes&wire.AttributeTemporary != 0:
+		return cr, wire.StatusInvalidParameter
+	case cr.attributes&wire.AttributeEncrypted != 0:
+		return cr, wire.StatusAccessDenied // nothing is encrypted on disk here
+	}
 	if cr.options&wire.OptionDeleteOnClose != 0 && !cr.access.Has(wire.AccessDelete) {
 		return cr, wire.StatusInvalidParameter
 	}
-	for name := range req.Contexts() {
+	for name, data := range req.Contexts() {
 		switch string(name) {
 		case wire.ContextMaximalAccess:
 			cr.wantMxAc = true
 		case wire.ContextQueryOnDiskID:
 			cr.wantQFid = true
+		case wire.ContextAllocationSize:
+			size := wire.SizeInfo(data)
+			if size.Valid() != nil {
+				return cr, wire.StatusInvalidParameter
+			}
+			cr.allocation = size.Size()
 		case wire.ContextTimewarp:
 			return cr, wire.StatusObjectNameNotFound // there are no snapshots
 		}
@@ -192,6 +202,10 @@ func (c *Conn) openFile(r *request, cr *creation) (*open, wire.CreateAction, wir
 	}
 	f, deletes := o.file, cr.options&wire.OptionDeleteOnClose != 0
 	if created {
+		if status := o.reserve(cr); status != wire.StatusOK {
+			o.deleteOnClose = true
+			return nil, 0, c.abandon(o, status)
+		}
 		o.deleteOnClose = deletes
 		o.state.archive.Store(f.Kept()&wire.AttributeArchive != 0)
 		return o, wire.ActionCreated, wire.StatusOK
@@ -204,6 +218,9 @@ func (c *Conn) openFile(r *request, cr *creation) (*open, wire.CreateAction, wir
 	if cuts {
 		if err := o.overwrite(cr); err != nil {
 			return nil, 0, c.abandon(o, wire.StatusOf(err))
+		}
+		if status := o.reserve(cr); status != wire.StatusOK {
+			return nil, 0, c.abandon(o, status)
 		}
 	}
 	o.deleteOnClose = deletes
@@ -228,6 +245,14 @@ func (o *open) overwrite(cr *creation) error {
 		a |= o.file.Kept()
 	}
 	return o.file.SetAttributes(a)
+}
+
+// reserve gives a file that is empty the room that it is to have, MS-SMB2 3.3.5.9.1.
+func (o *open) reserve(cr *creation) wire.Status {
+	if cr.allocation == 0 || o.file.IsDir() {
+		return wire.StatusOK
+	}
+	return wire.StatusOf(o.file.Allocate(cr.allocation))
 }
 
 // admit opens the file and enters its open in the table of files. cuts says that a file that is
@@ -256,7 +281,7 @@ func (c *Conn) admit(r *request, cr *creation, cuts bool) (o *open, created bool
 	}
 	o = &open{
 		id: c.srv.newFileID(), session: r.session, conn: c, tree: r.tree, access: cr.access, share: cr.share,
-		options: cr.options, file: f,
+		options: cr.options, mode: cr.options & wire.OptionsMode, file: f,
 	}
 	var also wire.Access
 	if cuts && !created {

@@ -52,6 +52,10 @@ func (c *Conn) queryFile(o *open, out []byte, class wire.FileInfoClass) (int, wi
 		if !o.access.Has(wire.AccessReadAttributes) { // MS-FSA 2.1.5.12
 			return 0, wire.StatusAccessDenied
 		}
+	case wire.FileNormalizedNameInformation:
+		if c.dialect < wire.Dialect311 { // MS-SMB2 3.3.5.20.1
+			return 0, wire.StatusNotSupported
+		}
 	case wire.FileFullEAInformation:
 		return 0, wire.StatusNoEASOnFile
 	}

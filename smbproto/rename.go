@@ -78,13 +78,24 @@ func (c *Conn) renameTo(o *open, to vfs.Path, replace bool) wire.Status {
 // that came to be there meanwhile.
 func (c *Conn) move(o *open, to vfs.Path, replace bool) wire.Status {
 	was := o.file.Name()
-	if err := o.file.Rename(to, replace); err != nil {
+	if err := o.file.Rename(to, replace, c.srv.files.mayEnter); err != nil {
 		return wire.StatusOf(err)
 	}
 	if err := c.srv.files.renamed(o, was); err != nil {
 		c.log.Warn("telling other opens of a rename", "cause", err)
 	}
 	return wire.StatusOK
+}
+
+// mayEnter says whether a directory's opens let a file be renamed into it: Windows opens it to add a file, and shares
+// reading and writing.
+func (t *fileTable) mayEnter(dir vfs.ID) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if st := t.files[dir]; st != nil && !st.shares(wire.AccessWriteData, wire.ShareRead|wire.ShareWrite) {
+		return wire.StatusSharingViolation
+	}
+	return nil
 }
 
 // openBelow reports whether something in a directory is open, MS-FSA 2.1.4.2.

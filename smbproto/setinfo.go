@@ -55,7 +55,19 @@ func (c *Conn) setFile(o *open, class wire.FileInfoClass, b []byte) wire.Status 
 	case wire.FileEndOfFileInformation, wire.FileAllocationInformation, wire.FilePositionInformation:
 		return setSize(o, class, wire.SizeInfo(b))
 	}
-	return wire.StatusOK // the mode changes nothing that is remembered
+	return setMode(o, wire.ModeInfo(b))
+}
+
+// setMode: MS-FSA 2.1.5.15, FileModeInformation.
+func setMode(o *open, b wire.ModeInfo) wire.Status {
+	if b.Valid() != nil {
+		return wire.StatusInfoLengthMismatch
+	}
+	if b.Mode()&^wire.OptionsModeSettable != 0 {
+		return wire.StatusInvalidParameter
+	}
+	o.mode = o.mode&^wire.OptionsModeSettable | b.Mode()
+	return wire.StatusOK
 }
 
 // setBasic: MS-FSA 2.1.5.15.2.

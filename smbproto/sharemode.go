@@ -55,6 +55,16 @@ func allows(share wire.ShareAccess, access wire.Access) bool {
 		access.Has(shareDeletes) && share&wire.ShareDelete == 0)
 }
 
+// shares reports whether the opens of the file let another have the access, and it them with its share mode.
+func (s *fileState) shares(access wire.Access, share wire.ShareAccess) bool {
+	for _, other := range s.opens {
+		if other.access.Has(dataAccess) && (!allows(other.share, access) || !allows(share, other.access)) {
+			return false
+		}
+	}
+	return true
+}
+
 // admit enters an open, or says why the file can't be opened so. To others' share
 // modes it asks for what it has and for also: to cut a file is to write it.
 func (t *fileTable) admit(o *open, also wire.Access) wire.Status {
@@ -68,12 +78,8 @@ func (t *fileTable) admit(o *open, also wire.Access) wire.Status {
 	if st.deletePending() {
 		return wire.StatusDeletePending
 	}
-	if asks := o.access | also; asks.Has(dataAccess) {
-		for _, other := range st.opens {
-			if other.access.Has(dataAccess) && (!allows(other.share, asks) || !allows(o.share, other.access)) {
-				return wire.StatusSharingViolation
-			}
-		}
+	if asks := o.access | also; asks.Has(dataAccess) && !st.shares(asks, o.share) {
+		return wire.StatusSharingViolation
 	}
 	st.opens = append(st.opens, o)
 	o.state = st

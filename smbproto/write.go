@@ -77,7 +77,7 @@ func (c *Conn) writeDone(o *open, req wire.WriteRequest) error {
 	o.position = req.Offset() + uint64(req.Length())
 	c.srv.counters.bytesWritten.Add(uint64(req.Length()))
 	o.modified()
-	if req.Flags()&wire.WriteThrough != 0 || o.options&wire.OptionWriteThrough != 0 {
+	if req.Flags()&wire.WriteThrough != 0 || o.mode&wire.OptionWriteThrough != 0 {
 		return o.file.Sync()
 	}
 	return nil

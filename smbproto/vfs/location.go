@@ -125,14 +125,17 @@ func (f *File) Remove() error {
 
 // Rename gives the file another name in the share. Without replace it fails with
 // ErrExists if the name is taken, also by one that differs in case only, or by another
-// link to the same file.
-func (f *File) Rename(to Path, replace bool) error {
+// link to the same file. mayEnter is asked whether the directory that the name will be in may get it.
+func (f *File) Rename(to Path, replace bool, mayEnter func(dir ID) error) error {
 	if f.root.opts.ReadOnly {
 		return ErrReadOnly
 	}
 	t, err := f.root.target(to)
 	if err != nil {
 		return pathError("rename to", string(to), err)
+	}
+	if err := mayEnter(t.dir); err != nil {
+		return pathError("rename to", string(to), errors.Join(err, closeAll(t.parent)))
 	}
 	f.loc.mu.Lock()
 	defer f.loc.mu.Unlock()

@@ -110,7 +110,7 @@ func TestFilesAreTheirHandles(t *testing.T) {
 		if err := f.Remove(); !errors.Is(err, ErrMoved) {
 			t.Errorf("remove: %v", err)
 		}
-		if err := f.Rename("third", true); !errors.Is(err, ErrMoved) {
+		if err := f.Rename("third", true, anyDir); !errors.Is(err, ErrMoved) {
 			t.Errorf("rename: %v", err)
 		}
 		b := make([]byte, 100)
@@ -249,3 +249,5 @@ func FuzzKept(f *testing.F) {
 		}
 	})
 }
+
+func anyDir(ID) error { return nil }

@@ -97,6 +97,10 @@ type CreateOptions uint32
 const (
 	OptionDirectory        CreateOptions = 0x00000001
 	OptionWriteThrough     CreateOptions = 0x00000002
+	OptionSequentialOnly   CreateOptions = 0x00000004
+	OptionNoBuffering      CreateOptions = 0x00000008
+	OptionSyncAlert        CreateOptions = 0x00000010
+	OptionSyncNonAlert     CreateOptions = 0x00000020
 	OptionNonDirectory     CreateOptions = 0x00000040
 	OptionTreeConnection   CreateOptions = 0x00000080
 	OptionDeleteOnClose    CreateOptions = 0x00001000
@@ -104,6 +108,10 @@ const (
 	OptionReserveOpfilter  CreateOptions = 0x00100000
 	OptionOpenReparsePoint CreateOptions = 0x00200000
 
+	// OptionsMode are those that an open's mode has, OptionsModeSettable those of them that can be set later
+	// (MS-FSCC 2.4, FileModeInformation).
+	OptionsMode         = OptionsModeSettable | OptionDeleteOnClose
+	OptionsModeSettable = OptionWriteThrough | OptionSequentialOnly | OptionNoBuffering | OptionSyncAlert | OptionSyncNonAlert
 	// OptionsValid are the bits that mean something.
 	OptionsValid CreateOptions = 0x00FFFFFF
 )
