@@ -34,7 +34,7 @@ func (c *Conn) copyChunks(o *open, in, out []byte, reads bool) (n int, status wi
 		}
 	}
 	switch {
-	case !src.access.Has(shareReads), reads && !o.access.Has(shareReads),
+	case !src.access.Has(shareReads), reads && !o.access.Has(wire.AccessReadData),
 		!o.access.Has(wire.AccessWriteData | wire.AccessAppendData):
 		return 0, wire.StatusAccessDenied
 	case src.file.IsDir(), o.file.IsDir():

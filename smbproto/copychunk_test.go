@@ -86,6 +86,7 @@ func TestRightsOfServerSideCopy(t *testing.T) {
 		{rd, rd | wr, wire.StatusOK, wire.StatusOK},
 		{rd, wr, wire.StatusAccessDenied, wire.StatusOK},
 		{wire.AccessExecute, rd | wr, wire.StatusOK, wire.StatusOK},
+		{rd, wire.AccessExecute | wr, wire.StatusAccessDenied, wire.StatusOK},
 		{rd, rd, wire.StatusAccessDenied, wire.StatusAccessDenied},
 		{wr, rd | wr, wire.StatusAccessDenied, wire.StatusAccessDenied},
 		{att, rd | wr, wire.StatusAccessDenied, wire.StatusAccessDenied},

@@ -65,6 +65,13 @@ func (c *Conn) control(o *open, code uint32, in, out []byte) (n int, status wire
 	switch code {
 	case wire.FsctlGetReparsePoint:
 		return 0, wire.StatusNotAReparsePoint // links are followed here, and look like what they lead to
+	case wire.FsctlGetCompression:
+		if len(out) < wire.CompressionSize {
+			return 0, wire.StatusInvalidParameter
+		}
+		return wire.PutCompression(out, wire.CompressionNone), wire.StatusOK
+	case wire.FsctlSetCompression:
+		return 0, setCompression(o, wire.Compression(in))
 	case wire.FsctlCreateOrGetObjectID:
 		return c.objectID(o, out)
 	case wire.FsctlRequestResumeKey:
@@ -82,6 +89,19 @@ func (c *Conn) control(o *open, code uint32, in, out []byte) (n int, status wire
 		return queryAllocatedRanges(o, in, out)
 	}
 	return 0, wire.StatusInvalidDeviceRequest
+}
+
+// setCompression lets a client say that a file is not compressed, for none is.
+func setCompression(o *open, in wire.Compression) wire.Status {
+	switch {
+	case in.Valid() != nil:
+		return wire.StatusInvalidParameter
+	case !o.access.Has(wire.AccessWriteData):
+		return wire.StatusAccessDenied
+	case in.Format() != wire.CompressionNone:
+		return wire.StatusNotSupported
+	}
+	return wire.StatusOK
 }
 
 // objectID: MS-FSA 2.1.5.10, FSCTL_CREATE_OR_GET_OBJECT_ID. A file has the id that the file system knows it by, and so no other can be set.

@@ -4,6 +4,8 @@ package wire
 const (
 	FsctlDFSGetReferrals        uint32 = 0x00060194
 	FsctlDFSGetReferralsEx      uint32 = 0x000601B0
+	FsctlGetCompression         uint32 = 0x0009003C
+	FsctlSetCompression         uint32 = 0x0009C040
 	FsctlGetReparsePoint        uint32 = 0x000900A8
 	FsctlCreateOrGetObjectID    uint32 = 0x000900C0
 	FsctlSetSparse              uint32 = 0x000900C4
@@ -25,6 +27,7 @@ const (
 	ResumeKeySize         = 32
 	CopyChunkResponseSize = 12
 	FileRangeSize         = 16
+	CompressionSize       = 2
 
 	resumeKeyLen   = 24 // of the key alone
 	copyChunkFixed = 32
@@ -49,6 +52,29 @@ func PutResumeKey(b []byte, id FileID) int {
 	id.Put(b)
 	return ResumeKeySize
 }
+
+// CompressionNone is COMPRESSION_FORMAT_NONE, MS-FSCC 2.3, FSCTL_GET_COMPRESSION.
+const CompressionNone = 0
+
+// PutCompression writes the answer to FSCTL_GET_COMPRESSION.
+func PutCompression(b []byte, format uint16) int {
+	le.PutUint16(b, format)
+	return CompressionSize
+}
+
+// Compression is the input of FSCTL_SET_COMPRESSION.
+type Compression []byte
+
+// Valid checks the length.
+func (m Compression) Valid() error {
+	if len(m) < CompressionSize {
+		return malformed("compression of %d bytes", len(m))
+	}
+	return nil
+}
+
+// Format asked for.
+func (m Compression) Format() uint16 { return le.Uint16(m) }
 
 // CopyChunks is the input of FSCTL_SRV_COPYCHUNK, MS-SMB2 2.2.31.1.
 type CopyChunks []byte

@@ -181,6 +181,9 @@ func FuzzFsctlInputs(f *testing.F) {
 				c.Chunk(i)
 			}
 		}
+		if v := Compression(m); v.Valid() == nil {
+			v.Format()
+		}
 		if r := FileRange(m); r.Valid() == nil {
 			_, _ = r.First(), r.Second()
 		}
