@@ -131,6 +131,9 @@ func TestLogOnMayBeRenewedByTheSameUserOnly(t *testing.T) {
 	p.c.sessions[p.session].identity.User = "somebody else"
 	p.want(p.setupMsg(ntlmNegotiate()), wire.StatusMoreProcessingRequired)
 	p.want(p.setupMsg(ntlmAnonymous()), wire.StatusAccessDenied)
-	p.want(p.setupMsg([]byte("nonsense")), wire.StatusInvalidParameter)
-	p.want(p.writeMsg(id, 0, []byte("y")), wire.StatusOK)
+	p.want(p.writeMsg(id, 0, []byte("y")), wire.StatusUserSessionDeleted) // the session is gone with it
+	q := connect(t, p.srv, p.dir).logOn("pub")
+	id = q.newFile("file")
+	q.want(q.setupMsg([]byte("nonsense")), wire.StatusInvalidParameter)
+	q.want(q.writeMsg(id, 0, []byte("y")), wire.StatusUserSessionDeleted)
 }

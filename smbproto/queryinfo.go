@@ -81,7 +81,8 @@ func (c *Conn) queryVolume(o *open, out []byte, class wire.FsInfoClass) (int, wi
 // querySecurity gives a descriptor that says what is so: whoever may connect to the
 // share has what the tree allows. With StatusBufferTooSmall, n is what it takes.
 func (c *Conn) querySecurity(o *open, out []byte, parts uint32) (n int, status wire.Status) {
-	if !o.access.Has(wire.AccessReadControl) {
+	const all = wire.SecurityOwner | wire.SecurityGroup | wire.SecurityDACL
+	if parts&all != 0 && !o.access.Has(wire.AccessReadControl) { // a descriptor of nothing is anybody's
 		return 0, wire.StatusAccessDenied
 	}
 	if n = wire.SecuritySize(parts); n > len(out) {

@@ -211,3 +211,19 @@ func TestLeastBuffers(t *testing.T) {
 	}
 	p.want(p.queryMsg(id, wire.InfoFile, uint8(wire.FileNormalizedNameInformation), 100), wire.StatusNotSupported)
 }
+
+// Nothing of a descriptor may be had without the right to read it.
+func TestSecurityQueriesNeedReadControl(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	p.newFile("file")
+	id := p.open("file", opening{att, shareAll, wire.Open, 0})
+	for parts, want := range map[uint32]wire.Status{
+		0: wire.StatusOK, wire.SecurityOwner: wire.StatusAccessDenied, wire.SecurityGroup: wire.StatusAccessDenied, wire.SecurityDACL: wire.StatusAccessDenied,
+	} {
+		m := p.queryMsg(id, wire.InfoSecurity, 0, 100)
+		le.PutUint32(m[80:], parts)
+		if r := p.want(m, want); want == wire.StatusOK && len(r) != 72+20 {
+			t.Errorf("a descriptor of nothing takes %d bytes", len(r)-72)
+		}
+	}
+}
