@@ -8,21 +8,42 @@ import (
 	"ustack/smbproto/wire"
 )
 
-// rename: MS-FSA 2.1.5.15.11. The new name is from the share's root.
-func (c *Conn) rename(o *open, b wire.RenameInfo) wire.Status {
+// newName reads the name to rename or to link to. It is from the share's root.
+func newName(b wire.RenameInfo) (vfs.Path, wire.Status) {
 	if len(b) < 20 {
-		return wire.StatusInfoLengthMismatch
+		return "", wire.StatusInfoLengthMismatch
 	}
 	if b.Valid() != nil || b.RootDirectory() != 0 {
-		return wire.StatusInvalidParameter
+		return "", wire.StatusInvalidParameter
 	}
 	name, err := wire.UTF16ToString(b.Name())
 	if err != nil {
-		return wire.StatusObjectNameInvalid
+		return "", wire.StatusObjectNameInvalid
 	}
 	to, err := vfs.ParsePath(strings.TrimPrefix(name, `\`))
-	if err != nil {
-		return wire.StatusOf(err)
+	return to, wire.StatusOf(err)
+}
+
+// link: MS-FSA 2.1.5.15, FileLinkInformation. Nothing is replaced: who asks for that has to remove it first.
+func (c *Conn) link(o *open, b wire.RenameInfo) wire.Status {
+	to, status := newName(b)
+	if status != wire.StatusOK {
+		return status
+	}
+	files := &c.srv.files
+	files.paths.RLock()
+	defer files.paths.RUnlock()
+	if files.pending(o) {
+		return wire.StatusDeletePending // its names are taken away, and who comes by the new one is not told
+	}
+	return wire.StatusOf(o.file.Link(to, files.mayEnter))
+}
+
+// rename: MS-FSA 2.1.5.15.11.
+func (c *Conn) rename(o *open, b wire.RenameInfo) wire.Status {
+	to, status := newName(b)
+	if status != wire.StatusOK {
+		return status
 	}
 	files := &c.srv.files
 	if !o.file.IsDir() {

@@ -39,7 +39,8 @@ func (c *Conn) setFile(o *open, class wire.FileInfoClass, b []byte) wire.Status 
 	case class == wire.FileFullEAInformation:
 		return wire.StatusEASNotSupported
 	case class == wire.FileLinkInformation:
-		return wire.StatusNotSupported
+		// No right of the open's is needed, MS-FSA 2.1.5.15; whether the share may be changed counts.
+		return c.link(o, wire.RenameInfo(b))
 	case !ok:
 		return wire.StatusInvalidInfoClass
 	case !o.access.Has(rights):

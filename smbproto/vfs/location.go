@@ -166,6 +166,28 @@ func (f *File) Rename(to Path, replace bool, mayEnter func(dir ID) error) error 
 	return err
 }
 
+// Link gives the file one more name in the share. It fails with ErrExists if the name is taken, also by one that
+// differs in case only. mayEnter is asked as by Rename.
+func (f *File) Link(to Path, mayEnter func(dir ID) error) error {
+	switch {
+	case f.root.opts.ReadOnly:
+		return ErrReadOnly
+	case f.IsDir():
+		return ErrIsDirectory
+	}
+	t, err := f.root.target(to)
+	if err != nil {
+		return pathError("link to", string(to), err)
+	}
+	if err = mayEnter(t.dir); err == nil && t.found != "" {
+		err = ErrExists
+	}
+	if err == nil {
+		err = unix.Linkat(unix.AT_FDCWD, throughProc(f.fd), t.parent, t.base, unix.AT_SYMLINK_FOLLOW)
+	}
+	return pathError("link to", string(to), errors.Join(err, closeAll(t.parent)))
+}
+
 // target is the place of a new name.
 type target struct {
 	parent int  // O_PATH handle of the directory
