@@ -48,7 +48,7 @@ func (f *File) Zero(off, end int64, punch bool) error {
 	if !f.writable {
 		return ErrNoHandle
 	}
-	if err := f.Stat(); err != nil {
+	if err := f.statOnly(); err != nil {
 		return err
 	}
 	end = min(end, f.Size())
@@ -72,7 +72,7 @@ func (f *File) Zero(off, end int64, punch bool) error {
 
 // Fill gives the file the room that it lacks up to its end.
 func (f *File) Fill() error {
-	if err := f.Stat(); err != nil || f.Size() == 0 || !f.writable {
+	if err := f.statOnly(); err != nil || f.Size() == 0 || !f.writable {
 		return err
 	}
 	err := retry(func() error { return unix.Fallocate(f.fd, 0, 0, f.Size()) })

@@ -10,7 +10,7 @@ import (
 
 // Stat reads the attributes from the open handle.
 func (f *File) Stat() error {
-	if err := statx(f.fd, "", &f.st); err != nil {
+	if err := f.statOnly(); err != nil {
 		return err
 	}
 	f.kept = kept{}
@@ -20,10 +20,13 @@ func (f *File) Stat() error {
 	return nil
 }
 
+// statOnly reads what Linux knows, and leaves what is kept as of the last Stat.
+func (f *File) statOnly() error { return statx(f.fd, "", &f.st) }
+
 // Gone reports whether the file has no name any more: what is written to it is lost
 // with the last handle.
 func (f *File) Gone() (bool, error) {
-	if err := f.Stat(); err != nil || f.st.Nlink > 0 {
+	if err := f.statOnly(); err != nil || f.st.Nlink > 0 {
 		return false, err
 	}
 	// There are file systems that count no links.

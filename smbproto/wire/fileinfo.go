@@ -237,20 +237,13 @@ func (f *FileInfo) putStreams(b []byte) (int, Status) {
 	return 24 + PutUTF16(b[24:], name), StatusOK
 }
 
-// putAlternateName gives the 8.3 name (MS-FSCC 2.4.5) of a file whose name is one.
-// None is made up for the others.
+// putAlternateName gives the 8.3 name (MS-FSCC 2.4.5). The root has none.
 func (f *FileInfo) putAlternateName(b []byte) (int, Status) {
 	base := f.Name[strings.LastIndexByte(f.Name, '\\')+1:]
-	name, ext, dotted := strings.Cut(base, ".")
-	if name == "" || len(name) > 8 || len(ext) > 3 || dotted && ext == "" {
+	if base == "" {
 		return 0, StatusObjectNameNotFound
 	}
-	for _, r := range name + ext {
-		if r >= 0x80 || r == '.' || r == ' ' || strings.ContainsRune("+,;=[]", r) {
-			return 0, StatusObjectNameNotFound
-		}
-	}
-	return f.putName(b, base)
+	return f.putName(b, ShortName(base))
 }
 
 func trimRoot(name string) string {

@@ -246,6 +246,18 @@ func FuzzUTF16(f *testing.F) {
 	})
 }
 
+// A short name is one, and its own.
+func FuzzShortName(f *testing.F) {
+	for _, name := range []string{"a.txt", "A long name.text", ".profile", "日本.d", "a.b.c", "..."} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		if short := ShortName(name); !IsShortName(short) || ShortName(short) != short {
+			t.Errorf("%q has the short name %q", name, short)
+		}
+	})
+}
+
 func FuzzPattern(f *testing.F) {
 	f.Add("*.txt", "a.txt")
 	f.Add("<>\"?*", "a.b.c")
