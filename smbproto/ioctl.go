@@ -72,7 +72,7 @@ func (c *Conn) control(o *open, code uint32, in, out []byte) (n int, status wire
 		return wire.PutCompression(out, wire.CompressionNone), wire.StatusOK
 	case wire.FsctlSetCompression:
 		return 0, setCompression(o, wire.Compression(in))
-	case wire.FsctlCreateOrGetObjectID:
+	case wire.FsctlCreateOrGetObjectID, wire.FsctlGetObjectID:
 		return c.objectID(o, out)
 	case wire.FsctlRequestResumeKey:
 		if len(out) < wire.ResumeKeySize {
@@ -104,7 +104,7 @@ func setCompression(o *open, in wire.Compression) wire.Status {
 	return wire.StatusOK
 }
 
-// objectID: MS-FSA 2.1.5.10, FSCTL_CREATE_OR_GET_OBJECT_ID. A file has the id that the file system knows it by, and so no other can be set.
+// objectID: MS-FSA 2.1.5.10, FSCTL_CREATE_OR_GET_OBJECT_ID and FSCTL_GET_OBJECT_ID. A file has the id that the file system knows it by, and so no other can be set.
 func (c *Conn) objectID(o *open, out []byte) (int, wire.Status) {
 	if len(out) < wire.ObjectIDSize {
 		return 0, wire.StatusInvalidParameter

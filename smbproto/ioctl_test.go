@@ -43,6 +43,7 @@ func TestControls(t *testing.T) {
 		{"resume key of no open", wire.FsctlRequestResumeKey, none, nil, 32, wire.StatusFileClosed},
 		{"unknown, of no open", 0x12345678, none, nil, 1000, wire.StatusFileClosed},
 		{"object id", wire.FsctlCreateOrGetObjectID, id, nil, 64, wire.StatusOK},
+		{"object id that is there", wire.FsctlGetObjectID, id, nil, 64, wire.StatusOK},
 		{"object id, no room", wire.FsctlCreateOrGetObjectID, id, nil, 63, wire.StatusInvalidParameter},
 		{"compression", wire.FsctlGetCompression, id, nil, 2, wire.StatusOK},
 		{"compression, no room", wire.FsctlGetCompression, id, nil, 1, wire.StatusInvalidParameter},

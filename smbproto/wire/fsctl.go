@@ -6,6 +6,7 @@ const (
 	FsctlDFSGetReferralsEx      uint32 = 0x000601B0
 	FsctlGetCompression         uint32 = 0x0009003C
 	FsctlSetCompression         uint32 = 0x0009C040
+	FsctlGetObjectID            uint32 = 0x0009009C
 	FsctlGetReparsePoint        uint32 = 0x000900A8
 	FsctlCreateOrGetObjectID    uint32 = 0x000900C0
 	FsctlSetSparse              uint32 = 0x000900C4
