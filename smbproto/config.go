@@ -23,7 +23,7 @@ const (
 	DefaultMaxOpens       = 4096
 	DefaultMaxSessions    = 64
 	DefaultMaxTrees       = 256
-	DefaultMaxCredits     = 512
+	DefaultMaxCredits     = 8192
 	DefaultMaxCompound    = 64
 	DefaultRequestTimeout = 30 * time.Second
 	DefaultIdleTimeout    = 15 * time.Minute
@@ -63,7 +63,7 @@ type Limits struct {
 	// CREATE gets STATUS_TOO_MANY_OPENED_FILES. By default they take three quarters of the
 	// descriptors that the process may have (RLIMIT_NOFILE), and leave the rest to connections.
 	MaxFiles    int
-	MaxCredits  int // a client's outstanding requests, at most 512
+	MaxCredits  int // a client's outstanding requests, at most 8192
 	MaxCompound int // messages in one compound
 
 	// RequestTimeout is how long a client may take for the next 64 KiB of a request

@@ -22,6 +22,7 @@ type creation struct {
 	disposition wire.Disposition
 	options     wire.CreateOptions
 	attributes  wire.Attributes
+	allocation  int64 // for a file that is made or cut
 	wantMxAc    bool
 	wantQFid    bool
 }
@@ -100,7 +101,7 @@ func (c *Conn) readCreate(r *request, req wire.CreateRequest, name string) (crea
 		cr.options&wire.OptionDirectory != 0 && overwrites,
 		cr.options&^wire.OptionsValid != 0:
 		return cr, wire.StatusInvalidParameter
-	case cr.options&wire.OptionOpenByFileID != 0:
+	case cr.options&(wire.OptionOpenByFileID|wire.OptionTreeConnection|wire.OptionReserveOpfilter) != 0:
 		return cr, wire.StatusNotSupported
 	}
 	if status := cr.setName(name); status != wire.StatusOK {
@@ -108,6 +109,13 @@ func (c *Conn) readCreate(r *request, req wire.CreateRequest, name string) (crea
 	}
 	if status := cr.setAccess(req.DesiredAccess(), r.tree); status != wire.StatusOK {
 		return cr, status
+	}
+	switch {
+	case cr.attributes&^wire.AttributesValid != 0,
+		cr.options&wire.OptionDirectory != 0 && cr.attributes&wire.AttributeTemporary != 0:
+		return cr, wire.StatusInvalidParameter
+	case cr.attributes&wire.AttributeEncrypted != 0:
+		return cr, wire.StatusAccessDenied // nothing is encrypted on disk here
 	}
 	if cr.options&wire.OptionDeleteOnClose != 0 && !cr.access.Has(wire.AccessDelete) {
 		return cr, wire.StatusInvalidParameter
@@ -123,6 +131,12 @@ func (c *Conn) readCreate(r *request, req wire.CreateRequest, name string) (crea
 			if cr.eas, status = readEAs(data, r.tree.share.root); status != wire.StatusOK {
 				return cr, status
 			}
+		case wire.ContextAllocationSize:
+			size := wire.SizeInfo(data)
+			if size.Valid() != nil {
+				return cr, wire.StatusInvalidParameter
+			}
+			cr.allocation = size.Size()
 		case wire.ContextTimewarp:
 			return cr, wire.StatusObjectNameNotFound // there are no snapshots
 		}
@@ -157,8 +171,11 @@ func (cr *creation) how() (h vfs.How, impossible bool) {
 		Directory:    cr.options&wire.OptionDirectory != 0,
 		NonDirectory: cr.options&wire.OptionNonDirectory != 0,
 		MayReadOnly:  cr.maximum,
-		ReadOnly:     cr.attributes&wire.AttributeReadOnly != 0,
+		Attributes:   cr.attributes & wire.AttributesSettable,
 		Stream:       cr.stream,
+	}
+	if !h.Directory {
+		h.Attributes |= wire.AttributeArchive // a new file has not been archived, MS-FSA 2.1.5.1.1
 	}
 	switch cr.disposition {
 	case wire.Create:
@@ -173,7 +190,7 @@ func (cr *creation) how() (h vfs.How, impossible bool) {
 	if h.Write && cr.disposition != wire.Open && cr.disposition != wire.OpenIf {
 		h.MayReadOnly = false // to cut it, or make it, it must be writable
 	}
-	if h.Create && h.ReadOnly && !h.Directory && cr.options&wire.OptionDeleteOnClose != 0 {
+	if h.Create && h.Attributes&wire.AttributeReadOnly != 0 && !h.Directory && cr.options&wire.OptionDeleteOnClose != 0 {
 		h.Create, impossible = false, true
 	}
 	return h, impossible
@@ -192,11 +209,16 @@ func (c *Conn) openFile(r *request, cr *creation) (*open, wire.CreateAction, wir
 	}
 	f, deletes := o.file, cr.options&wire.OptionDeleteOnClose != 0
 	if created {
+		if status := o.reserve(cr); status != wire.StatusOK {
+			o.deleteOnClose = true
+			return nil, 0, c.abandon(o, status)
+		}
 		o.deleteOnClose = deletes
 		if err := o.setNewEAs(cr.eas); err != nil {
 			o.deleteOnClose = true
 			return nil, 0, c.abandon(o, wire.StatusOf(err))
 		}
+		o.state.archive.Store(f.Kept()&wire.AttributeArchive != 0)
 		return o, wire.ActionCreated, wire.StatusOK
 	}
 	if deletes {
@@ -205,11 +227,15 @@ func (c *Conn) openFile(r *request, cr *creation) (*open, wire.CreateAction, wir
 		}
 	}
 	if cuts {
-		if err := c.overwrite(o, cr.eas); err != nil {
+		if err := c.overwrite(o, cr); err != nil {
 			return nil, 0, c.abandon(o, wire.StatusOf(err))
+		}
+		if status := o.reserve(cr); status != wire.StatusOK {
+			return nil, 0, c.abandon(o, status)
 		}
 	}
 	o.deleteOnClose = deletes
+	o.state.archive.Store(f.Kept()&wire.AttributeArchive != 0)
 	switch {
 	case !cuts:
 		return o, wire.ActionOpened, wire.StatusOK
@@ -217,6 +243,36 @@ func (c *Conn) openFile(r *request, cr *creation) (*open, wire.CreateAction, wir
 		return o, wire.ActionSuperseded, wire.StatusOK
 	}
 	return o, wire.ActionOverwritten, wire.StatusOK
+}
+
+// overwrite cuts the file, MS-FSA 2.1.5.1.2: a file that supersedes another has the attributes that it is made
+// with, one that is overwritten keeps its own too. A file loses its EAs and named streams; those that are open when
+// they are closed.
+func (c *Conn) overwrite(o *open, cr *creation) error {
+	if err := o.file.Truncate(0); err != nil {
+		return err
+	}
+	if !o.named {
+		if err := o.file.DropXattrs(c.srv.files.doomStreams(o)); err != nil {
+			return err
+		}
+		if err := o.setNewEAs(cr.eas); err != nil {
+			return err
+		}
+	}
+	a := cr.attributes | wire.AttributeArchive
+	if cr.disposition != wire.Supersede {
+		a |= o.file.Kept()
+	}
+	return o.file.SetAttributes(a)
+}
+
+// reserve gives a file that is empty the room that it is to have, MS-SMB2 3.3.5.9.1.
+func (o *open) reserve(cr *creation) wire.Status {
+	if cr.allocation == 0 || o.file.IsDir() {
+		return wire.StatusOK
+	}
+	return wire.StatusOf(o.file.Allocate(cr.allocation))
 }
 
 // admit opens the file and enters its open in the table of files. cuts says that a file that is
@@ -232,12 +288,20 @@ func (c *Conn) admit(r *request, cr *creation, cuts bool) (o *open, created bool
 	case err != nil:
 		return nil, false, wire.StatusOf(err)
 	}
+	if cuts && !created {
+		// What is hidden, or the system's, is only overwritten by who says that it is, MS-FSA 2.1.5.1.2.
+		const must = wire.AttributeHidden | wire.AttributeSystem
+		if f.Kept()&must&^cr.attributes != 0 {
+			c.shut(f)
+			return nil, false, wire.StatusAccessDenied
+		}
+	}
 	if cr.maximum && how.Write && !f.IsDir() && !f.Writable() {
 		cr.access &^= wire.AccessWriteData | wire.AccessAppendData
 	}
 	o = &open{
 		id: c.srv.newFileID(), session: r.session, conn: c, tree: r.tree, access: cr.access, share: cr.share,
-		options: cr.options, named: f.Named(), file: f,
+		options: cr.options, mode: cr.options & wire.OptionsMode, named: f.Named(), file: f,
 	}
 	var also wire.Access
 	if cuts && !created {

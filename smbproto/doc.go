@@ -35,6 +35,8 @@
 // Answers come in the order of the requests, before the next is looked at: one that
 // waits (locks, notifications) would be taken out of this order in Conn.answer.
 //
+// A control of a file is a case of Conn.control; copies on the server are in copychunk.go, sparse files in sparse.go.
+//
 // # Streams and extended attributes
 //
 // A file's named streams and EAs are kept in its xattrs (streams.go, ea.go, and vfs). That bounds
@@ -53,7 +55,7 @@
 // held while waiting for a peer. The table of open files (share modes, byte-range locks,
 // deletions to come) has one lock for the whole server, and one more that keeps paths from
 // changing while they are looked up. The order is: open, paths, table, file location; no session lock is
-// held when one of these is taken. Files are removed and replaced without the table's lock: their entry,
+// held when one of these is taken. A copy locks two opens, which only the goroutine of their session does. Files are removed and replaced without the table's lock: their entry,
 // with the deletion pending, keeps others off meanwhile. An open's file goes to the table when the
 // open ends, and is closed there or given back to be closed: [vfs.Budget] counts that none is lost.
 //

@@ -262,6 +262,30 @@ func TestRename(t *testing.T) {
 	}
 }
 
+// A link is a name as any other: the file is there by it when the first is gone.
+func TestLink(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	id := p.newFile("file")
+	p.want(p.writeMsg(id, 0, []byte("content")), wire.StatusOK)
+	p.want(p.setMsg(id, wire.FileLinkInformation, renameInfo("link", false)), wire.StatusOK)
+	r := p.want(p.queryMsg(id, wire.InfoFile, uint8(wire.FileStandardInformation), 24), wire.StatusOK)
+	if n := le.Uint32(r[72+16:]); n != 2 {
+		t.Errorf("%d links", n)
+	}
+	p.want(p.setMsg(id, wire.FileDispositionInformation, []byte{1}), wire.StatusOK)
+	p.want(p.setMsg(id, wire.FileLinkInformation, renameInfo("late", false)), wire.StatusDeletePending)
+	p.want(p.closeMsg(id), wire.StatusOK)
+	if _, s := p.tryOpen("file", opening{rd, shareAll, wire.Open, 0}); s != wire.StatusObjectNameNotFound {
+		t.Errorf("the first name: %v", s)
+	}
+	if p.content("link") != "content" {
+		t.Errorf("by the link: %q", p.content("link"))
+	}
+	reader := connect(t, p.srv, p.dir).logOn("ro")
+	id = reader.open("link", opening{rd, shareAll, wire.Open, 0})
+	reader.want(reader.setMsg(id, wire.FileLinkInformation, renameInfo("more", false)), wire.StatusMediaWriteProtected)
+}
+
 func TestByteRangeLocks(t *testing.T) {
 	p := newPeer(t, nil).logOn("pub")
 	a, b := p.newFile("file"), p.open("file", opening{wire.AccessAll, shareAll, wire.Open, 0})

@@ -60,6 +60,15 @@ func FuzzSession(f *testing.F) {
 		seed.setMsg(none, wire.FileFullEAInformation, eaList("b", "2")),
 		seed.setMsg(none, wire.FileRenameInformation, renameInfo(":t", true)),
 		seed.setMsg(none, wire.FileRenameInformation, renameInfo("::$DATA", true)), seed.closeMsg(none))))
+	for code, in := range map[uint32][]byte{
+		wire.FsctlRequestResumeKey: nil, wire.FsctlSetSparse: nil, wire.FsctlCreateOrGetObjectID: nil, wire.FsctlSetCompression: {0, 0},
+		wire.FsctlCopyChunk: copyChunkInput(make([]byte, 24), chunk{0, 0, 1}), wire.FsctlSetZeroData: twoOffsets(0, 5),
+		wire.FsctlQueryAllocatedRanges: twoOffsets(0, 5),
+	} {
+		f.Add(fuzzInput(fuzzLogOn|fuzzOpen|fuzzIDs, chainOf(true,
+			seed.createMsg("x", opening{wire.AccessAll, shareAll, wire.OpenIf, 0}), seed.writeMsg(none, 0, pattern(10)),
+			seed.ioctlMsg(code, none, in, 64), seed.closeMsg(none))))
+	}
 	seed.message, seed.session = 0, 0
 	f.Add(fuzzInput(0, seed.negotiate311Msg(), seed.setupMsg(ntlmNegotiate()), seed.setupMsg(ntlmAnonymous())))
 	seed.message = 0

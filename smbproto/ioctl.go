@@ -38,30 +38,85 @@ func (c *Conn) ioctl(r *request, w *reply) wire.Status {
 	case wire.FsctlValidateNegotiateInfo:
 		n, status := c.validateNegotiate(r, req.Input(), out)
 		return c.ioctlDone(w, req, n, status)
-	case wire.FsctlPipeTransceive:
-		if !r.tree.isPipe() {
-			return wire.StatusInvalidDeviceRequest
-		}
-		if status := c.resolveOpen(r, req.FileID()); status != wire.StatusOK {
-			return status
-		}
-		r.open.mu.Lock()
-		defer r.open.mu.Unlock()
-		if r.open.closed {
-			return wire.StatusFileClosed
-		}
-		n, status := c.transceive(r.open, req.Input(), out)
-		return c.ioctlDone(w, req, n, status)
-	case wire.FsctlGetReparsePoint:
-		return wire.StatusNotAReparsePoint // links are followed here, and look like what they lead to
-	case wire.FsctlRequestResumeKey, wire.FsctlCopyChunk, wire.FsctlCopyChunkWrite:
-		return wire.StatusNotSupported // clients then copy by reading and writing
+	case wire.FsctlPipeWait, wire.FsctlQueryNetworkInterfaces:
+		return wire.StatusInvalidDeviceRequest // of no open
 	}
-	return wire.StatusInvalidDeviceRequest
+	if status := c.resolveOpen(r, req.FileID()); status != wire.StatusOK {
+		return status
+	}
+	r.open.mu.Lock()
+	defer r.open.mu.Unlock()
+	if r.open.closed {
+		return wire.StatusFileClosed
+	}
+	n, status := c.control(r.open, req.Code(), req.Input(), out)
+	return c.ioctlDone(w, req, n, status)
+}
+
+// control carries out a control of an open, which is locked. With an error, too, the first n bytes of out
+// are an answer (MS-SMB2 3.3.4.4): that of FSCTL_SRV_COPYCHUNK.
+func (c *Conn) control(o *open, code uint32, in, out []byte) (n int, status wire.Status) {
+	if o.file == nil {
+		if code == wire.FsctlPipeTransceive {
+			return c.transceive(o, in, out)
+		}
+		return 0, wire.StatusInvalidDeviceRequest
+	}
+	switch code {
+	case wire.FsctlGetReparsePoint:
+		return 0, wire.StatusNotAReparsePoint // links are followed here, and look like what they lead to
+	case wire.FsctlGetCompression:
+		if len(out) < wire.CompressionSize {
+			return 0, wire.StatusInvalidParameter
+		}
+		return wire.PutCompression(out, wire.CompressionNone), wire.StatusOK
+	case wire.FsctlSetCompression:
+		return 0, setCompression(o, wire.Compression(in))
+	case wire.FsctlCreateOrGetObjectID, wire.FsctlGetObjectID:
+		return c.objectID(o, out)
+	case wire.FsctlRequestResumeKey:
+		if len(out) < wire.ResumeKeySize {
+			return 0, wire.StatusInvalidParameter
+		}
+		return wire.PutResumeKey(out, o.id), wire.StatusOK
+	case wire.FsctlCopyChunk, wire.FsctlCopyChunkWrite:
+		return c.copyChunks(o, in, out, code == wire.FsctlCopyChunk)
+	case wire.FsctlSetSparse:
+		return 0, setSparse(o, in)
+	case wire.FsctlSetZeroData:
+		return 0, c.setZeroData(o, in)
+	case wire.FsctlQueryAllocatedRanges:
+		return queryAllocatedRanges(o, in, out)
+	}
+	return 0, wire.StatusInvalidDeviceRequest
+}
+
+// setCompression lets a client say that a file is not compressed, for none is.
+func setCompression(o *open, in wire.Compression) wire.Status {
+	switch {
+	case in.Valid() != nil:
+		return wire.StatusInvalidParameter
+	case !o.access.Has(wire.AccessWriteData):
+		return wire.StatusAccessDenied
+	case in.Format() != wire.CompressionNone:
+		return wire.StatusNotSupported
+	}
+	return wire.StatusOK
+}
+
+// objectID: MS-FSA 2.1.5.10, FSCTL_CREATE_OR_GET_OBJECT_ID and FSCTL_GET_OBJECT_ID. A file has the id that the file system knows it by, and so no other can be set.
+func (c *Conn) objectID(o *open, out []byte) (int, wire.Status) {
+	if len(out) < wire.ObjectIDSize {
+		return 0, wire.StatusInvalidParameter
+	}
+	if err := o.fill(&c.info); err != nil {
+		return 0, wire.StatusOf(err)
+	}
+	return wire.PutObjectID(out, &c.info, c.srv.cfg.GUID), wire.StatusOK
 }
 
 func (c *Conn) ioctlDone(w *reply, req wire.IoctlRequest, n int, status wire.Status) wire.Status {
-	if status == wire.StatusOK || status == wire.StatusBufferOverflow {
+	if status == wire.StatusOK || status == wire.StatusBufferOverflow || n > 0 {
 		wire.PutIoctl(w.msg, req.Code(), req.FileID(), n)
 		w.n = wire.IoctlFixed + n
 	}

@@ -38,7 +38,19 @@ func TestControls(t *testing.T) {
 		want wire.Status
 	}{
 		{"referrals", wire.FsctlDFSGetReferrals, none, make([]byte, 20), 1000, wire.StatusFSDriverRequired},
-		{"resume key", wire.FsctlRequestResumeKey, id, nil, 32, wire.StatusNotSupported},
+		{"resume key", wire.FsctlRequestResumeKey, id, nil, 32, wire.StatusOK},
+		{"resume key, no room", wire.FsctlRequestResumeKey, id, nil, 31, wire.StatusInvalidParameter},
+		{"resume key of no open", wire.FsctlRequestResumeKey, none, nil, 32, wire.StatusFileClosed},
+		{"unknown, of no open", 0x12345678, none, nil, 1000, wire.StatusFileClosed},
+		{"object id", wire.FsctlCreateOrGetObjectID, id, nil, 64, wire.StatusOK},
+		{"object id that is there", wire.FsctlGetObjectID, id, nil, 64, wire.StatusOK},
+		{"object id, no room", wire.FsctlCreateOrGetObjectID, id, nil, 63, wire.StatusInvalidParameter},
+		{"compression", wire.FsctlGetCompression, id, nil, 2, wire.StatusOK},
+		{"compression, no room", wire.FsctlGetCompression, id, nil, 1, wire.StatusInvalidParameter},
+		{"no compression", wire.FsctlSetCompression, id, []byte{0, 0}, 0, wire.StatusOK},
+		{"default compression", wire.FsctlSetCompression, id, []byte{1, 0}, 0, wire.StatusNotSupported},
+		{"half a compression", wire.FsctlSetCompression, id, []byte{1}, 0, wire.StatusInvalidParameter},
+		{"reparse point", wire.FsctlGetReparsePoint, id, nil, 1000, wire.StatusNotAReparsePoint},
 		{"transceive on a file", wire.FsctlPipeTransceive, id, nil, 1000, wire.StatusInvalidDeviceRequest},
 		{"unknown", 0x12345678, id, nil, 1000, wire.StatusInvalidDeviceRequest},
 		{"too much output", wire.FsctlValidateNegotiateInfo, none, nil, 1<<31 - 1, wire.StatusInvalidParameter},
@@ -120,6 +132,9 @@ func TestLogOnMayBeRenewedByTheSameUserOnly(t *testing.T) {
 	p.c.sessions[p.session].identity.User = "somebody else"
 	p.want(p.setupMsg(ntlmNegotiate()), wire.StatusMoreProcessingRequired)
 	p.want(p.setupMsg(ntlmAnonymous()), wire.StatusAccessDenied)
-	p.want(p.setupMsg([]byte("nonsense")), wire.StatusInvalidParameter)
-	p.want(p.writeMsg(id, 0, []byte("y")), wire.StatusOK)
+	p.want(p.writeMsg(id, 0, []byte("y")), wire.StatusUserSessionDeleted) // the session is gone with it
+	q := connect(t, p.srv, p.dir).logOn("pub")
+	id = q.newFile("file")
+	q.want(q.setupMsg([]byte("nonsense")), wire.StatusInvalidParameter)
+	q.want(q.writeMsg(id, 0, []byte("y")), wire.StatusUserSessionDeleted)
 }

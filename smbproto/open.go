@@ -29,7 +29,9 @@ type open struct {
 	deleteOnClose bool
 	doomed        bool // its name is to be deleted; under the table's lock
 	position      uint64
-	nextEA        int // how many EAs have been listed
+	nextEA        int                // how many EAs have been listed
+	mode          wire.CreateOptions // Open.Mode, MS-FSA 2.1.1.6
+	frozen        wire.Filetime      // the time of the last write, if what is changed through this open leaves it
 	search        search
 }
 
@@ -72,7 +74,7 @@ func (o *open) fill(info *wire.FileInfo) error {
 		DeletePending: o.session.srv.files.pending(o),
 		Access:        o.access,
 		Position:      o.position,
-		Mode:          uint32(o.options & (wire.OptionWriteThrough | wire.OptionDeleteOnClose)),
+		Mode:          uint32(o.mode),
 		Name:          o.name(),
 	}
 	o.file.Info(info)

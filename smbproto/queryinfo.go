@@ -52,6 +52,10 @@ func (c *Conn) queryFile(o *open, req wire.QueryInfoRequest, out []byte, class w
 		if !o.access.Has(wire.AccessReadAttributes) { // MS-FSA 2.1.5.12
 			return 0, wire.StatusAccessDenied
 		}
+	case wire.FileNormalizedNameInformation:
+		if c.dialect < wire.Dialect311 { // MS-SMB2 3.3.5.20.1
+			return 0, wire.StatusNotSupported
+		}
 	case wire.FileFullEAInformation:
 		return o.queryEAs(req, out)
 	case wire.FileStreamInformation:
@@ -83,7 +87,8 @@ func (c *Conn) queryVolume(o *open, out []byte, class wire.FsInfoClass) (int, wi
 // querySecurity gives a descriptor that says what is so: whoever may connect to the
 // share has what the tree allows. With StatusBufferTooSmall, n is what it takes.
 func (c *Conn) querySecurity(o *open, out []byte, parts uint32) (n int, status wire.Status) {
-	if !o.access.Has(wire.AccessReadControl) {
+	const all = wire.SecurityOwner | wire.SecurityGroup | wire.SecurityDACL
+	if parts&all != 0 && !o.access.Has(wire.AccessReadControl) { // a descriptor of nothing is anybody's
 		return 0, wire.StatusAccessDenied
 	}
 	if n = wire.SecuritySize(parts); n > len(out) {

@@ -8,24 +8,61 @@ import (
 	"ustack/smbproto/wire"
 )
 
-// rename: MS-FSA 2.1.5.15.11. The new name is from the share's root.
-func (c *Conn) rename(o *open, b wire.RenameInfo) wire.Status {
+// newName reads the name to rename or to link to.
+func newName(b wire.RenameInfo) (string, wire.Status) {
 	if len(b) < 20 {
-		return wire.StatusInfoLengthMismatch
+		return "", wire.StatusInfoLengthMismatch
 	}
 	if b.Valid() != nil || b.RootDirectory() != 0 {
-		return wire.StatusInvalidParameter
+		return "", wire.StatusInvalidParameter
 	}
 	name, err := wire.UTF16ToString(b.Name())
 	if err != nil {
-		return wire.StatusObjectNameInvalid
+		return "", wire.StatusObjectNameInvalid
+	}
+	return name, wire.StatusOK
+}
+
+// newPath is the path that a file is renamed or linked to: from the share's root.
+func newPath(name string) (vfs.Path, wire.Status) {
+	to, err := vfs.ParsePath(strings.TrimPrefix(name, `\`))
+	return to, wire.StatusOf(err)
+}
+
+// link: MS-FSA 2.1.5.15, FileLinkInformation. Nothing is replaced: who asks for that has to remove it first.
+func (c *Conn) link(o *open, b wire.RenameInfo) wire.Status {
+	name, status := newName(b)
+	if status != wire.StatusOK {
+		return status
+	}
+	if o.file.Named() {
+		return wire.StatusInvalidParameter // a file has links, a stream of it has none
+	}
+	to, status := newPath(name)
+	if status != wire.StatusOK {
+		return status
+	}
+	files := &c.srv.files
+	files.paths.RLock()
+	defer files.paths.RUnlock()
+	if files.pending(o) {
+		return wire.StatusDeletePending // its names are taken away, and who comes by the new one is not told
+	}
+	return wire.StatusOf(o.file.Link(to, files.mayEnter))
+}
+
+// rename: MS-FSA 2.1.5.15.11.
+func (c *Conn) rename(o *open, b wire.RenameInfo) wire.Status {
+	name, status := newName(b)
+	if status != wire.StatusOK {
+		return status
 	}
 	if o.file.Named() {
 		return c.renameStream(o, name, b.Replace())
 	}
-	to, err := vfs.ParsePath(strings.TrimPrefix(name, `\`))
-	if err != nil {
-		return wire.StatusOf(err)
+	to, status := newPath(name)
+	if status != wire.StatusOK {
+		return status
 	}
 	files := &c.srv.files
 	if !o.file.IsDir() {
@@ -84,13 +121,24 @@ func (c *Conn) renameTo(o *open, to vfs.Path, replace bool) wire.Status {
 // that came to be there meanwhile.
 func (c *Conn) move(o *open, to vfs.Path, replace bool) wire.Status {
 	was := o.file.Name()
-	if err := o.file.Rename(to, replace); err != nil {
+	if err := o.file.Rename(to, replace, c.srv.files.mayEnter); err != nil {
 		return wire.StatusOf(err)
 	}
 	if err := c.srv.files.renamed(o, was); err != nil {
 		c.log.Warn("telling other opens of a rename", "cause", err)
 	}
 	return wire.StatusOK
+}
+
+// mayEnter says whether a directory's opens let a file be renamed into it: Windows opens it to add a file, and shares
+// reading and writing.
+func (t *fileTable) mayEnter(dir vfs.ID) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if st := t.files[dir]; st != nil && !st.shares(wire.AccessWriteData, wire.ShareRead|wire.ShareWrite) {
+		return wire.StatusSharingViolation
+	}
+	return nil
 }
 
 // openBelow reports whether something in a directory is open, MS-FSA 2.1.4.2.

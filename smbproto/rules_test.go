@@ -93,7 +93,13 @@ func TestWhatMayBeSet(t *testing.T) {
 		{all, wire.FileModeInformation, eight, wire.StatusOK},
 		{all, wire.FileDispositionInformation, nil, wire.StatusInfoLengthMismatch},
 		{all, wire.FileRenameInformation, eight, wire.StatusInfoLengthMismatch},
-		{all, wire.FileLinkInformation, renameInfo("x", false), wire.StatusNotSupported},
+		{all, wire.FileLinkInformation, renameInfo("x", false), wire.StatusOK},
+		{reader, wire.FileLinkInformation, renameInfo("y", false), wire.StatusOK},
+		{reader, wire.FileLinkInformation, renameInfo("Y", true), wire.StatusObjectNameCollision},
+		{reader, wire.FileLinkInformation, renameInfo(`none\x`, false), wire.StatusObjectPathNotFound},
+		{reader, wire.FileLinkInformation, renameInfo(`..\x`, false), wire.StatusObjectPathSyntaxBad},
+		{reader, wire.FileLinkInformation, eight, wire.StatusInfoLengthMismatch},
+		{dir, wire.FileLinkInformation, renameInfo("z", false), wire.StatusFileIsADirectory},
 		{all, wire.FileFullEAInformation, eight, wire.StatusEAListInconsistent},
 		{reader, wire.FileFullEAInformation, eight, wire.StatusAccessDenied},
 		{all, wire.FileStandardInformation, forty, wire.StatusInvalidInfoClass},
@@ -109,5 +115,122 @@ func TestWhatMayBeSet(t *testing.T) {
 	p.want(p.request(wire.CommandOplockBreak, 24, nil), wire.StatusInvalidOplockProtocol)
 	if err := p.feed(frame(p.request(wire.CommandCancel, 4, nil))); err != nil || p.reply() != nil {
 		t.Errorf("CANCEL: %v, or an answer", err)
+	}
+}
+
+// withContext adds a create context to a CREATE.
+func withContext(m []byte, name string, data []byte) []byte {
+	m = append(m, make([]byte, -len(m)&7)...)
+	at := len(m)
+	m = append(m, make([]byte, 24+len(data)+8)...)
+	body, n := wire.PutContext(m[at:], name, len(data))
+	copy(body, data)
+	le.PutUint32(m[112:], uint32(at))
+	le.PutUint32(m[116:], uint32(n))
+	return m[:at+n]
+}
+
+// A file that is made or cut has the room that was asked for, MS-SMB2 3.3.5.9.1; one that is only opened is left alone.
+func TestAllocationSizeOfCreate(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	for _, c := range []struct {
+		d        wire.Disposition
+		size     uint64
+		want     wire.Status
+		reserved bool
+	}{
+		{wire.Create, 1 << 20, wire.StatusOK, true},
+		{wire.OverwriteIf, 2 << 20, wire.StatusOK, true},
+		{wire.Supersede, 0, wire.StatusOK, true},
+		{wire.Open, 1 << 20, wire.StatusOK, false},
+		{wire.Open, 1 << 63, wire.StatusInvalidParameter, false},
+	} {
+		r := p.want(withContext(p.createMsg("file", opening{wire.AccessAll, shareAll, c.d, 0}), wire.ContextAllocationSize, le.AppendUint64(nil, c.size)), c.want)
+		if c.want != wire.StatusOK {
+			continue
+		}
+		if got, end := le.Uint64(r[104:]), le.Uint64(r[112:]); c.reserved != (got >= c.size && got < c.size+1<<16) && c.size > 0 || end != 0 {
+			t.Errorf("disposition %d, %d asked for: %d allocated, size %d", c.d, c.size, got, end)
+		}
+		p.want(p.closeMsg(wire.ReadFileID(r[128:])), wire.StatusOK)
+	}
+	p.want(withContext(p.createMsg("short", opening{wire.AccessAll, shareAll, wire.Create, 0}), wire.ContextAllocationSize, make([]byte, 7)), wire.StatusInvalidParameter)
+	p.want(withContext(p.createMsg("huge", opening{wire.AccessAll, shareAll, wire.Create, 0}), wire.ContextAllocationSize, le.AppendUint64(nil, 1<<62)), wire.StatusFileTooLarge)
+	if _, s := p.tryOpen("huge", opening{rd, shareAll, wire.Open, 0}); s != wire.StatusObjectNameNotFound {
+		t.Errorf("a file without the room that it needs: %v", s)
+	}
+}
+
+func TestModeInformation(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	id := p.open("file", opening{wire.AccessAll, shareAll, wire.Create, wire.OptionSequentialOnly | wire.OptionNonDirectory})
+	for _, c := range []struct {
+		set  wire.CreateOptions
+		want wire.Status
+		mode wire.CreateOptions
+	}{
+		{wire.OptionWriteThrough, wire.StatusOK, wire.OptionWriteThrough},
+		{1, wire.StatusInvalidParameter, wire.OptionWriteThrough},
+		{wire.OptionDeleteOnClose, wire.StatusInvalidParameter, wire.OptionWriteThrough},
+		{0, wire.StatusOK, 0},
+	} {
+		p.want(p.setMsg(id, wire.FileModeInformation, le.AppendUint32(nil, uint32(c.set))), c.want)
+		r := p.want(p.queryMsg(id, wire.InfoFile, uint8(wire.FileModeInformation), 4), wire.StatusOK)
+		if got := wire.CreateOptions(le.Uint32(r[72:])); got != c.mode {
+			t.Errorf("set %#x: mode %#x, want %#x", c.set, got, c.mode)
+		}
+	}
+	p.want(p.setMsg(id, wire.FileModeInformation, make([]byte, 3)), wire.StatusInfoLengthMismatch)
+}
+
+// Who has a directory open decides whether a file may be renamed into it.
+func TestRenameKeepsToShareModesOfTheDirectory(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	p.want(p.closeMsg(p.open("dir", opening{wire.AccessAll, shareAll, wire.Create, wire.OptionDirectory})), wire.StatusOK)
+	file := p.newFile(`dir\file`)
+	for _, c := range []struct {
+		access wire.Access
+		share  wire.ShareAccess
+		want   wire.Status
+	}{
+		{rd, shareAll, wire.StatusOK},
+		{rd, wire.ShareWrite, wire.StatusOK},
+		{rd, wire.ShareRead | wire.ShareDelete, wire.StatusSharingViolation},
+		{rd | del, shareAll, wire.StatusSharingViolation},
+		{att, 0, wire.StatusOK},
+	} {
+		dir := p.open("dir", opening{c.access, c.share, wire.Open, 0})
+		p.want(p.setMsg(file, wire.FileRenameInformation, renameInfo(`dir\other`, false)), c.want)
+		p.want(p.closeMsg(dir), wire.StatusOK)
+		if c.want == wire.StatusOK {
+			p.want(p.setMsg(file, wire.FileRenameInformation, renameInfo(`dir\file`, false)), wire.StatusOK)
+		}
+	}
+}
+
+// What the structure is padded to counts for the least buffer, and dialect 2.1 knows no normalized names.
+func TestLeastBuffers(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	id := p.newFile("a")
+	for class, least := range map[wire.FsInfoClass]int{wire.FsVolumeInformation: 24, wire.FsAttributeInformation: 16} {
+		p.want(p.queryMsg(id, wire.InfoFilesystem, uint8(class), least-1), wire.StatusInfoLengthMismatch)
+		p.want(p.queryMsg(id, wire.InfoFilesystem, uint8(class), 100), wire.StatusOK)
+	}
+	p.want(p.queryMsg(id, wire.InfoFile, uint8(wire.FileNormalizedNameInformation), 100), wire.StatusNotSupported)
+}
+
+// Nothing of a descriptor may be had without the right to read it.
+func TestSecurityQueriesNeedReadControl(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	p.newFile("file")
+	id := p.open("file", opening{att, shareAll, wire.Open, 0})
+	for parts, want := range map[uint32]wire.Status{
+		0: wire.StatusOK, wire.SecurityOwner: wire.StatusAccessDenied, wire.SecurityGroup: wire.StatusAccessDenied, wire.SecurityDACL: wire.StatusAccessDenied,
+	} {
+		m := p.queryMsg(id, wire.InfoSecurity, 0, 100)
+		le.PutUint32(m[80:], parts)
+		if r := p.want(m, want); want == wire.StatusOK && len(r) != 72+20 {
+			t.Errorf("a descriptor of nothing takes %d bytes", len(r)-72)
+		}
 	}
 }

@@ -98,7 +98,7 @@ func (c *Conn) dropEnded() {
 	}
 }
 
-// refuse ends an exchange. A session that nobody has logged on to goes with it.
+// refuse ends an exchange, and its session: also one whose user has not been able to log on again, as Windows does.
 func (c *Conn) refuse(r *request, sess *session, cause error) wire.Status {
 	c.log.Info("log-on refused", "cause", cause)
 	if c.refusals++; c.refusals >= maxRefusals {
@@ -106,9 +106,9 @@ func (c *Conn) refuse(r *request, sess *session, cause error) wire.Status {
 		c.hangUp = errHangUp
 	}
 	sess.exchange = nil
+	c.endSession(sess)
 	if !sess.valid {
-		c.endSession(sess)
-		r.session = nil
+		r.session = nil // with none that could sign the refusal
 	}
 	var status wire.Status
 	switch {

@@ -1,6 +1,9 @@
 package smbproto
 
-import "ustack/smbproto/wire"
+import (
+	"ustack/smbproto/vfs"
+	"ustack/smbproto/wire"
+)
 
 // setInfo: MS-SMB2 3.3.5.21.
 func (c *Conn) setInfo(r *request, w *reply) wire.Status {
@@ -35,7 +38,8 @@ func (c *Conn) setFile(o *open, class wire.FileInfoClass, b []byte) wire.Status 
 	rights, ok := setRights[class]
 	switch {
 	case class == wire.FileLinkInformation:
-		return wire.StatusNotSupported
+		// No right of the open's is needed, MS-FSA 2.1.5.15; whether the share may be changed counts.
+		return c.link(o, wire.RenameInfo(b))
 	case !ok:
 		return wire.StatusInvalidInfoClass
 	case !o.access.Has(rights):
@@ -53,26 +57,52 @@ func (c *Conn) setFile(o *open, class wire.FileInfoClass, b []byte) wire.Status 
 	case wire.FileEndOfFileInformation, wire.FileAllocationInformation, wire.FilePositionInformation:
 		return setSize(o, class, wire.SizeInfo(b))
 	}
-	return wire.StatusOK // the mode changes nothing that is remembered
+	return setMode(o, wire.ModeInfo(b))
 }
 
+// setMode: MS-FSA 2.1.5.15, FileModeInformation.
+func setMode(o *open, b wire.ModeInfo) wire.Status {
+	if b.Valid() != nil {
+		return wire.StatusInfoLengthMismatch
+	}
+	if b.Mode()&^wire.OptionsModeSettable != 0 {
+		return wire.StatusInvalidParameter
+	}
+	o.mode = o.mode&^wire.OptionsModeSettable | b.Mode()
+	return wire.StatusOK
+}
+
+// setBasic: MS-FSA 2.1.5.15.2.
 func setBasic(o *open, b wire.BasicInfo) wire.Status {
 	if b.Valid() != nil {
 		return wire.StatusInfoLengthMismatch
 	}
 	a := b.Attributes()
-	if a&wire.AttributeDirectory != 0 && !o.file.IsDir() {
+	switch dir := o.file.IsDir(); {
+	case !b.Creation().Valid(), !b.LastAccess().Valid(), !b.LastWrite().Valid(), !b.Change().Valid(),
+		a&wire.AttributeDirectory != 0 && !dir, a&wire.AttributeTemporary != 0 && dir:
 		return wire.StatusInvalidParameter
 	}
 	if err := o.file.Stat(); err != nil {
 		return wire.StatusOf(err)
 	}
 	if a != 0 {
-		if err := o.file.SetReadOnly(a&wire.AttributeReadOnly != 0); err != nil {
-			return wire.StatusOf(err)
-		}
+		o.state.archive.Store(a&wire.AttributeArchive != 0)
 	}
-	return wire.StatusOf(o.file.SetTimes(b.LastAccess(), b.LastWrite()))
+	if err := o.file.SetBasic(vfs.Basic{
+		Attributes: a, Creation: b.Creation(), LastAccess: b.LastAccess(), LastWrite: b.LastWrite(), Change: b.Change(),
+	}); err != nil {
+		return wire.StatusOf(err)
+	}
+	switch t := b.LastWrite(); {
+	case t.Sets(): // Open.UserSetModificationTime
+		o.frozen = t
+	case t.Stops():
+		o.frozen = o.file.LastWrite()
+	case t.Restarts():
+		o.frozen = 0
+	}
+	return wire.StatusOK
 }
 
 func setSize(o *open, class wire.FileInfoClass, b wire.SizeInfo) wire.Status {
@@ -88,10 +118,16 @@ func setSize(o *open, class wire.FileInfoClass, b wire.SizeInfo) wire.Status {
 		return wire.StatusOK
 	case o.file.IsDir():
 		return wire.StatusInvalidParameter
-	case class == wire.FileEndOfFileInformation:
-		return wire.StatusOf(o.file.Truncate(b.Size()))
 	}
-	return wire.StatusOf(o.file.Allocate(b.Size()))
+	set := o.file.Allocate
+	if class == wire.FileEndOfFileInformation {
+		set = o.file.Truncate
+	}
+	if err := set(b.Size()); err != nil {
+		return wire.StatusOf(err)
+	}
+	o.modified()
+	return wire.StatusOK
 }
 
 // setDisposition: the file is deleted when its last open is closed, MS-FSA 2.1.5.15.3.

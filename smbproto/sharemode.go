@@ -40,6 +40,7 @@ type fileState struct {
 	leaving bool
 	locks   []byteRange
 	locked  atomic.Int32 // len(locks), to be asked without the table's lock
+	archive atomic.Bool  // the file has the archive attribute; if not, the next change sets it
 }
 
 // dataAccess is what share modes are about: an open for attributes alone neither
@@ -56,6 +57,16 @@ func allows(share wire.ShareAccess, access wire.Access) bool {
 	return !(access.Has(shareReads) && share&wire.ShareRead == 0 ||
 		access.Has(shareWrites) && share&wire.ShareWrite == 0 ||
 		access.Has(shareDeletes) && share&wire.ShareDelete == 0)
+}
+
+// shares reports whether the opens of the file let another have the access, and it them with its share mode.
+func (s *fileState) shares(access wire.Access, share wire.ShareAccess) bool {
+	for _, other := range s.opens {
+		if other.access.Has(dataAccess) && (!allows(other.share, access) || !allows(share, other.access)) {
+			return false
+		}
+	}
+	return true
 }
 
 // admit enters an open, or says why the file can't be opened so. To others' share
@@ -79,12 +90,8 @@ func (t *fileTable) admit(o *open, also wire.Access) wire.Status {
 			return wire.StatusDeletePending
 		}
 	}
-	if asks := o.access | also; asks.Has(dataAccess) {
-		for _, other := range st.opens {
-			if other.access.Has(dataAccess) && (!allows(other.share, asks) || !allows(o.share, other.access)) {
-				return wire.StatusSharingViolation
-			}
-		}
+	if asks := o.access | also; asks.Has(dataAccess) && !st.shares(asks, o.share) {
+		return wire.StatusSharingViolation
 	}
 	st.opens = append(st.opens, o)
 	o.state = st

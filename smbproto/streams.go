@@ -152,18 +152,6 @@ func (o *open) queryStreams(out []byte) (int, wire.Status) {
 	return wire.PutStreams(out, list)
 }
 
-// overwrite cuts what was opened for that, MS-FSA 2.1.5.1.2. A file loses its EAs and named streams
-// too; those that are open when they are closed.
-func (c *Conn) overwrite(o *open, eas []wire.EA) error {
-	if err := o.file.Truncate(0); err != nil || o.named {
-		return err
-	}
-	if err := o.file.DropXattrs(c.srv.files.doomStreams(o)); err != nil {
-		return err
-	}
-	return o.setNewEAs(eas)
-}
-
 // doomStreams has the named streams of o's file that are open deleted when they are closed, and
 // tells which those are.
 func (t *fileTable) doomStreams(o *open) (open func(name string) bool) {

@@ -649,3 +649,50 @@ func TestSmbclientHasStreamsAndEAs(t *testing.T) {
 		t.Errorf("left: %v", left)
 	}
 }
+
+// What is done on the server to a stream is not done to its file.
+func TestControlsOfAStream(t *testing.T) {
+	p := withStreams(t)
+	p.put("file", "of the file")
+	p.put("file:s", "of the stream")
+	p.put("new:made", "")
+	file, s, made := p.openAll("file"), p.openAll("file:s"), p.openAll("new:made")
+	for _, c := range []struct {
+		what     string
+		from, to wire.FileID
+		n        uint32
+		name     string
+		want     string
+	}{
+		{"from a stream to a stream", s, made, 13, "new:made", "of the stream"},
+		{"from a file to a stream", file, s, 6, "file:s", "of the stream"},
+		{"from a stream to a file", s, file, 13, "file", "of the stream"},
+	} {
+		r := p.want(p.ioctlMsg(wire.FsctlRequestResumeKey, c.from, nil, 64), wire.StatusOK)
+		key := r[wire.IoctlFixed : wire.IoctlFixed+24]
+		p.want(p.ioctlMsg(wire.FsctlCopyChunk, c.to, copyChunkInput(key, chunk{0, 0, c.n}), 64), wire.StatusOK)
+		if got := p.get(c.name); got != c.want {
+			t.Errorf("%s: %q, want %q", c.what, got, c.want)
+		}
+	}
+	if got := p.get("new"); got != "" {
+		t.Errorf("the file of a stream has got %q", got)
+	}
+	for _, in := range [][]byte{{1}, {0}} {
+		p.want(p.ioctlMsg(wire.FsctlSetSparse, s, in, 0), wire.StatusOK)
+		p.want(p.ioctlMsg(wire.FsctlSetZeroData, s, twoOffsets(3, 6), 0), wire.StatusOK)
+		r := p.want(p.ioctlMsg(wire.FsctlQueryAllocatedRanges, s, twoOffsets(0, 100), 64), wire.StatusOK)
+		if got := le.Uint64(r[wire.IoctlFixed+8:]); got != 13 {
+			t.Errorf("a range of %d bytes", got)
+		}
+	}
+	if got := p.get("file:s"); got != "of \x00\x00\x00 stream" {
+		t.Errorf("the stream has %q", got)
+	}
+	if got := p.get("file"); got != "of the stream" {
+		t.Errorf("the file has %q", got)
+	}
+	if s := status(p.ask(p.setMsg(s, wire.FileLinkInformation, renameInfo("link", false)))); s != wire.StatusInvalidParameter {
+		t.Errorf("a link to a stream: %v", s)
+	}
+}

@@ -78,8 +78,27 @@ func (c *Conn) write(r *request, w *reply) wire.Status {
 func (c *Conn) writeDone(o *open, req wire.WriteRequest) error {
 	o.position = req.Offset() + uint64(req.Length())
 	c.srv.counters.bytesWritten.Add(uint64(req.Length()))
-	if req.Flags()&wire.WriteThrough != 0 || o.options&wire.OptionWriteThrough != 0 {
+	o.modified()
+	if req.Flags()&wire.WriteThrough != 0 || o.mode&wire.OptionWriteThrough != 0 {
 		return o.file.Sync()
 	}
 	return nil
+}
+
+// modified notes that the file has been changed through the open, MS-FSA 2.1.4.17. The times are Linux's,
+// unless the client has said that this one is to stay. The change has been made: what can't be noted
+// does not make it fail.
+func (o *open) modified() {
+	if o.frozen != 0 {
+		if err := o.file.SetTimes(0, o.frozen); err != nil {
+			o.conn.log.Debug("keeping the time of the last write", "cause", err)
+		}
+	}
+	if o.state.archive.Load() {
+		return
+	}
+	o.state.archive.Store(true)
+	if err := o.file.MarkArchive(); err != nil {
+		o.conn.log.Debug("setting the archive attribute", "cause", err)
+	}
 }

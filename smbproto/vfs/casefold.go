@@ -59,7 +59,7 @@ func (r *Root) foldPath(p Path) (Path, error) {
 }
 
 // foldName returns the entry of a directory that has the name, or else the first that
-// is equal but for case, or "".
+// is equal but for case, or else the first that has it as its 8.3 name, or "".
 func foldName(dir int, name string) (string, error) {
 	var st unix.Statx_t
 	err := statx(dir, name, &st)
@@ -74,13 +74,19 @@ func foldName(dir int, name string) (string, error) {
 		return "", err
 	}
 	entries := newDirReader(fd)
+	maybeShort := strings.Contains(name, "~") && wire.IsShortName(name)
+	short := ""
 	for {
 		entry, ok, err := entries.next()
-		if err != nil || !ok {
+		switch {
+		case err != nil:
 			return "", errors.Join(err, closeAll(fd))
-		}
-		if wire.EqualFold(entry, name) && Nameable(entry) {
+		case !ok:
+			return short, closeAll(fd)
+		case wire.EqualFold(entry, name) && Nameable(entry):
 			return entry, closeAll(fd)
+		case maybeShort && short == "" && wire.EqualFold(wire.ShortName(entry), name) && Nameable(entry):
+			short = entry
 		}
 	}
 }

@@ -81,32 +81,33 @@ func (f *File) ReadName() (name string, ok bool, err error) {
 }
 
 // EntryInfo fills info with the attributes of an entry. It fails for what a client could not
-// open: devices, fifos, sockets, links that leave the share, and what is gone.
+// open: devices, fifos, sockets, links that leave the share, and what is gone. The name is looked at twice: if it
+// changes hands meanwhile, what is shown of it is of both.
 func (f *File) EntryInfo(name string, info *wire.FileInfo) error {
 	var st unix.Statx_t
-	if err := f.statEntry(name, &st); err != nil {
+	if err := statx(f.fd, name, &st); err != nil {
 		return err
 	}
-	fillInfo(info, &st, name)
-	return nil
-}
-
-func (f *File) statEntry(name string, st *unix.Statx_t) error {
-	if err := statx(f.fd, name, st); err != nil {
-		return err
-	}
-	if isType(st, unix.S_IFLNK) {
+	if isType(&st, unix.S_IFLNK) {
 		fd, err := f.followEntry(name)
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(statx(fd, "", st), closeAll(fd)); err != nil {
+		err = statx(fd, "", &st)
+		k := readKept(throughProc(fd), unix.Getxattr)
+		if err := errors.Join(err, closeAll(fd)); err != nil {
 			return err
 		}
+		return entryInfo(info, &st, k, name)
 	}
+	return entryInfo(info, &st, readKept(throughProc(f.fd)+"/"+name, unix.Lgetxattr), name)
+}
+
+func entryInfo(info *wire.FileInfo, st *unix.Statx_t, k kept, name string) error {
 	if !isType(st, unix.S_IFREG) && !isType(st, unix.S_IFDIR) {
 		return ErrSpecial
 	}
+	fillInfo(info, st, k, name)
 	return nil
 }
 
@@ -129,8 +130,10 @@ func (f *File) ParentInfo(info *wire.FileInfo) error {
 		return err
 	}
 	var st unix.Statx_t
-	err = errors.Join(statx(fd, "", &st), closeAll(fd))
-	fillInfo(info, &st, "")
+	err = statx(fd, "", &st)
+	k := readKept(throughProc(fd), unix.Getxattr)
+	err = errors.Join(err, closeAll(fd))
+	fillInfo(info, &st, k, "")
 	return err
 }
 

@@ -20,6 +20,12 @@
 // Linux can only do by name, a [File] holds its parent directory and the identity
 // of its entry there, and does it only if the name still leads to that identity.
 //
+// # What Linux does not keep
+//
+// Attributes as archive and hidden, and a creation and a change time that a client has set, are in the extended attribute
+// "user.ustack.attributes" of the file (attributes.go). Where a file system has none, what is set is lost.
+// That a file is read-only is its mode.
+//
 // # Xattrs
 //
 // EAs and named streams are xattrs of the file, asked for through its handle: "user.NAME" and

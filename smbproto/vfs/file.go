@@ -16,6 +16,7 @@ type File struct {
 	named    bool // it is a named stream of the file: see stream.go
 	ofDir    bool // and that is a directory
 	st       unix.Statx_t
+	kept     kept // as of the last Stat
 	loc      location
 	dir      *dirReader
 	closed   bool
@@ -125,7 +126,7 @@ func (f *File) Truncate(size int64) error {
 // Allocate reserves or cuts to size bytes (MS-FSCC 2.4.4): a smaller size cuts the
 // file, a larger one reserves room behind its end, where the file system can.
 func (f *File) Allocate(size int64) error {
-	if err := f.Stat(); err != nil {
+	if err := f.statOnly(); err != nil {
 		return err
 	}
 	if size <= int64(f.st.Size) {

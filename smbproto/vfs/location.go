@@ -97,7 +97,7 @@ func (f *File) CanRemove() error {
 	switch {
 	case f.root.opts.ReadOnly:
 		return ErrReadOnly
-	case f.readOnlyMode():
+	case f.IsReadOnly():
 		return wire.StatusCannotDelete
 	}
 	f.loc.mu.Lock()
@@ -133,14 +133,17 @@ func (f *File) Remove() error {
 
 // Rename gives the file another name in the share. Without replace it fails with
 // ErrExists if the name is taken, also by one that differs in case only, or by another
-// link to the same file.
-func (f *File) Rename(to Path, replace bool) error {
+// link to the same file. mayEnter is asked whether the directory that the name will be in may get it.
+func (f *File) Rename(to Path, replace bool, mayEnter func(dir ID) error) error {
 	if f.root.opts.ReadOnly {
 		return ErrReadOnly
 	}
 	t, err := f.root.target(to)
 	if err != nil {
 		return pathError("rename to", string(to), err)
+	}
+	if err := mayEnter(t.dir); err != nil {
+		return pathError("rename to", string(to), errors.Join(err, closeAll(t.parent)))
 	}
 	f.loc.mu.Lock()
 	defer f.loc.mu.Unlock()
@@ -169,6 +172,28 @@ func (f *File) Rename(to Path, replace bool) error {
 	err = closeAll(f.loc.parent)
 	f.loc.parent, f.loc.dir, f.loc.base, f.loc.path = t.parent, t.dir, t.base, t.path.Join(t.base)
 	return err
+}
+
+// Link gives the file one more name in the share. It fails with ErrExists if the name is taken, also by one that
+// differs in case only. mayEnter is asked as by Rename.
+func (f *File) Link(to Path, mayEnter func(dir ID) error) error {
+	switch {
+	case f.root.opts.ReadOnly:
+		return ErrReadOnly
+	case f.IsDir():
+		return ErrIsDirectory
+	}
+	t, err := f.root.target(to)
+	if err != nil {
+		return pathError("link to", string(to), err)
+	}
+	if err = mayEnter(t.dir); err == nil && t.found != "" {
+		err = ErrExists
+	}
+	if err == nil {
+		err = unix.Linkat(unix.AT_FDCWD, throughProc(f.fd), t.parent, t.base, unix.AT_SYMLINK_FOLLOW)
+	}
+	return pathError("link to", string(to), errors.Join(err, closeAll(t.parent)))
 }
 
 // target is the place of a new name.

@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"golang.org/x/sys/unix"
+
+	"ustack/smbproto/wire"
 )
 
 // How a file is opened.
@@ -20,7 +22,8 @@ type How struct {
 	// MayReadOnly lets Write fail quietly: the file is then open for input alone,
 	// and Writable tells. It is what MAXIMUM_ALLOWED needs.
 	MayReadOnly bool
-	ReadOnly    bool // a created file gets the attribute
+	// Attributes are what a created file gets.
+	Attributes wire.Attributes
 
 	// Stream is the named stream to open or create, of a file of whatever type. A file that is
 	// missing is made for one that is to be created.
@@ -175,16 +178,12 @@ func (f *File) make(parent int, base string, how How) (err error) {
 		}
 		f.fd, err = openat(parent, base, unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	} else {
-		mode := f.root.opts.FileMode
-		if how.ReadOnly {
-			mode &^= 0o222
-		}
 		flags := unix.O_RDWR
 		if !how.Read {
 			flags = unix.O_WRONLY
 		}
 		f.writable = true
-		f.fd, err = openat(parent, base, flags|unix.O_CREAT|unix.O_EXCL, mode)
+		f.fd, err = openat(parent, base, flags|unix.O_CREAT|unix.O_EXCL, f.root.opts.FileMode)
 	}
 	if err != nil {
 		f.fd = -1
@@ -194,7 +193,7 @@ func (f *File) make(parent int, base string, how How) (err error) {
 		return err
 	}
 	f.loc.entry = f.ID()
-	return nil
+	return f.SetAttributes(how.Attributes)
 }
 
 // Hold opens what a path leads to, of whatever type, for nothing but its identity: as

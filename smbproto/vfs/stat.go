@@ -11,6 +11,18 @@ import (
 
 // Stat reads the attributes from the open handle.
 func (f *File) Stat() error {
+	if err := f.statOnly(); err != nil {
+		return err
+	}
+	f.kept = kept{}
+	if isType(&f.st, unix.S_IFREG) || isType(&f.st, unix.S_IFDIR) {
+		f.kept = readKept(throughProc(f.fd), unix.Getxattr)
+	}
+	return nil
+}
+
+// statOnly reads what Linux knows, and leaves what is kept as of the last Stat.
+func (f *File) statOnly() error {
 	if err := statx(f.fd, "", &f.st); err != nil || !f.named {
 		return err
 	}
@@ -20,7 +32,7 @@ func (f *File) Stat() error {
 // Gone reports whether the file has no name any more: what is written to it is lost
 // with the last handle.
 func (f *File) Gone() (bool, error) {
-	err := f.Stat()
+	err := f.statOnly()
 	if errors.Is(err, ErrStreamGone) {
 		return true, nil
 	}
@@ -32,6 +44,11 @@ func (f *File) Gone() (bool, error) {
 	return err != nil || id != f.ID(), nil
 }
 
+// LastWrite is the time of the last write as of the last Stat.
+func (f *File) LastWrite() wire.Filetime {
+	return wire.FiletimeUnix(f.st.Mtime.Sec, int64(f.st.Mtime.Nsec))
+}
+
 // Size as of the last Stat.
 func (f *File) Size() int64 { return int64(f.st.Size) }
 
@@ -41,20 +58,23 @@ func (f *File) Info(info *wire.FileInfo) {
 	base := f.loc.path
 	f.loc.mu.Unlock()
 	_, name := base.Split()
-	fillInfo(info, &f.st, name)
+	fillInfo(info, &f.st, f.kept, name)
 }
 
-func fillInfo(info *wire.FileInfo, st *unix.Statx_t, name string) {
+func fillInfo(info *wire.FileInfo, st *unix.Statx_t, k kept, name string) {
 	info.LastAccess = wire.FiletimeUnix(st.Atime.Sec, int64(st.Atime.Nsec))
 	info.LastWrite = wire.FiletimeUnix(st.Mtime.Sec, int64(st.Mtime.Nsec))
-	info.Change = wire.FiletimeUnix(st.Ctime.Sec, int64(st.Ctime.Nsec))
+	info.Change = k.changeTime(wire.FiletimeUnix(st.Ctime.Sec, int64(st.Ctime.Nsec)))
 	info.Creation = info.LastWrite
 	if st.Mask&unix.STATX_BTIME != 0 {
 		info.Creation = wire.FiletimeUnix(st.Btime.Sec, int64(st.Btime.Nsec))
 	}
+	if k.creation != 0 {
+		info.Creation = k.creation
+	}
 	info.EndOfFile = st.Size
 	info.AllocationSize = st.Blocks * 512
-	info.Attributes = attributesOf(st, name)
+	info.Attributes = attributesOf(st, k, name)
 	if info.Directory() {
 		// A directory has no data (MS-FSA 2.1.5.12.27).
 		info.EndOfFile, info.AllocationSize = 0, 0
@@ -64,13 +84,17 @@ func fillInfo(info *wire.FileInfo, st *unix.Statx_t, name string) {
 	info.Volume = unix.Mkdev(st.Dev_major, st.Dev_minor)
 }
 
-// attributesOf maps what Linux knows to attributes: nobody may write it is
-// read-only, a leading dot is hidden.
-func attributesOf(st *unix.Statx_t, name string) (a wire.Attributes) {
+// attributesOf maps what Linux knows to attributes, and adds what is kept: a file that nobody may write
+// is read-only, a leading dot is hidden.
+func attributesOf(st *unix.Statx_t, k kept, name string) wire.Attributes {
+	a := k.attributes
 	if isType(st, unix.S_IFDIR) {
 		a |= wire.AttributeDirectory
-	} else if st.Mode&0o222 == 0 {
-		a |= wire.AttributeReadOnly
+	} else {
+		a &^= wire.AttributeReadOnly
+		if st.Mode&0o222 == 0 {
+			a |= wire.AttributeReadOnly
+		}
 	}
 	if strings.HasPrefix(name, ".") {
 		a |= wire.AttributeHidden
@@ -83,11 +107,8 @@ func attributesOf(st *unix.Statx_t, name string) (a wire.Attributes) {
 
 func (f *File) readOnlyMode() bool { return !f.IsDir() && f.st.Mode&0o222 == 0 }
 
-// IsReadOnly reports whether the file has the read-only attribute.
-func (f *File) IsReadOnly() bool { return f.readOnlyMode() }
-
-// SetReadOnly sets or takes the attribute. Directories have none to set.
-func (f *File) SetReadOnly(on bool) error {
+// setReadOnly sets or takes the attribute of a file.
+func (f *File) setReadOnly(on bool) error {
 	if f.root.opts.ReadOnly {
 		return ErrReadOnly
 	}
@@ -104,8 +125,7 @@ func (f *File) SetReadOnly(on bool) error {
 	return f.Stat()
 }
 
-// SetTimes sets the times that are given. The creation time and the change time
-// are Linux's own and can't be set.
+// SetTimes sets the times that are given.
 func (f *File) SetTimes(access, write wire.Filetime) error {
 	if f.root.opts.ReadOnly {
 		return ErrReadOnly
@@ -143,7 +163,8 @@ func (r *Root) Volume(info *wire.FsInfo) error {
 	}
 	info.FileSystem = "NTFS" // clients that ask want to know what it can do
 	info.Serial = uint32(r.id.Dev) ^ uint32(r.id.Ino)
-	info.Attributes = wire.FsCaseSensitiveSearch | wire.FsCasePreservedNames | wire.FsUnicodeOnDisk
+	info.Attributes = wire.FsCaseSensitiveSearch | wire.FsCasePreservedNames | wire.FsUnicodeOnDisk |
+		wire.FsSparseFiles | wire.FsObjectIDs
 	if r.xattrs {
 		info.Attributes |= wire.FsNamedStreams | wire.FsExtendedAttributes
 	}

@@ -66,7 +66,7 @@ func (r *Root) openStream(p Path, how How) (f *File, created bool, err error) {
 	if !r.xattrs {
 		return nil, false, pathError("open", string(p)+":"+how.Stream, ErrNoStreams)
 	}
-	f, made, err := r.Open(p, How{Create: how.Create, ReadOnly: how.ReadOnly})
+	f, made, err := r.Open(p, How{Create: how.Create, Attributes: how.Attributes})
 	if err != nil {
 		return nil, false, err
 	}
@@ -266,6 +266,15 @@ func (f *File) truncateStream(size int64) error {
 	}
 	return f.changeStream(func(data []byte) []byte {
 		return append(data[:min(int(size), len(data))], make([]byte, max(0, int(size)-len(data)))...)
+	})
+}
+
+func (f *File) zeroStream(off, end int64) error {
+	return f.changeStream(func(data []byte) []byte {
+		if off < int64(len(data)) {
+			clear(data[off:min(end, int64(len(data)))])
+		}
+		return data
 	})
 }
 

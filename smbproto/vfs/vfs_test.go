@@ -110,7 +110,7 @@ func TestFilesAreTheirHandles(t *testing.T) {
 		if err := f.Remove(); !errors.Is(err, ErrMoved) {
 			t.Errorf("remove: %v", err)
 		}
-		if err := f.Rename("third", true); !errors.Is(err, ErrMoved) {
+		if err := f.Rename("third", true, anyDir); !errors.Is(err, ErrMoved) {
 			t.Errorf("rename: %v", err)
 		}
 		b := make([]byte, 100)
@@ -229,3 +229,25 @@ func TestSwapRaceNeverReachesOutside(t *testing.T) {
 		}
 	})
 }
+
+// Whatever the extended attribute has, what is read of it is written as it was read.
+func FuzzKept(f *testing.F) {
+	var seed [attributesSize]byte
+	kept{wire.AttributeHidden, 1, 2, 3}.put(&seed)
+	f.Add(seed[:])
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		k := parseKept(b)
+		if k.attributes&^keptAttributes != 0 {
+			t.Errorf("attributes %#x", k.attributes)
+		}
+		_ = k.changeTime(wire.Filetime(len(b)))
+		var back [attributesSize]byte
+		k.put(&back)
+		if again := parseKept(back[:]); again != k {
+			t.Errorf("%+v becomes %+v", k, again)
+		}
+	})
+}
+
+func anyDir(ID) error { return nil }

@@ -97,12 +97,21 @@ type CreateOptions uint32
 const (
 	OptionDirectory        CreateOptions = 0x00000001
 	OptionWriteThrough     CreateOptions = 0x00000002
+	OptionSequentialOnly   CreateOptions = 0x00000004
+	OptionNoBuffering      CreateOptions = 0x00000008
+	OptionSyncAlert        CreateOptions = 0x00000010
+	OptionSyncNonAlert     CreateOptions = 0x00000020
 	OptionNonDirectory     CreateOptions = 0x00000040
+	OptionTreeConnection   CreateOptions = 0x00000080
 	OptionDeleteOnClose    CreateOptions = 0x00001000
 	OptionOpenByFileID     CreateOptions = 0x00002000
 	OptionReserveOpfilter  CreateOptions = 0x00100000
 	OptionOpenReparsePoint CreateOptions = 0x00200000
 
+	// OptionsMode are those that an open's mode has, OptionsModeSettable those of them that can be set later
+	// (MS-FSCC 2.4, FileModeInformation).
+	OptionsMode         = OptionsModeSettable | OptionDeleteOnClose
+	OptionsModeSettable = OptionWriteThrough | OptionSequentialOnly | OptionNoBuffering | OptionSyncAlert | OptionSyncNonAlert
 	// OptionsValid are the bits that mean something.
 	OptionsValid CreateOptions = 0x00FFFFFF
 )
@@ -112,13 +121,24 @@ type Attributes uint32
 
 // File attributes.
 const (
-	AttributeReadOnly  Attributes = 0x01
-	AttributeHidden    Attributes = 0x02
-	AttributeSystem    Attributes = 0x04
-	AttributeDirectory Attributes = 0x10
-	AttributeArchive   Attributes = 0x20
-	AttributeNormal    Attributes = 0x80
+	AttributeReadOnly   Attributes = 0x00000001
+	AttributeHidden     Attributes = 0x00000002
+	AttributeSystem     Attributes = 0x00000004
+	AttributeDirectory  Attributes = 0x00000010
+	AttributeArchive    Attributes = 0x00000020
+	AttributeNormal     Attributes = 0x00000080
+	AttributeTemporary  Attributes = 0x00000100
+	AttributeSparse     Attributes = 0x00000200
+	AttributeReparse    Attributes = 0x00000400
+	AttributeCompressed Attributes = 0x00000800
+	AttributeOffline    Attributes = 0x00001000
+	AttributeNotIndexed Attributes = 0x00002000
+	AttributeEncrypted  Attributes = 0x00004000
 
 	// AttributesSettable are those that a client may set.
-	AttributesSettable = AttributeReadOnly | AttributeHidden | AttributeSystem | AttributeArchive
+	AttributesSettable = AttributeReadOnly | AttributeHidden | AttributeSystem | AttributeArchive |
+		AttributeTemporary | AttributeOffline | AttributeNotIndexed
+	// AttributesValid are those that a client may name.
+	AttributesValid = AttributesSettable | AttributeDirectory | AttributeNormal | AttributeSparse | AttributeReparse |
+		AttributeCompressed | AttributeEncrypted
 )

@@ -52,6 +52,20 @@ func (w *DirWriter) Len() int { return w.n }
 // Count is the number of entries written.
 func (w *DirWriter) Count() int { return w.count }
 
+// putEntryShortName writes the 8.3 name of an entry, its length first: none for a name that is one itself, and for "."
+// and "..".
+func putEntryShortName(b []byte, name string) {
+	if IsShortName(name) || name == "." || name == ".." {
+		return
+	}
+	var short [maxShortName]byte
+	n := putShortName(&short, name)
+	b[0] = byte(2 * n)
+	for i, c := range short[:n] {
+		b[2+2*i] = c
+	}
+}
+
 // Put adds an entry and reports whether it fitted; if not, nothing is written.
 func (w *DirWriter) Put(name string, f *FileInfo) bool {
 	at := alignUp(w.n)
@@ -68,6 +82,10 @@ func (w *DirWriter) Put(name string, f *FileInfo) bool {
 		le.PutUint64(e[40:], f.EndOfFile)
 		le.PutUint64(e[48:], f.AllocationSize)
 		le.PutUint32(e[56:], uint32(f.Attributes))
+	}
+	switch w.class {
+	case FileBothDirectoryInformation, FileIDBothDirectoryInformation:
+		putEntryShortName(e[68:94], name)
 	}
 	switch w.class {
 	case FileIDFullDirectoryInformation:

@@ -137,7 +137,7 @@ func (c FileInfoClass) minSize() int {
 	case FileEAInformation, FileAccessInformation, FileModeInformation, FileAlignmentInformation:
 		return 4
 	case FileNameInformation, FileNormalizedNameInformation, FileAlternateNameInformation:
-		return 8
+		return 8 // with what pads the structure, though the answer may be shorter
 	case FileAllInformation:
 		return 104
 	case FileNetworkOpenInformation:
@@ -182,8 +182,10 @@ func PutFileInfo(b []byte, class FileInfoClass, f *FileInfo) (n int, status Stat
 		le.PutUint32(b, uint32(f.Access))
 	case FileModeInformation:
 		le.PutUint32(b, f.Mode)
-	case FileNameInformation, FileNormalizedNameInformation:
+	case FileNameInformation:
 		return f.putName(b, trimRoot(f.Name))
+	case FileNormalizedNameInformation: // that of the root is empty, MS-FSCC 2.4, FileNormalizedNameInformation
+		return f.putName(b, strings.TrimPrefix(f.Name, `\`))
 	case FileAlternateNameInformation:
 		return f.putAlternateName(b)
 	case FileAllInformation:
@@ -222,20 +224,13 @@ func (f *FileInfo) putAll(b []byte) (int, Status) {
 	return n + name, status
 }
 
-// putAlternateName gives the 8.3 name (MS-FSCC 2.4.5) of a file whose name is one.
-// None is made up for the others.
+// putAlternateName gives the 8.3 name (MS-FSCC 2.4.5). The root has none.
 func (f *FileInfo) putAlternateName(b []byte) (int, Status) {
 	base := f.Name[strings.LastIndexByte(f.Name, '\\')+1:]
-	name, ext, dotted := strings.Cut(base, ".")
-	if name == "" || len(name) > 8 || len(ext) > 3 || dotted && ext == "" {
+	if base == "" {
 		return 0, StatusObjectNameNotFound
 	}
-	for _, r := range name + ext {
-		if r >= 0x80 || r == '.' || r == ' ' || strings.ContainsRune("+,;=[]", r) {
-			return 0, StatusObjectNameNotFound
-		}
-	}
-	return f.putName(b, base)
+	return f.putName(b, ShortName(base))
 }
 
 func trimRoot(name string) string {

@@ -29,6 +29,14 @@ func FiletimeUnix(sec, nsec int64) Filetime {
 // Sets reports whether the value, in a request to set times, names a time.
 func (f Filetime) Sets() bool { return f != 0 && int64(f) > 0 }
 
+// Valid reports whether the value may stand in a request to set times (MS-FSA 2.1.5.15.2).
+func (f Filetime) Valid() bool { return int64(f) >= -2 }
+
+// Stops and Restarts report whether the value asks that changes through this open do not
+// update the time any more, or do again.
+func (f Filetime) Stops() bool    { return int64(f) == -1 }
+func (f Filetime) Restarts() bool { return int64(f) == -2 }
+
 // Unix gives seconds and nanoseconds since 1970.
 func (f Filetime) Unix() (sec, nsec int64) {
 	d := int64(f) - filetimeUnix

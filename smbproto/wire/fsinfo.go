@@ -20,6 +20,8 @@ const (
 	FsCaseSensitiveSearch uint32 = 0x00000001
 	FsCasePreservedNames  uint32 = 0x00000002
 	FsUnicodeOnDisk       uint32 = 0x00000004
+	FsSparseFiles         uint32 = 0x00000040
+	FsObjectIDs           uint32 = 0x00010000
 	FsNamedStreams        uint32 = 0x00040000
 	FsReadOnlyVolume      uint32 = 0x00080000
 	FsExtendedAttributes  uint32 = 0x00800000
@@ -46,13 +48,13 @@ const sectorSize = 512
 func (c FsInfoClass) minSize() int {
 	switch c {
 	case FsVolumeInformation:
-		return 18
+		return 24 // with what pads the structure, though the answer may be shorter
 	case FsSizeInformation:
 		return 24
 	case FsDeviceInformation:
 		return 8
 	case FsAttributeInformation:
-		return 12
+		return 16 // likewise
 	case FsControlInformation:
 		return 48
 	case FsFullSizeInformation:

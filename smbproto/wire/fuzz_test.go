@@ -170,6 +170,26 @@ func FuzzIoctlRequest(f *testing.F) {
 	})
 }
 
+func FuzzFsctlInputs(f *testing.F) {
+	chunks := make([]byte, copyChunkFixed+copyChunkLen)
+	chunks[resumeKeyLen] = 1
+	f.Add(chunks)
+	fuzz(f, func(m []byte) {
+		if c := CopyChunks(m); c.Valid() == nil {
+			_, _ = c.Source()
+			for i := range int(c.Count()) {
+				c.Chunk(i)
+			}
+		}
+		if v := Compression(m); v.Valid() == nil {
+			v.Format()
+		}
+		if r := FileRange(m); r.Valid() == nil {
+			_, _ = r.First(), r.Second()
+		}
+	})
+}
+
 func FuzzQueryDirectoryRequest(f *testing.F) {
 	fuzz(f, func(m []byte) {
 		if r := QueryDirectoryRequest(m); r.Valid() == nil {
@@ -196,10 +216,13 @@ func FuzzSetInfoRequest(f *testing.F) {
 		}
 		b := r.Buffer()
 		if v := BasicInfo(b); v.Valid() == nil {
-			_, _, _, _ = v.Creation().Time(), v.LastAccess(), v.LastWrite(), v.Attributes()
+			_, _, _, _, _ = v.Creation().Time(), v.LastAccess(), v.LastWrite(), v.Change(), v.Attributes()
 		}
 		if v := SizeInfo(b); v.Valid() == nil && v.Size() < 0 {
 			f.Errorf("size %d", v.Size())
+		}
+		if v := ModeInfo(b); v.Valid() == nil {
+			v.Mode()
 		}
 		if v := DispositionInfo(b); v.Valid() == nil {
 			v.Delete()
@@ -220,6 +243,18 @@ func FuzzUTF16(f *testing.F) {
 		back := make([]byte, UTF16Len(s))
 		if n := PutUTF16(back, s); string(back[:n]) != string(m) {
 			f.Errorf("% x becomes %q and % x", m, s, back[:n])
+		}
+	})
+}
+
+// A short name is one, and its own.
+func FuzzShortName(f *testing.F) {
+	for _, name := range []string{"a.txt", "A long name.text", ".profile", "日本.d", "a.b.c", "..."} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		if short := ShortName(name); !IsShortName(short) || ShortName(short) != short {
+			t.Errorf("%q has the short name %q", name, short)
 		}
 	})
 }

@@ -202,3 +202,14 @@ func TestStreamsAreLinked(t *testing.T) {
 		}
 	}
 }
+
+// The name of the root is empty where it is normalized.
+func TestNormalizedName(t *testing.T) {
+	for name, want := range map[string]string{`\`: "", `\a\b`: `a\b`} {
+		b := make([]byte, 100)
+		n, status := PutFileInfo(b, FileNormalizedNameInformation, &FileInfo{Name: name})
+		if got, err := UTF16ToString(b[4:n]); status != StatusOK || got != want || err != nil {
+			t.Errorf("%q: %q, %v", name, got, status)
+		}
+	}
+}

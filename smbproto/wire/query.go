@@ -132,20 +132,6 @@ func (m IoctlRequest) MaxOutput() uint32 { return le.Uint32(m[108:]) }
 // IsFsctl reports whether the code is a file system control, the only kind that there is.
 func (m IoctlRequest) IsFsctl() bool { return le.Uint32(m[112:]) == 1 }
 
-// File system controls, MS-SMB2 2.2.31 and MS-FSCC 2.3.
-const (
-	FsctlDFSGetReferrals       uint32 = 0x00060194
-	FsctlDFSGetReferralsEx     uint32 = 0x000601B0
-	FsctlPipeWait              uint32 = 0x00110018
-	FsctlPipePeek              uint32 = 0x0011400C
-	FsctlPipeTransceive        uint32 = 0x0011C017
-	FsctlValidateNegotiateInfo uint32 = 0x00140204
-	FsctlGetReparsePoint       uint32 = 0x000900A8
-	FsctlRequestResumeKey      uint32 = 0x00140078
-	FsctlCopyChunk             uint32 = 0x001440F2
-	FsctlCopyChunkWrite        uint32 = 0x001480F2
-)
-
 // ValidateNegotiate is the input of FSCTL_VALIDATE_NEGOTIATE_INFO, MS-SMB2 2.2.31.4.
 type ValidateNegotiate []byte
 

@@ -15,6 +15,9 @@ func (b BasicInfo) LastAccess() Filetime { return Filetime(le.Uint64(b[8:])) }
 // LastWrite time to set.
 func (b BasicInfo) LastWrite() Filetime { return Filetime(le.Uint64(b[16:])) }
 
+// Change time to set.
+func (b BasicInfo) Change() Filetime { return Filetime(le.Uint64(b[24:])) }
+
 // Attributes to set; 0 leaves them.
 func (b BasicInfo) Attributes() Attributes { return Attributes(le.Uint32(b[32:])) }
 
@@ -42,6 +45,15 @@ func (b SizeInfo) Valid() error {
 
 // Size is the value.
 func (b SizeInfo) Size() int64 { return int64(le.Uint64(b)) }
+
+// ModeInfo is FileModeInformation, MS-FSCC 2.4.
+type ModeInfo []byte
+
+// Valid checks the length.
+func (b ModeInfo) Valid() error { return checkInfo("mode", b, 4) }
+
+// Mode to set.
+func (b ModeInfo) Mode() CreateOptions { return CreateOptions(le.Uint32(b)) }
 
 // DispositionInfo is FileDispositionInformation, MS-FSCC 2.4.11.
 type DispositionInfo []byte

@@ -27,6 +27,7 @@ const (
 	StatusEndOfFile              Status = 0xC0000011
 	StatusMoreProcessingRequired Status = 0xC0000016
 	StatusNoMemory               Status = 0xC0000017
+	StatusInvalidViewSize        Status = 0xC000001F
 	StatusAccessDenied           Status = 0xC0000022
 	StatusBufferTooSmall         Status = 0xC0000023
 	StatusObjectTypeMismatch     Status = 0xC0000024

@@ -21,6 +21,7 @@ var statusNames = map[Status]string{
 	StatusEndOfFile:              "STATUS_END_OF_FILE",
 	StatusMoreProcessingRequired: "STATUS_MORE_PROCESSING_REQUIRED",
 	StatusNoMemory:               "STATUS_NO_MEMORY",
+	StatusInvalidViewSize:        "STATUS_INVALID_VIEW_SIZE",
 	StatusAccessDenied:           "STATUS_ACCESS_DENIED",
 	StatusBufferTooSmall:         "STATUS_BUFFER_TOO_SMALL",
 	StatusObjectTypeMismatch:     "STATUS_OBJECT_TYPE_MISMATCH",
