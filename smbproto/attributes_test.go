@@ -119,7 +119,10 @@ func TestAttributesAreKept(t *testing.T) {
 	p.want(p.setMsg(d, wire.FileBasicInformation, basicInfo(wire.AttributeTemporary)), wire.StatusInvalidParameter)
 	p.want(p.setMsg(f, wire.FileBasicInformation, basicInfo(0, ^wire.Filetime(2))), wire.StatusInvalidParameter)
 
-	// A directory that is read-only is not deleted.
+	// A directory that is read-only is not deleted, and not made to be.
+	for _, options := range []wire.CreateOptions{0, wire.OptionDirectory} {
+		p.want(p.createWith("temp", ro, opening{wire.AccessAll, shareAll, wire.OpenIf, options | wire.OptionDeleteOnClose}), wire.StatusCannotDelete)
+	}
 	p.want(p.setMsg(d, wire.FileBasicInformation, basicInfo(ro)), wire.StatusOK)
 	del := p.open("dir", opening{del, shareAll, wire.Open, 0})
 	p.want(p.setMsg(del, wire.FileDispositionInformation, []byte{1}), wire.StatusCannotDelete)
