@@ -1,13 +1,24 @@
 package smbproto
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"ustack/smbproto/wire"
 )
+
+// needXattrs skips a test where the file system keeps no extended attributes.
+func needXattrs(t *testing.T) {
+	t.Helper()
+	if err := unix.Setxattr(t.TempDir(), "user.test", []byte("x"), 0); errors.Is(err, unix.EOPNOTSUPP) {
+		t.Skip("no extended attributes in ", os.TempDir())
+	}
+}
 
 // createWith is createMsg with attributes.
 func (p *peer) createWith(name string, a wire.Attributes, o opening) []byte {
@@ -47,6 +58,7 @@ const (
 // What is made and what is overwritten has the attributes of MS-FSA 2.1.5.1.1 and 2.1.5.1.2, and keeps them
 // beyond its open.
 func TestAttributesOfCreate(t *testing.T) {
+	needXattrs(t)
 	for _, c := range []struct {
 		first, second wire.Attributes
 		disposition   wire.Disposition
@@ -82,6 +94,7 @@ func TestAttributesOfCreate(t *testing.T) {
 }
 
 func TestAttributesAreKept(t *testing.T) {
+	needXattrs(t)
 	p := newPeer(t, nil).logOn("pub")
 	both := opening{att | wire.AccessWriteAttributes, shareAll, wire.OpenIf, 0}
 	asDir := both
@@ -119,7 +132,10 @@ func TestAttributesAreKept(t *testing.T) {
 	p.want(p.setMsg(d, wire.FileBasicInformation, basicInfo(wire.AttributeTemporary)), wire.StatusInvalidParameter)
 	p.want(p.setMsg(f, wire.FileBasicInformation, basicInfo(0, ^wire.Filetime(2))), wire.StatusInvalidParameter)
 
-	// A directory that is read-only is not deleted.
+	// A directory that is read-only is not deleted, and not made to be.
+	for _, options := range []wire.CreateOptions{0, wire.OptionDirectory} {
+		p.want(p.createWith("temp", ro, opening{wire.AccessAll, shareAll, wire.OpenIf, options | wire.OptionDeleteOnClose}), wire.StatusCannotDelete)
+	}
 	p.want(p.setMsg(d, wire.FileBasicInformation, basicInfo(ro)), wire.StatusOK)
 	del := p.open("dir", opening{del, shareAll, wire.Open, 0})
 	p.want(p.setMsg(del, wire.FileDispositionInformation, []byte{1}), wire.StatusCannotDelete)
@@ -127,6 +143,7 @@ func TestAttributesAreKept(t *testing.T) {
 
 // A change sets the archive attribute again, MS-FSA 2.1.4.17.
 func TestArchiveAttributeOfChanges(t *testing.T) {
+	needXattrs(t)
 	p := newPeer(t, nil).logOn("pub")
 	if err := os.WriteFile(filepath.Join(p.dir, "linux"), []byte("x"), 0o644); err != nil {
 		t.Fatal(err)
@@ -151,6 +168,7 @@ func TestArchiveAttributeOfChanges(t *testing.T) {
 }
 
 func TestTimesAreKept(t *testing.T) {
+	needXattrs(t)
 	p := newPeer(t, nil).logOn("pub")
 	id := p.newFile("file")
 	want := [4]wire.Filetime{}

@@ -190,7 +190,7 @@ func (cr *creation) how() (h vfs.How, impossible bool) {
 	if h.Write && cr.disposition != wire.Open && cr.disposition != wire.OpenIf {
 		h.MayReadOnly = false // to cut it, or make it, it must be writable
 	}
-	if h.Create && h.Attributes&wire.AttributeReadOnly != 0 && !h.Directory && cr.options&wire.OptionDeleteOnClose != 0 {
+	if h.Create && h.Attributes&wire.AttributeReadOnly != 0 && cr.options&wire.OptionDeleteOnClose != 0 {
 		h.Create, impossible = false, true
 	}
 	return h, impossible

@@ -2,6 +2,7 @@ package smbproto
 
 import (
 	"math"
+	"strings"
 	"unicode/utf8"
 
 	"ustack/smbproto/wire"
@@ -12,6 +13,7 @@ type search struct {
 	begun   bool
 	any     bool // something was found since the beginning
 	pattern wire.Pattern
+	short   bool // 8.3 names that were made up may match too: the pattern has what they have
 	next    searchStage
 	held    bool // name and info are an entry that did not fit into the last reply
 	name    string
@@ -75,7 +77,7 @@ func (o *open) beginSearch(req wire.QueryDirectoryRequest) wire.Status {
 		if utf8.RuneCountInString(text) > wire.MaxPattern {
 			return wire.StatusObjectNameInvalid
 		}
-		s.pattern = wire.NewPattern(text)
+		s.pattern, s.short = wire.NewPattern(text), strings.Contains(text, "~")
 	}
 	if err := o.file.Rewind(); err != nil {
 		return wire.StatusOf(err)
@@ -120,6 +122,18 @@ func (o *open) list(w *wire.DirWriter, single bool) wire.Status {
 	return wire.StatusNoSuchFile
 }
 
+// matches compares a name, and its 8.3 name (MS-FSA 2.1.5.6.3), with the pattern.
+func (s *search) matches(name string) bool {
+	matches, steps := s.pattern.Try(name)
+	s.steps += steps
+	if matches || !s.short || wire.IsShortName(name) {
+		return matches
+	}
+	matches, steps = s.pattern.Try(wire.ShortName(name))
+	s.steps += steps
+	return matches
+}
+
 // advance finds the next entry: ".", "..", then what the directory has.
 func (o *open) advance() (ok bool, err error) {
 	s := &o.search
@@ -143,8 +157,7 @@ func (o *open) advance() (ok bool, err error) {
 		if s.name, ok, err = o.file.ReadName(); err != nil || !ok {
 			return false, err
 		}
-		matches, steps := s.pattern.Try(s.name)
-		s.steps += steps
+		matches := s.matches(s.name)
 		s.info = wire.FileInfo{}
 		if matches && o.file.EntryInfo(s.name, &s.info) == nil {
 			return true, nil

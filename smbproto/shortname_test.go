@@ -38,6 +38,12 @@ func TestShortNames(t *testing.T) {
 		}
 		p.want(p.closeMsg(id), wire.StatusOK)
 	}
+	dir := p.open("", opening{rd, shareAll, wire.Open, 0})
+	for pat, want := range map[string]int{"a*~1.tex": 1, wire.ShortName("A long name.text"): 1, "*~1*": 5, "*.tex": 0, "~": 0} {
+		if got := p.names(dir, pat); len(got) != want {
+			t.Errorf("pattern %q finds %v", pat, got)
+		}
+	}
 	// Whose name it is goes before whose short name it is.
 	short := wire.ShortName("A long name.text")
 	if err := os.WriteFile(filepath.Join(p.dir, strings.ToLower(short)), []byte("its own"), 0o644); err != nil {

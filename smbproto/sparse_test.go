@@ -10,6 +10,7 @@ import (
 func twoOffsets(a, b uint64) []byte { return le.AppendUint64(le.AppendUint64(nil, a), b) }
 
 func TestSparseFiles(t *testing.T) {
+	needXattrs(t)
 	p := newPeer(t, nil).logOn("pub")
 	const piece = 64 << 10
 	id := p.newFile("file")
