@@ -22,28 +22,42 @@ func (c *Conn) compound(msg []byte) error {
 	if err != nil {
 		return err
 	}
-	size, at := room, wire.FrameHeaderSize
-	if c.sealing != nil {
-		size, at = size+sealOverhead, at+wire.TransformSize
-	}
-	b, err := c.reserve(size)
+	b, at, err := c.begin(room)
 	if err != nil {
 		return err
 	}
 	n, err := c.answer(msg, b[at:at+room])
 	c.req, c.rep = request{}, reply{} // they hold slices of the rings
-	if c.sealing != nil && n > 0 {
-		if e := c.sealing.sealer.Seal(b[wire.FrameHeaderSize:], n); e != nil {
-			c.commit(b, 0)
-			return fmt.Errorf("sealing the answers of session %#x: %w", c.sealing.id, e)
-		}
-		n += wire.TransformSize
+	if e := c.send(b, n); e != nil {
+		return e
 	}
-	c.commit(b, n)
 	if err == nil {
 		err = c.hangUp
 	}
 	return err
+}
+
+// begin reserves a frame with room for n bytes of messages, which begin at b[at:]: encrypted, if the request was.
+func (c *Conn) begin(n int) (b []byte, at int, err error) {
+	at = wire.FrameHeaderSize
+	if c.sealing != nil {
+		n, at = n+sealOverhead, at+wire.TransformSize
+	}
+	b, err = c.reserve(n)
+	return b, at, err
+}
+
+// send sends the frame that begin has reserved, with n bytes of messages.
+func (c *Conn) send(b []byte, n int) error {
+	if c.sealing != nil && n > 0 {
+		if err := c.sealing.sealer.Seal(b[wire.FrameHeaderSize:], n); err != nil {
+			c.commit(b, 0)
+			return fmt.Errorf("sealing the answers of session %#x: %w", c.sealing.id, err)
+		}
+		n += wire.TransformSize
+	}
+	c.commit(b, n)
+	return nil
 }
 
 // element cuts the first message of a compound off, MS-SMB2 3.3.5.2.7.
@@ -106,7 +120,7 @@ func (c *Conn) answer(msg, out []byte) (n int, err error) {
 		if first, msg, err = element(msg); err != nil {
 			return n, err
 		}
-		c.req = request{msg: first, cmd: wire.Header(first).Command()}
+		c.req = request{msg: first, cmd: wire.Header(first).Command(), last: msg == nil}
 		if err := c.checkState(&c.req); err != nil {
 			return n, err
 		}

@@ -25,6 +25,7 @@ const (
 	DefaultMaxTrees       = 256
 	DefaultMaxCredits     = 512
 	DefaultMaxCompound    = 64
+	DefaultMaxPending     = 512
 	DefaultRequestTimeout = 30 * time.Second
 	DefaultIdleTimeout    = 15 * time.Minute
 )
@@ -65,6 +66,7 @@ type Limits struct {
 	MaxFiles    int
 	MaxCredits  int // a client's outstanding requests, at most 512
 	MaxCompound int // messages in one compound
+	MaxPending  int // a client's requests that wait for a lock or a change
 
 	// RequestTimeout is how long a client may take for the next 64 KiB of a request
 	// that it has begun, for room to be made for a reply, and for its first log-on.
@@ -183,6 +185,7 @@ func (l *Limits) setDefaults() error {
 		{"MaxOpens", &l.MaxOpens, DefaultMaxOpens, 1, 1 << 20},
 		{"MaxCredits", &l.MaxCredits, DefaultMaxCredits, 1, DefaultMaxCredits},
 		{"MaxCompound", &l.MaxCompound, DefaultMaxCompound, 1, 1 << 12},
+		{"MaxPending", &l.MaxPending, DefaultMaxPending, 1, 1 << 12},
 	} {
 		if *v.value == 0 {
 			*v.value = v.byDef

@@ -36,6 +36,7 @@ type fileState struct {
 	leaving bool
 	locks   []byteRange
 	locked  atomic.Int32 // len(locks), to be asked without the table's lock
+	waiting []waitingLock
 }
 
 // dataAccess is what share modes are about: an open for attributes alone neither

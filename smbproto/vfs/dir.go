@@ -16,6 +16,7 @@ type dirReader struct {
 	fd   int
 	buf  []byte
 	rest []byte
+	kind byte // DT_* of the entry that next gave last
 }
 
 // dirBuffer holds some 200 entries, and is what an open directory costs once it is listed.
@@ -41,6 +42,7 @@ func (d *dirReader) next() (name string, ok bool, err error) {
 		// struct linux_dirent64: inode 8, offset 8, record length 2, type 1, name.
 		length := int(binary.NativeEndian.Uint16(d.rest[16:]))
 		raw := d.rest[19:length]
+		d.kind = d.rest[18]
 		d.rest = d.rest[length:]
 		if i := bytes.IndexByte(raw, 0); i >= 0 {
 			raw = raw[:i]
