@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"unicode/utf8"
 	"ustack/smbproto/auth"
 	"ustack/smbproto/vfs"
 	"ustack/smbproto/wire"
@@ -170,6 +171,7 @@ func (c *Config) checkEncryption() error {
 }
 
 func (l *Limits) setDefaults() error {
+	defaultOpens := l.MaxOpens == 0
 	for _, v := range []struct {
 		name    string
 		value   *int
@@ -199,6 +201,9 @@ func (l *Limits) setDefaults() error {
 		if l.MaxFiles, err = filesByDescriptors(); err != nil {
 			return err
 		}
+		if defaultOpens {
+			l.MaxOpens = max(min(l.MaxOpens, l.MaxFiles/2), 1) // no connection takes what all share
+		}
 	}
 	if l.MaxFiles < 1 || l.RequestTimeout < 0 || l.IdleTimeout < 0 {
 		return fmt.Errorf("%w: MaxFiles %d, RequestTimeout %v, IdleTimeout %v: none may be negative",
@@ -227,6 +232,8 @@ func (c *Config) checkShares() error {
 	for _, s := range c.Shares {
 		name := strings.ToUpper(s.Name)
 		switch {
+		case !utf8.ValidString(s.Name):
+			return fmt.Errorf("%w: share name %q is not UTF-8", ErrConfig, s.Name)
 		case s.Name == "" || len(s.Name) > 80 || strings.ContainsAny(s.Name, `"\/[]:|<>+=;,*?`):
 			return fmt.Errorf("%w: share name %q: 1 to 80 characters, none of \"\\/[]:|<>+=;,*?", ErrConfig, s.Name)
 		case name == ipcName:

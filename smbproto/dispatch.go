@@ -110,6 +110,9 @@ func (c *Conn) resolve(r *request, verify bool) wire.Status {
 		sessionID, treeID = c.chain.session, c.chain.tree
 	}
 	if sess := c.sessions[sessionID]; sess != nil && !sess.ended() {
+		if c.sealing != nil && sess != c.sealing {
+			return wire.StatusAccessDenied // one session's key opens no other's door; see measure
+		}
 		r.session = sess
 	}
 	if cmd.needs&needSession != 0 {

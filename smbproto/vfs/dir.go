@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -147,9 +146,4 @@ func (f *File) empty() error {
 		err = unix.ENOTEMPTY
 	}
 	return errors.Join(err, closeAll(fd))
-}
-
-// HasPrefix reports whether p is dir or lies below it.
-func (p Path) HasPrefix(dir Path) bool {
-	return dir == "" || p == dir || strings.HasPrefix(string(p), string(dir)+"/")
 }
