@@ -194,7 +194,7 @@ func TestWhatWasWrittenByHandStays(t *testing.T) {
 	if got := string(read(t, path)); got != first+"\nwhy that is so\n" {
 		t.Errorf("the second time:\n%s", got)
 	}
-	for _, want := range []string{"## Goals", "MISSED", "bulk in, 1 flow", "veth-plain"} {
+	for _, want := range []string{"## Goals", GoalRule, "MISSED", "bulk in, 1 flow", "veth-plain"} {
 		if !strings.Contains(first, want) {
 			t.Errorf("the page lacks %q", want)
 		}
@@ -221,18 +221,23 @@ func TestTheTableIsOfKernelTCPOverVeth(t *testing.T) {
 func TestGoalsAreJudgedOnTheRightSide(t *testing.T) {
 	for _, c := range []struct {
 		g    goal
-		v    float64
+		v    [5]float64
 		want string
 	}{
-		{goal{least: 1.1, aim: 1.4}, 1.5, ", aim reached"},
-		{goal{least: 1.1, aim: 1.4}, 1.2, ", reached"},
-		{goal{least: 1.1, aim: 1.4}, 1.0, ", MISSED"},
-		{goal{least: 1.1, aim: 0.9, most: true}, 0.8, ", aim reached"},
-		{goal{least: 1.1, aim: 0.9, most: true}, 1.0, ", reached"},
-		{goal{least: 1.1, aim: 0.9, most: true}, 1.2, ", MISSED"},
+		{goal{least: 1.1, aim: 1.4}, [5]float64{1.4, 1.5, 1.5, 3, 4}, ", aim reached"}, // however far apart
+		{goal{least: 1.1, aim: 1.4}, [5]float64{1.3, 1.5, 1.5, 1.5, 1.5}, ", reached"},
+		{goal{least: 1.1, aim: 1.4}, [5]float64{1.1, 1.2, 1.2, 1.2, 1.3}, ", reached"},
+		{goal{least: 1.1, aim: 1.4}, [5]float64{1.05, 1.2, 1.2, 1.2, 1.3}, ", open"}, // all agree who is ahead
+		{goal{least: 1.1, aim: 1.4}, [5]float64{1.05, 1.5, 1.5, 1.5, 1.5}, ", open"},
+		{goal{least: 1.1, aim: 1.4}, [5]float64{1.05, 1.05, 1.05, 1.05, 1.1}, ", open"},
+		{goal{least: 1.1, aim: 1.4}, [5]float64{0.4, 1.0, 1.0, 1.05, 1.05}, ", MISSED"}, // neither agrees, and yet
+		{goal{least: 1.1, aim: 0.9, most: true}, [5]float64{0.7, 0.8, 0.8, 0.8, 0.9}, ", aim reached"},
+		{goal{least: 1.1, aim: 0.9, most: true}, [5]float64{0.8, 1.0, 1.0, 1.0, 1.1}, ", reached"},
+		{goal{least: 1.1, aim: 0.9, most: true}, [5]float64{0.8, 1.0, 1.0, 1.0, 1.2}, ", open"},
+		{goal{least: 1.1, aim: 0.9, most: true}, [5]float64{1.2, 1.2, 1.3, 1.3, 9}, ", MISSED"},
 	} {
-		if got := c.g.verdict(c.v); got != c.want {
-			t.Errorf("%+v, %v: %q", c.g, c.v, got)
+		if got := c.g.verdict(c.v[:]); got != c.want {
+			t.Errorf("%+v, %v: %q, want %q", c.g, c.v, got, c.want)
 		}
 	}
 }

@@ -56,7 +56,7 @@ func (r *Report) Markdown() string {
 	for _, s := range r.Skipped {
 		fmt.Fprintf(&b, "\nWithout %s: %s.\n", s.Contender, s.Reason)
 	}
-	b.WriteString("\n## Goals\n\n")
+	fmt.Fprintf(&b, "\n## Goals\n\n%s\n\n", GoalRule)
 	table(&b, "goal\tplacement\tat least\taim\tmeasured\tspread\t", r.goalRows())
 	b.WriteString(r.readerBusy())
 	for _, g := range r.groups() {

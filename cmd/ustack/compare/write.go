@@ -11,7 +11,7 @@ import (
 )
 
 // Method says how figures come about; it stands in every report.
-const Method = "Each contender of a workload is measured once in each round, in turn, each round beginning with another of them; figures are medians over the rounds. " +
+var Method = "Each contender of a workload is measured once in each round, in turn, each round beginning with another of them; figures are medians over the rounds. " +
 	"A ratio is that of user-space TCP to a baseline, taken round by round; its spread is the least and the greatest. " +
 	"A ratio is marked unsure if there are fewer than 5 pairs, if the pairs do not agree which of the two is ahead (unless all lie within 10% of each other), " +
 	"or if the greatest is more than twice the least. That 5 pairs of two that are equal agree by chance happens once in 16. " +
@@ -20,7 +20,9 @@ const Method = "Each contender of a workload is measured once in each round, in 
 	"Server CPU is the server's process alone, for relay the program that moves frames too. " +
 	"Server busy is the server's share of one processor. What tap-read carries is what its sender gives: where its reader is not busy all the time, it is no ceiling, and server CPU by gigabyte tells more. " +
 	"Latencies of an open loop count from the time at which a request was due. " +
-	"Copies are those in user space. Memory is the server's resident memory besides ring pages, which are told apart (twice, where both mappings were touched); a kernel's own buffers are in neither."
+	"Copies are those in user space. " +
+	fmt.Sprintf("System calls, wake-ups and allocations are without what the samples themselves cost; up to %d allocations in all of a run, however many requests it makes, are the end of its connection's, and cannot be told from 0. ", AllocResolution) +
+	"Memory is the server's resident memory besides ring pages, which are told apart (twice, where both mappings were touched); a kernel's own buffers are in neither."
 
 // WriteDir writes every form of the report into a directory, which is made:
 // compare.json, compare.csv, compare.html, and each chart.
