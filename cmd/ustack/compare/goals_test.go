@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -104,6 +105,22 @@ func TestEveryGoalIsPrinted(t *testing.T) {
 	}
 	if slices.Contains(whole, "") {
 		t.Error("an empty line")
+	}
+}
+
+func TestGoalsOfCopiesAreOfWhereThePayloadGoes(t *testing.T) {
+	got := map[string]int{}
+	for _, l := range (&Report{Pairs: 5}).goalRows() {
+		what, _, _ := strings.Cut(l, "\t")
+		workload, metric, _ := strings.Cut(what, ": ")
+		if metric == CopiesIn || metric == CopiesOut {
+			direction, _, _ := strings.Cut(workload, ",")
+			got[direction+": "+metric]++
+		}
+	}
+	// 1, 8 and 64 flows, at two placements.
+	if want := map[string]int{"bulk in: " + CopiesIn: 6, "bulk out: " + CopiesOut: 6}; !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }
 
