@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -204,6 +205,42 @@ func TestWhatWasWrittenByHandStays(t *testing.T) {
 	}
 	if err := r.WriteResults(path); err == nil || !strings.Contains(err.Error(), resultsBegin) {
 		t.Errorf("a page without marks: %v", err)
+	}
+}
+
+func TestThePageOfResultsIsReplacedWhole(t *testing.T) {
+	r, _ := sample(t)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "results.md")
+	if err := os.WriteFile(path, []byte(newResults), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const owner = 1234
+	if os.Geteuid() == 0 {
+		if err := os.Chown(path, owner, owner); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reader, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if err := r.WriteResults(path); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(reader); err != nil || string(b) != newResults {
+		t.Errorf("who reads it meanwhile sees %d bytes, want the old ones: %v", len(b), err)
+	}
+	fi, err := os.Stat(path)
+	if err != nil || fi.Mode().Perm() != 0o600 {
+		t.Errorf("mode of the new page: %v, %v", fi, err)
+	}
+	if st := fi.Sys().(*syscall.Stat_t); os.Geteuid() == 0 && (st.Uid != owner || st.Gid != owner) {
+		t.Errorf("the new page belongs to %d:%d", st.Uid, st.Gid)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 

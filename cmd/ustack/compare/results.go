@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 )
@@ -32,7 +33,7 @@ func (r *Report) WriteResults(path string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return os.WriteFile(path, []byte(text), 0o644)
+	return writeFile(filepath.Dir(path), filepath.Base(path), []byte(text))
 }
 
 // between replaces what stands between the marks.

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"text/tabwriter"
 )
 
@@ -62,13 +64,40 @@ func (r *Report) WriteJSON(dir string) error {
 	return writeFile(dir, "compare.json", append(b, '\n'))
 }
 
-// writeFile replaces a file, so that whoever reads it meanwhile sees a whole one.
+// writeFile replaces a file, so that whoever reads it meanwhile sees a whole one, and one
+// that can't be written whole leaves what was there.
 func writeFile(dir, name string, b []byte) error {
-	tmp := filepath.Join(dir, "."+name)
-	if err := os.WriteFile(tmp, b, 0o644); err != nil {
+	path, tmp := filepath.Join(dir, name), filepath.Join(dir, "."+name)
+	err := os.WriteFile(tmp, b, 0o644)
+	if err == nil {
+		err = likeOld(path, tmp)
+	}
+	if err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err != nil {
+		_ = os.Remove(tmp) // it may not be there
+	}
+	return err
+}
+
+// likeOld gives a new file the owner and the mode of the one that it is to replace, if there
+// is one: a comparison is root's, and a page of results is its reader's.
+func likeOld(path, tmp string) error {
+	old, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	return os.Rename(tmp, filepath.Join(dir, name))
+	if os.Geteuid() == 0 {
+		st := old.Sys().(*syscall.Stat_t)
+		if err := os.Chown(tmp, int(st.Uid), int(st.Gid)); err != nil {
+			return err
+		}
+	}
+	return os.Chmod(tmp, old.Mode().Perm())
 }
 
 // MedianOf is the median of a metric over a contender's runs of a step; NaN if there
