@@ -13,7 +13,7 @@ import (
 )
 
 // Method says how figures come about; it stands in every report.
-var Method = "Each contender of a workload is measured once in each round, in turn, each round beginning with another of them; figures are medians over the rounds. " +
+var Method = "Each contender of a workload is measured once in each round, in an order in which others come first and follow each other from round to round; figures are medians over the rounds. " +
 	"A ratio is that of user-space TCP to a baseline, taken round by round; its spread is the least and the greatest. " +
 	"A ratio is marked unsure if there are fewer than 5 pairs, if the pairs do not agree which of the two is ahead (unless all lie within 10% of each other), " +
 	"or if the greatest is more than twice the least. That 5 pairs of two that are equal agree by chance happens once in 16. " +
