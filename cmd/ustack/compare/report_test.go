@@ -255,6 +255,57 @@ func TestTheTableIsOfKernelTCPOverVeth(t *testing.T) {
 	}
 }
 
+func TestTheTableSaysWhyARatioMeansNothing(t *testing.T) {
+	steps := plan(t, Choice{CPUs: 2, Only: regexp.MustCompile("^bulk (in|out), 1 flow, two-cpus$"), Baselines: []string{Veth}})
+	table := func(r *Report) string {
+		r.MakeRows(steps)
+		var b strings.Builder
+		if err := r.WriteTable(&b); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	// report has the ratios of the two workloads' goodput.
+	report := func(in, out []float64, note string) *Report {
+		r := &Report{Pairs: len(in)}
+		for i, ratios := range [][]float64{in, out} {
+			for pair, ratio := range ratios {
+				s := steps[i]
+				r.AddRun(Run{Workload: s.Name, Placement: s.Placement, Contender: Ustack, Pair: pair + 1, Values: map[string]float64{Goodput: ratio, SystemCPU: ratio}})
+				r.AddRun(Run{Workload: s.Name, Placement: s.Placement, Contender: Veth, Pair: pair + 1, Values: map[string]float64{Goodput: 1, SystemCPU: 1}, Note: note})
+			}
+		}
+		return r
+	}
+	const differ = "the order is sure, the size is not (2 ratios)\n"
+	for _, c := range []struct {
+		name    string
+		r       *Report
+		want    []string
+		lacking string
+	}{
+		{"nothing", report([]float64{2, 2, 2, 2, 2}, []float64{2, 2, 2, 2, 2}, "other load"), nil, "?"},
+		{"one of two", report([]float64{2, 2, 2, 2, 5}, []float64{2, 2, 2, 2, 2}, ""), []string{differ}, "met other load"},
+		{"both", report([]float64{2, 2, 2, 2, 5}, []float64{2, 2, 2, 2, 0.5}, "other load"),
+			[]string{differ, "do not agree which of the two is ahead (2 ratios)\n", "10 of the 10 pairs behind them met other load\n"}, "a look"},
+		{"one pair", report([]float64{2}, []float64{2}, ""), []string{"1 pair in turn", "  1 pair: a look, not a measurement, which takes 5 (4 ratios)\n"}, "differ"},
+	} {
+		got := table(c.r)
+		page, err := c.r.HTML(nil)
+		if err != nil || regexp.MustCompile(`\b1 (pairs|runs|rows)\b`).Match(page) {
+			t.Errorf("%s: the page has a plural of one thing, or none: %v", c.name, err)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: %q is lacking in\n%s", c.name, want, got)
+			}
+		}
+		if strings.Contains(got, c.lacking) {
+			t.Errorf("%s: %q in\n%s", c.name, c.lacking, got)
+		}
+	}
+}
+
 func TestGoalsAreJudgedOnTheRightSide(t *testing.T) {
 	for _, c := range []struct {
 		g    goal

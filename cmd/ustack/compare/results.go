@@ -49,7 +49,7 @@ func between(text, figures string) (string, error) {
 // Markdown is the main figures against every baseline, group by group, and the goals.
 func (r *Report) Markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s; congestion control %s at both ends; %d pairs in turn.\n\n%s\n", r.Environment.Machine, r.Environment.Congestion, r.Pairs, r.Method)
+	fmt.Fprintf(&b, "%s; congestion control %s at both ends; %s in turn.\n\n%s\n", r.Environment.Machine, r.Environment.Congestion, Count(r.Pairs, "pair"), r.Method)
 	fmt.Fprintf(&b, "\nBuilt from %s; %s.\n", r.Environment.Version, strings.Join(r.Environment.Settings, "; "))
 	if n := r.disturbed(); n > 0 {
 		fmt.Fprintf(&b, "\n%d of %d runs met other load.\n", n, len(r.Runs))
