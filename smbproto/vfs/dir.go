@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -16,6 +15,7 @@ type dirReader struct {
 	fd   int
 	buf  []byte
 	rest []byte
+	kind byte // DT_* of the entry that next gave last
 }
 
 // dirBuffer holds some 200 entries, and is what an open directory costs once it is listed.
@@ -41,6 +41,7 @@ func (d *dirReader) next() (name string, ok bool, err error) {
 		// struct linux_dirent64: inode 8, offset 8, record length 2, type 1, name.
 		length := int(binary.NativeEndian.Uint16(d.rest[16:]))
 		raw := d.rest[19:length]
+		d.kind = d.rest[18]
 		d.rest = d.rest[length:]
 		if i := bytes.IndexByte(raw, 0); i >= 0 {
 			raw = raw[:i]
@@ -148,9 +149,4 @@ func (f *File) empty() error {
 		err = unix.ENOTEMPTY
 	}
 	return errors.Join(err, closeAll(fd))
-}
-
-// HasPrefix reports whether p is dir or lies below it.
-func (p Path) HasPrefix(dir Path) bool {
-	return dir == "" || p == dir || strings.HasPrefix(string(p), string(dir)+"/")
 }

@@ -154,7 +154,10 @@ func (r *Root) Volume(info *wire.FsInfo) error {
 	if err := retry(func() error { return unix.Fstatfs(r.fd, &st) }); err != nil {
 		return err
 	}
-	unit, scale := uint64(st.Bsize), uint64(1)
+	unit, scale := uint64(st.Frsize), uint64(1) // the counts are in these, not in f_bsize
+	if unit == 0 {
+		unit = uint64(st.Bsize)
+	}
 	for unit > 1<<20 {
 		unit, scale = unit/2, scale*2
 	}
