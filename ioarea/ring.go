@@ -1,6 +1,7 @@
 package ioarea
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -31,6 +32,7 @@ type Ring struct {
 	refused atomic.Pointer[ending] // the consumer is done: nobody will read
 
 	finishing atomic.Bool // the consumer is to begin nothing more
+	woken     atomic.Bool // the consumer is to look at something else than this ring
 
 	// The producer's own.
 	reserved uint64 // bytes after end that Reserve has given out
@@ -40,6 +42,7 @@ type Ring struct {
 
 	// The consumer's own.
 	dataFor *Waker
+	left    time.Duration // of the time of the last wait that Wake ended
 }
 
 type ending struct{ err error }
@@ -135,12 +138,25 @@ func (r *Ring) Consume(n int) {
 // error that it ended with. ErrTimeout when they did not come in time, and
 // ErrTooLong when min is more than the ring holds.
 func (r *Ring) Wait(min int, timeout time.Duration) error {
-	return r.wait(min, timeout, false)
+	return r.wait(min, timeout, 0)
 }
 
-// wait is Wait. between says that the stream may end here in order: it does, for the
-// consumer, when it is to finish and nothing is left to read.
-func (r *Ring) wait(min int, timeout time.Duration, between bool) error {
+// waitMode is what else may end a wait.
+type waitMode uint8
+
+const (
+	// served: Wake does, with errWoken.
+	served waitMode = 1 << iota
+	// between: the stream may end here in order, and does with io.EOF when the consumer is to
+	// finish and nothing is left to read.
+	between
+)
+
+// errWoken says that a wait ended by Wake, and not because of what the ring holds.
+var errWoken = errors.New("ioarea: woken")
+
+// wait is Wait, in a mode.
+func (r *Ring) wait(min int, timeout time.Duration, mode waitMode) error {
 	if ready, err := r.check(min); ready || err != nil || timeout == NoWait {
 		return orTimeout(ready, err)
 	}
@@ -151,9 +167,16 @@ func (r *Ring) wait(min int, timeout time.Duration, between bool) error {
 			r.data.disarm()
 			return err
 		}
-		if between && r.finished() {
+		if mode&between != 0 && r.finished() {
 			r.data.disarm()
 			return io.EOF
+		}
+		if mode&served != 0 && r.woken.Load() {
+			r.data.disarm()
+			if timeout > 0 {
+				r.left = max(time.Until(deadline), 1)
+			}
+			return errWoken
 		}
 		r.askForMore()
 		if !w.sleep(deadline) {
@@ -167,6 +190,21 @@ func (r *Ring) wait(min int, timeout time.Duration, between bool) error {
 func (r *Ring) finish() {
 	r.finishing.Store(true)
 	r.data.broadcast()
+}
+
+// Wake has Serve call the handler of this in ring once more, soon, though what it waits for may
+// not have come: something else than the stream has news for it. One call after many wakes may be
+// all. Any goroutine may call it at any time, also after the stream has ended.
+func (r *Ring) Wake() {
+	r.woken.Store(true)
+	r.data.broadcast()
+}
+
+// heard takes the wakes so far back; the handler is about to look.
+func (r *Ring) heard() {
+	if r.woken.Load() {
+		r.woken.Store(false)
+	}
 }
 
 func (r *Ring) finished() bool { return r.finishing.Load() && r.Len() == 0 }

@@ -53,7 +53,10 @@ func Serve(a *Area, h Handler) (err error) {
 			a.Abort(err)
 		}
 	}()
+	var woken bool
+	var mark uint64 // stream offset that the last wait was for
 	for {
+		a.In.heard()
 		next, err := h.Handle(a)
 		if err != nil {
 			return inOrder(err)
@@ -61,7 +64,16 @@ func Serve(a *Area, h Handler) (err error) {
 		if !next.Begun && a.In.finished() {
 			return nil
 		}
-		if err := await(a, next); err != nil {
+		last := mark
+		mark = a.In.Start() + uint64(next.Min)
+		if woken && mark == last && next.Within > 0 && (next.Begun || a.In.Len() > 0) {
+			next.Within = min(next.Within, a.In.left) // a wake gives the peer no more time for its request
+		}
+		err = await(a, next)
+		if woken = err == errWoken; woken {
+			continue
+		}
+		if err != nil {
 			if err == io.EOF && next.Begun {
 				err = io.ErrUnexpectedEOF
 			}
@@ -86,9 +98,13 @@ func inOrder(err error) error {
 // that takes long: the handler is the ring's producer, and rests. The peer may take
 // its time to take what Out holds, so it is tried again and again.
 func await(a *Area, next Next) error {
-	rest := next.Within
+	rest, mode := next.Within, served
+	if !next.Begun {
+		mode |= between
+	}
 	for a.Out.Trimmable(trimTo) && (rest < 0 || rest > trimAfter) {
-		if err := a.In.wait(next.Min, trimAfter, !next.Begun); err != ErrTimeout {
+		if err := a.In.wait(next.Min, trimAfter, mode); err != ErrTimeout {
+			a.In.left += max(rest-trimAfter, 0)
 			return err
 		}
 		a.Out.Trim(trimTo)
@@ -96,5 +112,5 @@ func await(a *Area, next Next) error {
 			rest -= trimAfter
 		}
 	}
-	return a.In.wait(next.Min, rest, !next.Begun)
+	return a.In.wait(next.Min, rest, mode)
 }

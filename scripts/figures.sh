@@ -2,7 +2,8 @@
 # Measures anew and writes the figures into README.md: what stands between the
 # markers there is what "ustack demo" and "ustack compare" print; the latter writes
 # docs/results.md too. Takes half an hour; nothing else should run meanwhile. Arguments
-# go to "ustack compare", which refuses those that ask for a part.
+# go to "ustack compare", which refuses those that ask for a part. What stands around the
+# figures is written by hand, and is to be read again afterwards.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
@@ -25,3 +26,9 @@ for block in demo bench; do
 	cp "$work/readme" README.md
 done
 done=1
+cat >&2 <<'END'
+figures.sh: the figures are new, what is said of them is not. To be read again against them:
+  README.md, the prose below both tables (what the demonstration shows; how the figures came
+  about, and "So, on this machine, ...");
+  docs/results.md, its first lines, and all below the last mark ("Below its goal, and why").
+END

@@ -116,6 +116,8 @@ func (c *Conn) writePiece(b []byte) {
 			w.status = wire.StatusFileClosed
 		} else if !c.srv.files.mayAccess(w.open, uint64(w.off), len(b), true) {
 			w.status = wire.StatusFileLockConflict // locked since the WRITE began
+		} else if w.status = w.mayExtend(); w.status != wire.StatusOK {
+			// somebody else has appended since
 		} else if _, err := w.open.file.WriteAt(b, w.off); err != nil {
 			w.status = wire.StatusOf(err)
 		}
@@ -124,6 +126,14 @@ func (c *Conn) writePiece(b []byte) {
 	w.off += int64(len(b))
 	w.data -= len(b)
 	c.a.In.Consume(len(b))
+}
+
+// mayExtend asks anew, of an open that may only append, whether nothing of the file is overwritten.
+func (w *arriving) mayExtend() wire.Status {
+	if w.open.access.Has(wire.AccessWriteData) {
+		return wire.StatusOK
+	}
+	return mayAppend(w.open.file, uint64(w.off))
 }
 
 // endWrite answers the WRITE in hand.

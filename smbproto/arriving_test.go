@@ -104,6 +104,33 @@ func TestAnAppendingOpenLeavesWhatThereIs(t *testing.T) {
 	}
 }
 
+// What another has appended while a WRITE arrived stays.
+func TestAnAppendingWriteThatArrivesLeavesWhatHasCome(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	p.want(p.writeMsg(p.newFile("file"), 0, []byte("hello")), wire.StatusOK)
+	id := p.open("file", opening{wire.AccessAppendData, shareAll, wire.Open, 0})
+	b := frame(p.writeMsg(id, 5, []byte("XXXXX")))
+	if err := p.feed(b[:len(b)-5]); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(filepath.Join(p.dir, "file"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString("67890"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.feed(b[len(b)-5:]); err != nil {
+		t.Fatal(err)
+	}
+	if s := status(p.reply()); s != wire.StatusAccessDenied || p.content("file") != "hello67890" {
+		t.Errorf("%v, the file has %q", s, p.content("file"))
+	}
+}
+
 // A WRITE that fails is skipped to its end, and answered there; the next request is found.
 func TestWriteThatFailsIsSkipped(t *testing.T) {
 	p := newPeer(t, nil).logOn("pub")

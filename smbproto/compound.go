@@ -22,28 +22,42 @@ func (c *Conn) compound(msg []byte) error {
 	if err != nil {
 		return err
 	}
-	size, at := room, wire.FrameHeaderSize
-	if c.sealing != nil {
-		size, at = size+sealOverhead, at+wire.TransformSize
-	}
-	b, err := c.reserve(size)
+	b, at, err := c.begin(room)
 	if err != nil {
 		return err
 	}
 	n, err := c.answer(msg, b[at:at+room])
 	c.req, c.rep = request{}, reply{} // they hold slices of the rings
-	if c.sealing != nil && n > 0 {
-		if e := c.sealing.sealer.Seal(b[wire.FrameHeaderSize:], n); e != nil {
-			c.commit(b, 0)
-			return fmt.Errorf("sealing the answers of session %#x: %w", c.sealing.id, e)
-		}
-		n += wire.TransformSize
+	if e := c.send(b, n); e != nil {
+		return e
 	}
-	c.commit(b, n)
 	if err == nil {
 		err = c.hangUp
 	}
 	return err
+}
+
+// begin reserves a frame with room for n bytes of messages, which begin at b[at:]: encrypted, if the request was.
+func (c *Conn) begin(n int) (b []byte, at int, err error) {
+	at = wire.FrameHeaderSize
+	if c.sealing != nil {
+		n, at = n+sealOverhead, at+wire.TransformSize
+	}
+	b, err = c.reserve(n)
+	return b, at, err
+}
+
+// send sends the frame that begin has reserved, with n bytes of messages.
+func (c *Conn) send(b []byte, n int) error {
+	if c.sealing != nil && n > 0 {
+		if err := c.sealing.sealer.Seal(b[wire.FrameHeaderSize:], n); err != nil {
+			c.commit(b, 0)
+			return fmt.Errorf("sealing the answers of session %#x: %w", c.sealing.id, err)
+		}
+		n += wire.TransformSize
+	}
+	c.commit(b, n)
+	return nil
 }
 
 // element cuts the first message of a compound off, MS-SMB2 3.3.5.2.7.
@@ -83,7 +97,7 @@ func (c *Conn) measure(msg []byte) (room int, err error) {
 		if h.Has(wire.FlagServerToClient) {
 			return 0, fmt.Errorf("%w: a response from a client", wire.ErrMalformed)
 		}
-		if c.sealing != nil && !h.Has(wire.FlagRelated) && h.SessionID() != c.sealing.id {
+		if c.sealing != nil && (count == 1 || !h.Has(wire.FlagRelated)) && h.SessionID() != c.sealing.id {
 			return 0, fmt.Errorf("%w: a message of session %#x, encrypted with the key of %#x", wire.ErrMalformed, h.SessionID(), c.sealing.id)
 		}
 		if least := count * wire.Align8(wire.ErrorSize); least > c.largestReply {
@@ -106,7 +120,7 @@ func (c *Conn) answer(msg, out []byte) (n int, err error) {
 		if first, msg, err = element(msg); err != nil {
 			return n, err
 		}
-		c.req = request{msg: first, cmd: wire.Header(first).Command()}
+		c.req = request{msg: first, cmd: wire.Header(first).Command(), last: msg == nil}
 		if err := c.checkState(&c.req); err != nil {
 			return n, err
 		}
@@ -117,7 +131,12 @@ func (c *Conn) answer(msg, out []byte) (n int, err error) {
 		// Each message that follows needs room for an error at least.
 		left := len(out) - n - remaining(msg)*wire.Align8(wire.ErrorSize)
 		var status wire.Status
-		if need := commands[c.req.cmd].greatest(first); left >= min(need, c.largestReply/2) {
+		need := commands[c.req.cmd].greatest(first)
+		least := need // a READ that is cut short looks like the end of a file
+		if c.req.cmd != wire.CommandRead {
+			least = c.largestReply / 2
+		}
+		if left >= min(need, least, c.largestReply) {
 			c.rep.msg = out[n : n+min(need, left)]
 			status = c.run(&c.req, &c.rep)
 		} else {
@@ -129,6 +148,9 @@ func (c *Conn) answer(msg, out []byte) (n int, err error) {
 		}
 		if c.req.cmd == wire.CommandCancel {
 			return 0, nil // has no answer, and stands alone
+		}
+		if c.hangUp != nil {
+			msg = nil // what follows is not looked at any more
 		}
 		c.inherit(status)
 		c.finish(&c.req, &c.rep, status)
@@ -162,7 +184,10 @@ func remaining(msg []byte) (n int) {
 func (c *Conn) inherit(status wire.Status) {
 	r, w := &c.req, &c.rep
 	h := r.header()
-	if !h.Has(wire.FlagRelated) || !c.chain.begun {
+	if h.Has(wire.FlagRelated) && !c.chain.begun {
+		return // it was refused, and so is what refers to it
+	}
+	if !h.Has(wire.FlagRelated) {
 		c.chain = chain{session: h.SessionID(), tree: h.TreeID(), fileID: c.chain.fileID}
 		if r.open == nil {
 			c.chain.fileID = wire.FileIDNone
@@ -177,8 +202,9 @@ func (c *Conn) inherit(status wire.Status) {
 	}
 	if w.fileID != (wire.FileID{}) {
 		c.chain.fileID, c.chain.failed = w.fileID, wire.StatusOK
-	} else if status.IsError() && r.open == nil {
-		// Without an open there is nothing that a related request could work on.
+	} else if status.IsError() && r.open == nil && (r.cmd == wire.CommandCreate || c.chain.fileID == wire.FileIDNone) {
+		// Without an open there is nothing that a related request could work on. One that the chain
+		// has already stays, whatever else fails: else nobody would close it.
 		c.chain.failed = status
 	}
 }

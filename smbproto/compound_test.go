@@ -2,6 +2,8 @@ package smbproto
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"ustack/smbproto/wire"
@@ -93,9 +95,71 @@ func TestErrorsAreCarriedOver(t *testing.T) {
 	p.wantAll(stat("file", 18), wire.StatusOK, wire.StatusOK, wire.StatusOK)
 	p.wantAll(stat("file", 200), wire.StatusOK, wire.StatusInvalidInfoClass, wire.StatusOK)
 	// The first can't be related.
-	m := chainOf(true, p.closeMsg(none), p.closeMsg(none))
+	m := chainOf(true, p.request(wire.CommandEcho, 4, nil), p.createMsg("refused", opening{wire.AccessAll, shareAll, wire.OpenIf, 0}), p.closeMsg(none))
 	wire.Header(m).PutFlags(wire.FlagRelated)
-	p.wantAll(m, wire.StatusInvalidParameter, wire.StatusInvalidParameter)
+	p.wantAll(m, wire.StatusInvalidParameter, wire.StatusInvalidParameter, wire.StatusInvalidParameter)
+	if _, err := os.Stat(filepath.Join(p.dir, "refused")); err == nil {
+		t.Error("what refers to nothing has made a file")
+	}
+}
+
+// A request in the middle that fails leaves the open to those that follow: else nobody closes it.
+func TestACloseThatFollowsAnErrorCloses(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	none := wire.FileIDNone
+	cut := p.closeMsg(none)
+	cut = cut[:wire.HeaderSize+8]
+	for name, middle := range map[string][]byte{
+		"an IOCTL":  p.ioctlMsg(wire.FsctlGetReparsePoint, none, nil, 100),
+		"too short": cut,
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := p.askAll(chainOf(true, p.createMsg("file", opening{wire.AccessAll, 0, wire.OpenIf, 0}), p.renumber(middle), p.closeMsg(none)))
+			if len(got) != 3 || status(got[0]) != wire.StatusOK || !status(got[1]).IsError() || status(got[2]) != wire.StatusOK {
+				t.Fatalf("%d answers: %v, %v, %v", len(got), status(got[0]), status(got[1]), status(got[2]))
+			}
+			if n := p.srv.Stats().Opens; n != 0 {
+				t.Errorf("%d opens", n)
+			}
+		})
+	}
+}
+
+// renumber gives a message that was made before the next id.
+func (p *peer) renumber(m []byte) []byte {
+	le.PutUint64(m[24:], p.message)
+	p.message++
+	return m
+}
+
+// A READ in a compound is whole, or refused.
+func TestAReadInACompoundIsNotCutShort(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	id := p.newFile("file")
+	p.want(p.charged(p.writeMsg(id, 0, pattern(1<<20))), wire.StatusOK)
+	got := p.askAll(chainOf(false, p.charged(p.readMsg(id, 0, 400_000)), p.charged(p.readMsg(id, 0, 900_000))))
+	if len(got) != 2 || status(got[0]) != wire.StatusOK || status(got[1]) != wire.StatusInsufficientResources {
+		t.Fatalf("%v, %v of %d bytes", status(got[0]), status(got[1]), len(got[1]))
+	}
+}
+
+// What ends a connection ends the frame, too.
+func TestNothingIsDoneBehindWhatEndsAConnection(t *testing.T) {
+	p := newPeer(t, nil)
+	p.want(p.negotiateMsg(0x0202, 0x0210), wire.StatusOK)
+	var msgs [][]byte
+	for range 20 {
+		msgs = append(msgs, p.setupMsg([]byte("no token")))
+	}
+	for err := error(nil); err == nil; {
+		err = p.feed(frame(chainOf(false, msgs...)))
+		for i := range msgs {
+			msgs[i] = p.renumber(msgs[i])
+		}
+	}
+	if p.c.refusals != maxRefusals {
+		t.Errorf("%d log-ons were tried, at most %d may", p.c.refusals, maxRefusals)
+	}
 }
 
 func TestUnrelatedRequestsInOneFrame(t *testing.T) {

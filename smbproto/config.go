@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"unicode/utf8"
 	"ustack/smbproto/auth"
 	"ustack/smbproto/vfs"
 	"ustack/smbproto/wire"
@@ -25,6 +26,7 @@ const (
 	DefaultMaxTrees       = 256
 	DefaultMaxCredits     = 8192
 	DefaultMaxCompound    = 64
+	DefaultMaxPending     = 512
 	DefaultRequestTimeout = 30 * time.Second
 	DefaultIdleTimeout    = 15 * time.Minute
 )
@@ -65,6 +67,7 @@ type Limits struct {
 	MaxFiles    int
 	MaxCredits  int // a client's outstanding requests, at most 8192
 	MaxCompound int // messages in one compound
+	MaxPending  int // a client's requests that wait for a lock or a change
 
 	// RequestTimeout is how long a client may take for the next 64 KiB of a request
 	// that it has begun, for room to be made for a reply, and for its first log-on.
@@ -168,6 +171,7 @@ func (c *Config) checkEncryption() error {
 }
 
 func (l *Limits) setDefaults() error {
+	defaultOpens := l.MaxOpens == 0
 	for _, v := range []struct {
 		name    string
 		value   *int
@@ -183,6 +187,7 @@ func (l *Limits) setDefaults() error {
 		{"MaxOpens", &l.MaxOpens, DefaultMaxOpens, 1, 1 << 20},
 		{"MaxCredits", &l.MaxCredits, DefaultMaxCredits, 1, DefaultMaxCredits},
 		{"MaxCompound", &l.MaxCompound, DefaultMaxCompound, 1, 1 << 12},
+		{"MaxPending", &l.MaxPending, DefaultMaxPending, 1, 1 << 12},
 	} {
 		if *v.value == 0 {
 			*v.value = v.byDef
@@ -195,6 +200,9 @@ func (l *Limits) setDefaults() error {
 		var err error
 		if l.MaxFiles, err = filesByDescriptors(); err != nil {
 			return err
+		}
+		if defaultOpens {
+			l.MaxOpens = max(min(l.MaxOpens, l.MaxFiles/2), 1) // no connection takes what all share
 		}
 	}
 	if l.MaxFiles < 1 || l.RequestTimeout < 0 || l.IdleTimeout < 0 {
@@ -224,6 +232,8 @@ func (c *Config) checkShares() error {
 	for _, s := range c.Shares {
 		name := strings.ToUpper(s.Name)
 		switch {
+		case !utf8.ValidString(s.Name):
+			return fmt.Errorf("%w: share name %q is not UTF-8", ErrConfig, s.Name)
 		case s.Name == "" || len(s.Name) > 80 || strings.ContainsAny(s.Name, `"\/[]:|<>+=;,*?`):
 			return fmt.Errorf("%w: share name %q: 1 to 80 characters, none of \"\\/[]:|<>+=;,*?", ErrConfig, s.Name)
 		case name == ipcName:

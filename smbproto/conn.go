@@ -19,6 +19,7 @@ import (
 type Conn struct {
 	srv *Server
 	a   *ioarea.Area
+	in  *ioarea.Ring // a.In, to be woken by others also when the area is another stream's
 	log *slog.Logger
 
 	// What was negotiated.
@@ -48,6 +49,11 @@ type Conn struct {
 	locks    int // byte-range locks of all opens; guarded by the lock of the table of files
 	refusals int // log-ons that failed
 
+	// The requests that wait, by AsyncId, and those of them that wait no more.
+	pending   map[uint64]*pending
+	lastAsync uint64
+	settled   settled
+
 	// The message in hand. These are fields so that no request allocates them.
 	req      request
 	rep      reply
@@ -65,11 +71,13 @@ func (s *Server) NewConn(a *ioarea.Area) *Conn {
 	c := &Conn{
 		srv:          s,
 		a:            a,
+		in:           a.In,
 		log:          s.cfg.Log,
 		largestFrame: min(in, a.In.Cap()-wire.FrameHeaderSize),
 		largestReply: min(out, a.Out.Cap()-wire.FrameHeaderSize) - sealOverhead,
 		credits:      newCredits(l.MaxCredits),
 		sessions:     map[uint64]*session{},
+		pending:      map[uint64]*pending{},
 		began:        s.cfg.Now(),
 	}
 	if st := a.Stream(); st != nil && st.RemoteAddr() != nil {
@@ -110,6 +118,11 @@ func (c *Conn) Handle(a *ioarea.Area) (ioarea.Next, error) {
 	for {
 		var missing int
 		var err error
+		if c.settled.some.Load() {
+			if err := c.answerSettled(); err != nil {
+				return ioarea.Next{}, err
+			}
+		}
 		if c.arriving.active {
 			missing, err = c.writeArrived()
 		} else {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"ustack/smbproto/vfs"
+	"ustack/smbproto/wire"
 )
 
 // A file is deleted by name, and may have several. Each open remembers whether its own
@@ -26,6 +27,11 @@ func (t *fileTable) doom(o *open) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	o.doomed = true
+	for _, other := range o.state.opens {
+		if n := other.notify.Load(); n != nil {
+			n.end(wire.StatusDeletePending)
+		}
+	}
 }
 
 // spare takes back that the open's name is to be deleted, whoever asked for it. The caller

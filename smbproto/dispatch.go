@@ -15,6 +15,7 @@ type request struct {
 	tree    *tree
 	open    *open
 	signed  bool // the reply is to be signed
+	last    bool // of its frame
 }
 
 func (r *request) header() wire.Header { return wire.Header(r.msg) }
@@ -24,6 +25,7 @@ type reply struct {
 	msg []byte // room for the header and the greatest body
 	n   int    // what a handler has filled, header included; 0 means an error body
 
+	async   uint64 // AsyncId of an interim answer, or of the final one after it
 	session uint64 // ids for the header, where the request's are not right
 	tree    uint32
 	fileID  wire.FileID // for the requests that are related to this one
@@ -108,6 +110,9 @@ func (c *Conn) resolve(r *request, verify bool) wire.Status {
 		sessionID, treeID = c.chain.session, c.chain.tree
 	}
 	if sess := c.sessions[sessionID]; sess != nil && !sess.ended() {
+		if c.sealing != nil && sess != c.sealing {
+			return wire.StatusAccessDenied // one session's key opens no other's door; see measure
+		}
 		r.session = sess
 	}
 	if cmd.needs&needSession != 0 {
@@ -194,12 +199,17 @@ func (c *Conn) finish(r *request, w *reply, status wire.Status) {
 	h := wire.Header(w.msg)
 	h.PutResponse(req)
 	h.PutStatus(status)
-	h.PutCredits(c.credits.grant(int(req.Credits())))
+	if w.async == 0 || status == wire.StatusPending {
+		h.PutCredits(c.credits.grant(int(req.Credits())))
+	}
 	if w.session != 0 {
 		h.PutSessionID(w.session)
 	}
 	if w.tree != 0 {
 		h.PutTreeID(w.tree)
+	}
+	if w.async != 0 {
+		h.PutAsync(w.async)
 	}
 	c.srv.counters.status(status)
 	if c.log.Enabled(context.Background(), slog.LevelDebug) {

@@ -32,8 +32,10 @@
 //
 // A further command, or a fuller one, is an entry of the dispatch table and a file.
 // A whole SMB1 message would go to a table of its own where Conn.message tells them apart. Dialects are chosen in bestDialect.
-// Answers come in the order of the requests, before the next is looked at: one that
-// waits (locks, notifications) would be taken out of this order in Conn.answer.
+// Answers come in the order of the requests, before the next is looked at. A request that has to wait for
+// something else than its client (a lock, a change in a directory) gets an interim answer in this order, and its final one
+// when what it waits for has come: [Conn.park] keeps it, whoever takes it from its place settles it, and the
+// connection's goroutine, woken through [ioarea.Ring.Wake], answers (async.go). Further requests that wait go the same way.
 //
 // A control of a file is a case of Conn.control; copies on the server are in copychunk.go, sparse files in sparse.go.
 //
@@ -45,7 +47,8 @@
 // under the open's: taken before a handler runs, given back after, and never
 // held while waiting for a peer. The table of open files (share modes, byte-range locks,
 // deletions to come) has one lock for the whole server, and one more that keeps paths from
-// changing while they are looked up. The order is: open, paths, table, file location; no session lock is
+// changing while they are looked up. The watcher of directories has one lock too, for which its own goroutine calls [notification].
+// The order is: open, paths, renaming, table or watcher, then a notification, file location, and a connection's list of what is settled; no session lock is
 // held when one of these is taken. A copy locks two opens, which only the goroutine of their session does. Files are removed and replaced without the table's lock: their entry,
 // with the deletion pending, keeps others off meanwhile. An open's file goes to the table when the
 // open ends, and is closed there or given back to be closed: [vfs.Budget] counts that none is lost.

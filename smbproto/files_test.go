@@ -296,7 +296,10 @@ func TestByteRangeLocks(t *testing.T) {
 			id.Put(m[72:])
 			le.PutUint64(m[88:], off)
 			le.PutUint64(m[96:], n)
-			le.PutUint32(m[104:], flags|wire.LockFailImmediately)
+			if flags != wire.LockUnlock {
+				flags |= wire.LockFailImmediately
+			}
+			le.PutUint32(m[104:], flags)
 		})))
 	}
 	storm := p.request(wire.CommandLock, 48, func(m []byte) {

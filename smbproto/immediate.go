@@ -12,18 +12,6 @@ func (c *Conn) echo(r *request, w *reply) wire.Status {
 	return wire.StatusOK
 }
 
-// cancel: MS-SMB2 3.3.5.16. Requests are answered in order, so what a client wants
-// to cancel has its answer already; a CANCEL has none.
-func (c *Conn) cancel(*request, *reply) wire.Status { return wire.StatusOK }
-
-// changeNotify is answered as a file system answers that can't watch.
-func (c *Conn) changeNotify(r *request, _ *reply) wire.Status {
-	if wire.ChangeNotifyRequest(r.msg).Valid() != nil {
-		return wire.StatusInvalidParameter
-	}
-	return wire.StatusNotSupported
-}
-
 // oplockBreak: no oplock is ever given, so none can be acknowledged, MS-SMB2 3.3.5.22.
 func (c *Conn) oplockBreak(r *request, _ *reply) wire.Status {
 	if wire.OplockBreakRequest(r.msg).Valid() != nil {

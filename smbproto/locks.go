@@ -51,6 +51,45 @@ func (s *fileState) dropLocks(o *open) {
 	}
 	o.conn.locks -= len(s.locks) - len(kept)
 	s.setLocks(kept)
+	s.waiting = slices.DeleteFunc(s.waiting, func(l waitingLock) bool {
+		if l.owner == o {
+			l.p.settle(wire.StatusRangeNotLocked, nil)
+		}
+		return l.owner == o
+	})
+	s.grant()
+}
+
+// waitingLock is a lock that was asked for and is in another's way.
+type waitingLock struct {
+	byteRange
+	p *pending
+}
+
+// lockQueue is where the locks of one file wait.
+type lockQueue struct {
+	t  *fileTable
+	st *fileState
+}
+
+func (q lockQueue) withdraw(p *pending) bool {
+	q.t.mu.Lock()
+	defer q.t.mu.Unlock()
+	n := len(q.st.waiting)
+	q.st.waiting = slices.DeleteFunc(q.st.waiting, func(l waitingLock) bool { return l.p == p })
+	return len(q.st.waiting) < n
+}
+
+// grant gives those who wait what they can have now, the first first.
+func (s *fileState) grant() {
+	s.waiting = slices.DeleteFunc(s.waiting, func(l waitingLock) bool {
+		status := s.tryLock(l.byteRange)
+		if status == wire.StatusLockNotGranted {
+			return false
+		}
+		l.p.settle(status, nil)
+		return true
+	})
 }
 
 func (s *fileState) setLocks(l []byteRange) {
@@ -65,7 +104,9 @@ func (s *fileState) setLocks(l []byteRange) {
 func (s *fileState) tryLock(l byteRange) wire.Status {
 	for i := range s.locks {
 		have := &s.locks[i]
-		if (l.exclusive || have.exclusive) && have.overlaps(l.off, l.length) {
+		// One's own exclusive lock does not keep a shared one off, MS-FSA 2.1.4.10.
+		conflicts := l.exclusive || have.exclusive && have.owner != l.owner
+		if conflicts && have.overlaps(l.off, l.length) {
 			return wire.StatusLockNotGranted
 		}
 	}
@@ -105,8 +146,7 @@ func (t *fileTable) mayAccess(o *open, off uint64, n int, write bool) bool {
 	return true
 }
 
-// lock: MS-SMB2 3.3.5.14. A lock that would have to wait is not granted, whether the
-// client would wait or not.
+// lock: MS-SMB2 3.3.5.14. A lock that is in another's way waits, if the client will.
 func (c *Conn) lock(r *request, w *reply) wire.Status {
 	req := wire.LockRequest(r.msg)
 	o := r.open
@@ -122,21 +162,27 @@ func (c *Conn) lock(r *request, w *reply) wire.Status {
 	_, _, first := req.Element(0)
 	for i := range req.Count() {
 		off, length, flags := req.Element(i)
-		if (flags^first)&wire.LockUnlock != 0 {
-			return wire.StatusInvalidParameter // all lock or all unlock
-		}
-		var status wire.Status
-		switch flags &^ wire.LockFailImmediately {
-		case wire.LockUnlock:
-			status = o.state.unlock(o, off, length)
-		case wire.LockShared, wire.LockExclusive:
+		status := wire.StatusInvalidParameter // all lock or all unlock
+		waits := flags&wire.LockFailImmediately == 0
+		switch {
+		case (flags^first)&wire.LockUnlock != 0:
+		case flags == wire.LockUnlock:
+			if status = o.state.unlock(o, off, length); status == wire.StatusOK {
+				o.state.grant()
+			}
+		case flags&^wire.LockFailImmediately == wire.LockShared, flags&^wire.LockFailImmediately == wire.LockExclusive:
 			if length > 0 && off+length-1 < off {
 				status = wire.StatusInvalidLockRange
 				break
 			}
-			status = o.state.tryLock(byteRange{o, off, length, flags&wire.LockExclusive != 0})
-		default:
-			status = wire.StatusInvalidParameter
+			if waits && req.Count() > 1 {
+				status = wire.StatusInvalidParameter // only one can be waited for, 3.3.5.14.2
+				break
+			}
+			l := byteRange{o, off, length, flags&wire.LockExclusive != 0}
+			if status = o.state.tryLock(l); status == wire.StatusLockNotGranted && waits {
+				status = c.waitForLock(r, w, l)
+			}
 		}
 		if status != wire.StatusOK {
 			undoLocks(o, req, i, first)
@@ -146,6 +192,17 @@ func (c *Conn) lock(r *request, w *reply) wire.Status {
 	wire.PutEmpty(w.msg)
 	w.n = wire.EmptySize
 	return wire.StatusOK
+}
+
+// waitForLock has a lock wait, under the table's lock.
+func (c *Conn) waitForLock(r *request, w *reply, l byteRange) wire.Status {
+	st := l.owner.state
+	p, status := c.park(r, w, lockQueue{&c.srv.files, st})
+	if status != wire.StatusOK {
+		return status
+	}
+	st.waiting = append(st.waiting, waitingLock{l, p})
+	return wire.StatusPending
 }
 
 // undoLocks takes back the first n locks of a request that failed. Unlocks stay done.

@@ -3,6 +3,7 @@ package smbproto
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"ustack/smbproto/rpc"
 	"ustack/smbproto/vfs"
@@ -19,6 +20,7 @@ type open struct {
 	access  wire.Access
 	share   wire.ShareAccess
 	options wire.CreateOptions
+	notify  atomic.Pointer[notification] // set under mu
 
 	mu            sync.Mutex
 	closed        bool
@@ -42,6 +44,9 @@ func (o *open) release() error {
 	o.closed = true
 	if o.file == nil {
 		return nil
+	}
+	if n := o.notify.Load(); n != nil {
+		n.close()
 	}
 	files := &o.session.srv.files
 	var errs []error

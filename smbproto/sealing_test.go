@@ -182,6 +182,12 @@ func TestWhatEndsAnEncryptedConnection(t *testing.T) {
 			wire.Header(m[wire.Header(m).NextCommand():]).PutSessionID(p.session + 1)
 			return ch.seal(m)
 		},
+		"other session in the first message, which says that it is related": func(p *peer, ch *channel) []byte {
+			m := chainOf(true, echo(p), echo(p))
+			wire.Header(m).PutSessionID(p.session + 1)
+			wire.Header(m).PutFlags(wire.FlagRelated)
+			return ch.seal(m)
+		},
 		"nested":          func(p *peer, ch *channel) []byte { return ch.seal(ch.seal(echo(p))) },
 		"SMB1 inside":     func(p *peer, ch *channel) []byte { return ch.seal(slices.Grow(smb1Negotiate("SMB 2.???"), 64)[:64]) },
 		"only the header": func(p *peer, ch *channel) []byte { return ch.seal(echo(p))[:wire.TransformSize] },

@@ -39,6 +39,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	sessions map[uint64]*session
+	watching *vfs.Watcher // of directories; nil before the first is asked for
 }
 
 // NewServer opens the shares.
@@ -70,6 +71,9 @@ func NewServer(cfg Config) (*Server, error) {
 // Close closes the shares' directories. All connections must have been closed before.
 func (s *Server) Close() error {
 	var errs []error
+	if s.watching != nil {
+		errs = append(errs, s.watching.Close())
+	}
 	for _, sh := range s.shares {
 		if sh.root != nil {
 			errs = append(errs, sh.root.Close())

@@ -1,6 +1,7 @@
 package smbproto
 
 import (
+	"errors"
 	"log/slog"
 	"net"
 	"os"
@@ -136,4 +137,10 @@ func (ts *testServer) stop(t *testing.T) {
 func (ts *testServer) port() string {
 	_, port, _ := net.SplitHostPort(ts.addr)
 	return port
+}
+
+func TestShareNamesAreUTF8(t *testing.T) {
+	if _, err := NewServer(Config{Shares: []Share{{Name: "\xe9\xe9", Path: t.TempDir()}}}); !errors.Is(err, ErrConfig) {
+		t.Errorf("%v, want it refused", err)
+	}
 }

@@ -116,6 +116,8 @@ func (c *Conn) refuse(r *request, sess *session, cause error) wire.Status {
 		return status
 	case errors.Is(cause, auth.ErrMalformed):
 		return wire.StatusInvalidParameter
+	case errors.Is(cause, auth.ErrUnsupported):
+		return wire.StatusNotSupported
 	}
 	return wire.StatusLogonFailure
 }

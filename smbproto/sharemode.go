@@ -37,6 +37,7 @@ type fileState struct {
 	locks   []byteRange
 	locked  atomic.Int32 // len(locks), to be asked without the table's lock
 	archive atomic.Bool  // the file has the archive attribute; if not, the next change sets it
+	waiting []waitingLock
 }
 
 // dataAccess is what share modes are about: an open for attributes alone neither

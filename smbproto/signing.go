@@ -26,10 +26,13 @@ func (c *Conn) checkSignature(r *request, cmd *command, verify bool) wire.Status
 // sign signs a response in the out ring, MS-SMB2 3.3.4.1.1. Padding to the next
 // message of a compound is signed too. In an encrypted frame nothing is signed (3.1.4.1).
 func (c *Conn) sign(r *request, msg []byte) {
+	h := wire.Header(msg)
 	if c.sealing != nil || r.session == nil || r.session.signer == nil || !r.signed && !r.session.mustSign {
 		return
 	}
-	h := wire.Header(msg)
+	if h.Status() == wire.StatusPending {
+		return // an interim answer is not signed (3.3.4.2): it would use up the nonce of the final one
+	}
 	h.PutFlags(h.Flags() | wire.FlagSigned)
 	if err := r.session.signer.Sign(msg); err != nil {
 		panic(err) // msg has a whole header: a mistake in this package

@@ -34,7 +34,7 @@ type counters struct {
 }
 
 func (c *counters) status(s wire.Status) {
-	if s == wire.StatusOK || s == wire.StatusMoreProcessingRequired {
+	if s == wire.StatusOK || s == wire.StatusMoreProcessingRequired || s == wire.StatusPending {
 		return
 	}
 	c.mu.Lock()

@@ -79,7 +79,7 @@ func (c *compareCmd) Run(ctx context.Context) error {
 		progress: os.Stderr, peaks: map[string]float64{},
 		keep: func() error { return c.keep(report, steps, began) },
 	}
-	fmt.Fprintf(os.Stderr, "%d workloads, %d runs in %v\n", len(steps), runs, total)
+	fmt.Fprintln(os.Stderr, announcement(len(steps), runs, c.RunTime, total))
 	timed, cancel := withBudget(ctx, total)
 	defer cancel()
 	err = r.all(timed, steps)
@@ -92,6 +92,16 @@ func (c *compareCmd) Run(ctx context.Context) error {
 		return c.interrupted(ctx, err)
 	}
 	return nil
+}
+
+// announcement says what is to be done. How long it takes is not known, for what a run costs
+// beyond its load is bounded, and mostly far less; when it is called off is.
+func announcement(workloads, runs int, each, total time.Duration) string {
+	s := compare.Count(workloads, "workload") + ", " + compare.Count(runs, "run")
+	if each > 0 {
+		s += fmt.Sprintf(" of %v", each)
+	}
+	return s + fmt.Sprintf(", at most %v", total+budgetGrace)
 }
 
 // interrupted says what has become of a comparison that did not come to its end.

@@ -65,6 +65,22 @@ func TestALoadEndsWithTheTimeOfAll(t *testing.T) {
 	}
 }
 
+func TestTheTimeThatIsAnnouncedIsABound(t *testing.T) {
+	for _, c := range []struct {
+		workloads, runs int
+		each, total     time.Duration
+		want            string
+	}{
+		{1, 27, time.Second, 162 * time.Second, "1 workload, 27 runs of 1s, at most 2m50s"},
+		{1, 1, 0, 48 * time.Second, "1 workload, 1 run, at most 56s"},
+		{12, 130, 0, 48 * time.Second, "12 workloads, 130 runs, at most 56s"},
+	} {
+		if got := announcement(c.workloads, c.runs, c.each, c.total); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
+
 func TestProcessorTimeOfAnotherProcess(t *testing.T) {
 	if cpu, err := processCPU(os.Getpid()); err != nil || cpu <= 0 {
 		t.Errorf("%v, %v", cpu, err)

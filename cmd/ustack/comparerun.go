@@ -48,14 +48,14 @@ func (r *runner) once(ctx context.Context, s *compare.Step, c contestant, d time
 	if s.Settled {
 		l.args = append(l.args, "--hold") // a load of an echo
 		l.whenOpen = func() error {
-			now, err := sampleWhen(ctx, c, answered)
+			now, _, err := sampleWhen(ctx, c, answered)
 			if err != nil {
 				return err
 			}
 			st.before = now
 			if s.Memory {
-				st.rings = less(now.Process.Rings, idle.Process.Rings, 0)
-				st.memory = max(0, less(now.Process.RSS, idle.Process.RSS, 0)-st.rings)
+				st.rings = grown(idle.Process.Rings, now.Process.Rings)
+				st.memory = max(0, grown(idle.Process.RSS, now.Process.RSS)-st.rings)
 			}
 			return nil
 		}
@@ -66,7 +66,7 @@ func (r *runner) once(ctx context.Context, s *compare.Step, c contestant, d time
 	if err := st.load.enough(d); err != nil {
 		return run, err
 	}
-	if st.after, err = sampleWhen(ctx, c, func(now snapshot) error { return st.counted(s.Service, now) }); err != nil {
+	if st.after, st.samples, err = sampleWhen(ctx, c, func(now snapshot) error { return st.counted(s.Service, now) }); err != nil {
 		return run, err
 	}
 	if st.load.Congestion != st.before.Congestion {

@@ -12,26 +12,27 @@ import (
 const settleTime = 3 * time.Second
 
 // sampleWhen samples a server until it has counted what it must have: it does so after
-// the call that sends, and its client may be ahead of it.
-func sampleWhen(ctx context.Context, c contestant, settled func(snapshot) error) (snapshot, error) {
+// the call that sends, and its client may be ahead of it. It tells how often it has asked,
+// for each time costs the server what the load has not.
+func sampleWhen(ctx context.Context, c contestant, settled func(snapshot) error) (now snapshot, samples int, err error) {
 	again := time.NewTicker(5 * time.Millisecond)
 	defer again.Stop()
 	for until := time.Now().Add(settleTime); ; {
-		now, err := c.sample()
-		if err != nil {
-			return now, &failure{"server", err}
+		if now, err = c.sample(); err != nil {
+			return now, samples, &failure{"server", err}
 		}
+		samples++
 		lacking := settled(now)
 		if lacking == nil {
-			return now, nil
+			return now, samples, nil
 		}
 		if time.Now().After(until) {
-			return now, &failure{"server", lacking}
+			return now, samples, &failure{"server", lacking}
 		}
 		select {
 		case <-again.C:
 		case <-ctx.Done():
-			return now, ctx.Err()
+			return now, samples, ctx.Err()
 		}
 	}
 }

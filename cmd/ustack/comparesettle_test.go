@@ -22,9 +22,9 @@ func (l *late) sample() (s snapshot, err error) {
 
 func TestAStretchBeginsWhenTheServerHasCountedAllBeforeIt(t *testing.T) {
 	l := &late{after: 3}
-	s, err := sampleWhen(t.Context(), l, answered)
-	if err != nil || s.Total.BytesOut != 128 || l.samples != 4 {
-		t.Errorf("%+v after %d samples, %v", s.Total, l.samples, err)
+	s, samples, err := sampleWhen(t.Context(), l, answered)
+	if err != nil || s.Total.BytesOut != 128 || l.samples != 4 || samples != 4 {
+		t.Errorf("%+v after %d samples, told as %d, %v", s.Total, l.samples, samples, err)
 	}
 }
 

@@ -10,15 +10,28 @@ import (
 // A stretch is what was measured between two samples of a server.
 type stretch struct {
 	before, after snapshot
-	// sampling is what one sample costs the server itself.
+	// sampling is what one sample costs the server itself, samples how many were taken since
+	// before, after among them.
 	sampling snapshot
+	samples  int
 	load     loadResult
 	// memory and rings are what connections have taken besides rings and in them, bytes, if that was measured.
 	memory, rings float64
 }
 
-// less is a-b-c, not below 0.
-func less(a, b, c uint64) float64 { return max(0, float64(a)-float64(b)-float64(c)) }
+// grown is by how much a size has become more.
+func grown(before, after uint64) float64 { return max(0, float64(after)-float64(before)) }
+
+// own is what a counter has counted of the load, without what the samples have cost. Where
+// they cost a little more or less than one did when all was idle, it misses to either side,
+// below 0 too: to cut off one side would shift the median to the other.
+func (s *stretch) own(counter func(*snapshot) uint64) float64 {
+	return float64(counter(&s.after)) - float64(counter(&s.before)) - float64(s.samples)*float64(counter(&s.sampling))
+}
+
+func calls(s *snapshot) uint64   { return s.Syscalls }
+func wakeups(s *snapshot) uint64 { return s.Process.Voluntary }
+func allocs(s *snapshot) uint64  { return s.Process.Allocs }
 
 // values are the metrics of a run of a group's workload.
 func (s *stretch) values(group string) map[string]float64 {
@@ -49,12 +62,11 @@ func (s *stretch) values(group string) map[string]float64 {
 		units, cpuUnits = float64(r.All), float64(r.All)/1e6
 	}
 	if units > 0 {
-		b, a, one := s.before, s.after, s.sampling
 		v[compare.SystemCPU] = r.SystemS / cpuUnits
 		v[compare.ServerCPU] = u.cpu.Seconds() / cpuUnits
-		v[compare.Calls] = less(a.Syscalls, b.Syscalls, one.Syscalls) / units
-		v[compare.Wakeups] = less(a.Process.Voluntary, b.Process.Voluntary, one.Process.Voluntary) / units
-		v[compare.Allocs] = less(a.Process.Allocs, b.Process.Allocs, one.Process.Allocs) / units
+		v[compare.Calls] = s.own(calls) / units
+		v[compare.Wakeups] = s.own(wakeups) / units
+		v[compare.Allocs] = s.own(allocs) / units
 	}
 	if s.after.Stack == compare.Smbd {
 		// Its process tells CPU time and calls, and nothing of the rest.

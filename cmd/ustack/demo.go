@@ -18,6 +18,8 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+
+	"ustack/cmd/ustack/compare"
 )
 
 type demoCmd struct {
@@ -349,8 +351,8 @@ func sorted(v []float64) []float64 {
 
 func printDemo(w io.Writer, results map[string]demoResult, rounds map[string][]demoResult) {
 	n, k := results["netstack"], results["kernel"]
-	fmt.Fprintf(w, "\nsmbclient puts and gets a file of %d bytes; %d rounds in turn after one that does not count, medians; congestion control %s at both ends;\n"+
-		"server on CPU %s, client on CPU %s; %s\n\n", n.FileBytes, n.Measurements, n.Congestion, cpuList(n.ServerCPU), cpuList(n.ClientCPU), environment())
+	fmt.Fprintf(w, "\nsmbclient puts and gets a file of %d bytes; %s in turn after one that does not count, medians; congestion control %s at both ends;\n"+
+		"server on CPU %s, client on CPU %s; %s\n\n", n.FileBytes, compare.Count(n.Measurements, "round"), n.Congestion, cpuList(n.ServerCPU), cpuList(n.ClientCPU), environment())
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(what, format string, a, b any) {
 		fmt.Fprintf(t, "%s\t"+format+"\t"+format+"\t\t\n", what, a, b)

@@ -2,8 +2,20 @@ package main
 
 import (
 	"errors"
+	"strings"
 	"testing"
 )
+
+func TestTheDemonstrationCountsItsRounds(t *testing.T) {
+	for rounds, want := range map[int]string{1: "; 1 round in turn", 3: "; 3 rounds in turn"} {
+		one := demoResult{Measurements: rounds}
+		var b strings.Builder
+		printDemo(&b, map[string]demoResult{"netstack": one, "kernel": one}, map[string][]demoResult{"netstack": {one}, "kernel": {one}})
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in %s", want, b.String())
+		}
+	}
+}
 
 // What the demonstration says when it fails has a cause, whether the client failed or what
 // it was asked.

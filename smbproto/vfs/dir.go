@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -16,6 +15,7 @@ type dirReader struct {
 	fd   int
 	buf  []byte
 	rest []byte
+	kind byte // DT_* of the entry that next gave last
 }
 
 // dirBuffer holds some 200 entries, and is what an open directory costs once it is listed.
@@ -41,6 +41,7 @@ func (d *dirReader) next() (name string, ok bool, err error) {
 		// struct linux_dirent64: inode 8, offset 8, record length 2, type 1, name.
 		length := int(binary.NativeEndian.Uint16(d.rest[16:]))
 		raw := d.rest[19:length]
+		d.kind = d.rest[18]
 		d.rest = d.rest[length:]
 		if i := bytes.IndexByte(raw, 0); i >= 0 {
 			raw = raw[:i]
@@ -94,13 +95,13 @@ func (f *File) EntryInfo(name string, info *wire.FileInfo) error {
 			return err
 		}
 		err = statx(fd, "", &st)
-		k := readKept(throughProc(fd), unix.Getxattr)
+		k := readKept(&st, throughProc(fd), unix.Getxattr)
 		if err := errors.Join(err, closeAll(fd)); err != nil {
 			return err
 		}
 		return entryInfo(info, &st, k, name)
 	}
-	return entryInfo(info, &st, readKept(throughProc(f.fd)+"/"+name, unix.Lgetxattr), name)
+	return entryInfo(info, &st, readKept(&st, throughProc(f.fd)+"/"+name, unix.Lgetxattr), name)
 }
 
 func entryInfo(info *wire.FileInfo, st *unix.Statx_t, k kept, name string) error {
@@ -131,7 +132,7 @@ func (f *File) ParentInfo(info *wire.FileInfo) error {
 	}
 	var st unix.Statx_t
 	err = statx(fd, "", &st)
-	k := readKept(throughProc(fd), unix.Getxattr)
+	k := readKept(&st, throughProc(fd), unix.Getxattr)
 	err = errors.Join(err, closeAll(fd))
 	fillInfo(info, &st, k, "")
 	return err
@@ -148,9 +149,4 @@ func (f *File) empty() error {
 		err = unix.ENOTEMPTY
 	}
 	return errors.Join(err, closeAll(fd))
-}
-
-// HasPrefix reports whether p is dir or lies below it.
-func (p Path) HasPrefix(dir Path) bool {
-	return dir == "" || p == dir || strings.HasPrefix(string(p), string(dir)+"/")
 }

@@ -104,7 +104,8 @@ func (f *File) promoteFor(how How) error {
 	switch {
 	case how.Read && how.Write:
 		err := f.promote(unix.O_RDWR)
-		if how.MayReadOnly && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EROFS)) {
+		if how.MayReadOnly && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EROFS) ||
+			errors.Is(err, unix.EPERM) || errors.Is(err, unix.ETXTBSY)) { // immutable; being executed
 			return f.promote(unix.O_RDONLY)
 		}
 		return err

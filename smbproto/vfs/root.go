@@ -87,9 +87,6 @@ func (r *Root) Close() error {
 	return err
 }
 
-// ReadOnly reports whether nothing may be changed.
-func (r *Root) ReadOnly() bool { return r.opts.ReadOnly }
-
 // beneath opens the path with O_PATH, following links only as long as they stay
 // in the share. It is the only way from a path of more than one component to a handle.
 func (r *Root) beneath(p Path) (fd int, err error) {

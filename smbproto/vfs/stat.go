@@ -13,10 +13,7 @@ func (f *File) Stat() error {
 	if err := f.statOnly(); err != nil {
 		return err
 	}
-	f.kept = kept{}
-	if isType(&f.st, unix.S_IFREG) || isType(&f.st, unix.S_IFDIR) {
-		f.kept = readKept(throughProc(f.fd), unix.Getxattr)
-	}
+	f.kept = readKept(&f.st, throughProc(f.fd), unix.Getxattr)
 	return nil
 }
 
@@ -144,7 +141,10 @@ func (r *Root) Volume(info *wire.FsInfo) error {
 	if err := retry(func() error { return unix.Fstatfs(r.fd, &st) }); err != nil {
 		return err
 	}
-	unit, scale := uint64(st.Bsize), uint64(1)
+	unit, scale := uint64(st.Frsize), uint64(1) // the counts are in these, not in f_bsize
+	if unit == 0 {
+		unit = uint64(st.Bsize)
+	}
 	for unit > 1<<20 {
 		unit, scale = unit/2, scale*2
 	}

@@ -23,7 +23,7 @@
 // A view owns nothing. It is as valid as the bytes below it: a request until its
 // bytes are consumed from the in ring, a response until it is committed. No view
 // is kept across messages, and nothing here allocates but the functions that
-// return a string. Views may be used by one goroutine at a time, as their bytes.
+// return or compare strings. Views may be used by one goroutine at a time, as their bytes.
 //
 // Sections in comments are those of MS-SMB2, MS-FSCC, MS-CIFS and MS-ERREF.
 package wire

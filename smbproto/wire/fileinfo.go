@@ -1,5 +1,7 @@
 package wire
 
+import "unicode/utf8"
+
 import "strings"
 
 // FileInfoClass is a level of information about a file, MS-FSCC 2.4.
@@ -108,7 +110,8 @@ func (f *FileInfo) putName(b []byte, name string) (int, Status) {
 // putTruncated encodes the longest part of name that fits, in whole characters.
 func putTruncated(b []byte, name string) int {
 	end, used := 0, 0
-	for i, r := range name {
+	for i := 0; i < len(name); {
+		r, width := utf8.DecodeRuneInString(name[i:])
 		n := 2
 		if r >= 0x10000 {
 			n = 4
@@ -117,7 +120,8 @@ func putTruncated(b []byte, name string) int {
 			break
 		}
 		used += n
-		end = i + len(string(r))
+		i += width
+		end = i
 	}
 	return PutUTF16(b, name[:end])
 }

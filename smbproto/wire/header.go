@@ -95,6 +95,13 @@ func (h Header) PutFlags(f uint32) { le.PutUint32(h[16:], f) }
 // PutNextCommand sets the distance to the next response of a compound.
 func (h Header) PutNextCommand(n uint32) { le.PutUint32(h[20:], n) }
 
+// PutAsync makes h the header of a message that is processed asynchronously, MS-SMB2
+// 2.2.1.1: the id stands in place of the tree.
+func (h Header) PutAsync(id uint64) {
+	h.PutFlags(h.Flags() | FlagAsync)
+	le.PutUint64(h[32:], id)
+}
+
 // PutTreeID sets the tree.
 func (h Header) PutTreeID(id uint32) { le.PutUint32(h[36:], id) }
 

@@ -1,6 +1,9 @@
 package wire
 
-import "unicode"
+import (
+	"unicode"
+	"unicode/utf8"
+)
 
 // Pattern is what a client searches a directory for, MS-FSA 2.1.4.4: * and ?, and
 // the DOS forms < (DOS_STAR), > (DOS_QM) and " (DOS_DOT). Letters match in either case.
@@ -131,14 +134,13 @@ func fold(r rune) rune {
 
 // EqualFold reports whether two names are the same but for the case of letters.
 func EqualFold(a, b string) bool {
-	ra, rb := []rune(a), []rune(b)
-	if len(ra) != len(rb) {
-		return false
-	}
-	for i := range ra {
-		if fold(ra[i]) != fold(rb[i]) {
+	for a != "" && b != "" {
+		ra, na := utf8.DecodeRuneInString(a)
+		rb, nb := utf8.DecodeRuneInString(b)
+		if ra != rb && fold(ra) != fold(rb) {
 			return false
 		}
+		a, b = a[na:], b[nb:]
 	}
-	return true
+	return a == b
 }

@@ -168,12 +168,6 @@ func (m OplockBreakRequest) Valid() error {
 	return checkBody(m, 24)
 }
 
-// ChangeNotifyRequest, MS-SMB2 2.2.35.
-type ChangeNotifyRequest []byte
-
-// Valid checks the layout.
-func (m ChangeNotifyRequest) Valid() error { return checkBody(m, 32) }
-
 // Lock flags, MS-SMB2 2.2.26.1.
 const (
 	LockShared          uint32 = 1

@@ -9,6 +9,7 @@ type Status uint32
 const (
 	StatusOK                     Status = 0x00000000
 	StatusPending                Status = 0x00000103
+	StatusNotifyCleanup          Status = 0x0000010B
 	StatusNotifyEnumDir          Status = 0x0000010C
 	StatusBufferOverflow         Status = 0x80000005
 	StatusNoMoreFiles            Status = 0x80000006

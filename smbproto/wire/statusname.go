@@ -3,6 +3,7 @@ package wire
 var statusNames = map[Status]string{
 	StatusOK:                     "STATUS_SUCCESS",
 	StatusPending:                "STATUS_PENDING",
+	StatusNotifyCleanup:          "STATUS_NOTIFY_CLEANUP",
 	StatusNotifyEnumDir:          "STATUS_NOTIFY_ENUM_DIR",
 	StatusBufferOverflow:         "STATUS_BUFFER_OVERFLOW",
 	StatusNoMoreFiles:            "STATUS_NO_MORE_FILES",

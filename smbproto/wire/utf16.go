@@ -58,24 +58,3 @@ func PutUTF16(b []byte, s string) int {
 	}
 	return n
 }
-
-// EqualUTF16 reports whether the UTF-16 bytes b spell the ASCII string s, letters
-// of either case being the same. It does not allocate.
-func EqualUTF16(b []byte, s string) bool {
-	if len(b) != 2*len(s) {
-		return false
-	}
-	for i := range len(s) {
-		if b[2*i+1] != 0 || lower(b[2*i]) != lower(s[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func lower(c byte) byte {
-	if 'A' <= c && c <= 'Z' {
-		return c + 'a' - 'A'
-	}
-	return c
-}

@@ -12,6 +12,7 @@ import (
 var pageText string
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
+	"count":  Count,
 	"figure": Figure,
 	"join":   strings.Join,
 	"ratio":  func(r Row) string { return r.RatioText() },

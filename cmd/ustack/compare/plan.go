@@ -208,12 +208,28 @@ type Step struct {
 	Contenders []string // Ustack first
 }
 
-// Turn is the order in which a round, the first of which is 1, measures the contenders:
-// each round begins with the next of them, for who comes first meets another machine than
-// who comes after an idle moment, or after a certain other.
+// Turn is the order in which a round, the first of which is 1, measures the contenders. Who
+// comes first, early, or after a certain other, meets another machine than who does not, and
+// to turn the same order round and round changes the first alone. This is a Williams
+// design: from neighbour to neighbour the places differ by 1, -2, 3, -4, ..., so that with
+// each start somebody else follows somebody. Rounds come by four, two such orders and the
+// same backwards: so each is before each other as often as behind it.
 func (s *Step) Turn(round int) []string {
-	first := (round - 1) % len(s.Contenders)
-	return slices.Concat(s.Contenders[first:], s.Contenders[:first])
+	n, four, place := len(s.Contenders), (round-1)/4, (round-1)%4
+	at := (2*four + place%2) % n
+	order := make([]string, n)
+	for i := range order {
+		order[i] = s.Contenders[at]
+		step := i + 1
+		if i%2 == 1 {
+			step = n - (i+1)%n
+		}
+		at = (at + step) % n
+	}
+	if place >= 2 {
+		slices.Reverse(order)
+	}
+	return order
 }
 
 // Choice says what of all there is a plan shall have.

@@ -57,15 +57,58 @@ func TestPlansFitTheirTime(t *testing.T) {
 	}
 }
 
-func TestEachRoundBeginsWithAnother(t *testing.T) {
-	s := Step{Contenders: []string{"a", "b", "c"}}
-	for i, want := range []string{"abc", "bca", "cab", "abc"} {
-		if got := strings.Join(s.Turn(i+1), ""); got != want {
-			t.Errorf("round %d: %s, want %s", i+1, got, want)
+func TestNobodyFollowsTheSameOtherEachRound(t *testing.T) {
+	const rounds = 5
+	for n := 2; n <= len(Contenders); n++ {
+		s := Step{}
+		for _, c := range Contenders[:n] {
+			s.Contenders = append(s.Contenders, c.Name)
+		}
+		type two struct{ before, after string }
+		follows, behind, first := map[two]int{}, map[two]int{}, map[string]int{}
+		for round := 1; round <= rounds; round++ {
+			order := s.Turn(round)
+			if got := slices.Sorted(slices.Values(order)); !slices.Equal(got, slices.Sorted(slices.Values(s.Contenders))) {
+				t.Fatalf("%d contenders, round %d: %v", n, round, order)
+			}
+			first[order[0]]++
+			for i, after := range order {
+				for j, before := range order[:i] {
+					behind[two{before, after}]++
+					if j == i-1 {
+						follows[two{before, after}]++
+					}
+				}
+			}
+		}
+		// Two contenders have two orders for five rounds; from six on there are places for each.
+		most, mostFirst := 2, 2
+		switch {
+		case n == 2:
+			most, mostFirst = 3, 3
+		case n >= 6:
+			most, mostFirst = 1, 1
+		}
+		for p, times := range follows {
+			if times > most {
+				t.Errorf("%d contenders: %s comes right after %s %d times in %d rounds", n, p.after, p.before, times, rounds)
+			}
+		}
+		for p, times := range behind {
+			if times > 3 { // of 5, the other 2
+				t.Errorf("%d contenders: %s comes after %s %d times in %d rounds", n, p.after, p.before, times, rounds)
+			}
+		}
+		for c, times := range first {
+			if times > mostFirst {
+				t.Errorf("%d contenders: %s begins %d of %d rounds", n, c, times, rounds)
+			}
 		}
 	}
-	if got := strings.Join(s.Contenders, ""); got != "abc" {
-		t.Errorf("the contenders were put into another order: %s", got)
+	s := Step{Contenders: []string{"a", "b", "c"}}
+	s.Turn(3)
+	if strings.Join(s.Contenders, "") != "abc" {
+		t.Errorf("the contenders were put into another order: %v", s.Contenders)
 	}
 }
 

@@ -85,10 +85,11 @@ type Row struct {
 	Other  float64     `json:"other"`
 	Ratio  *float64    `json:"ratio"`
 	Spread *[2]float64 `json:"spread"`
-	// Unsure says that the spread leaves the ratio without meaning; Note says why, and how
-	// many pairs have a run that was disturbed.
-	Unsure bool   `json:"unsure"`
-	Note   string `json:"note,omitempty"`
+	// Unsure says that the spread leaves the ratio without meaning. Disturbed is how many pairs
+	// have a run that met other load. Note says why the one, and tells the other.
+	Unsure    bool   `json:"unsure"`
+	Disturbed int    `json:"disturbed,omitempty"`
+	Note      string `json:"note,omitempty"`
 	// Incomplete says that pairs are missing.
 	Incomplete bool   `json:"incomplete"`
 	Runs       []Pair `json:"runs"`
@@ -140,7 +141,6 @@ func (r *Report) row(made map[runKey]*Run, s Step, m Metric, baseline string) (R
 		Workload: s.Name, Placement: s.Placement, Group: s.Group,
 		Metric: m.Name, Unit: m.Unit, Better: m.Better, Baseline: baseline, Runs: []Pair{},
 	}
-	disturbed := 0
 	for pair := 1; pair <= r.Pairs; pair++ {
 		one, other := made[runKey{s.Name, s.Placement, Ustack, pair}], made[runKey{s.Name, s.Placement, baseline, pair}]
 		if one == nil || other == nil {
@@ -151,7 +151,7 @@ func (r *Report) row(made map[runKey]*Run, s Step, m Metric, baseline string) (R
 		if okU && okO {
 			row.Runs = append(row.Runs, NewPair(pair, u, o))
 			if one.Note != "" || other.Note != "" {
-				disturbed++
+				row.Disturbed++
 			}
 		}
 	}
@@ -162,8 +162,8 @@ func (r *Report) row(made map[runKey]*Run, s Step, m Metric, baseline string) (R
 	row.Ustack, row.Other, row.Ratio, row.Spread = sum.Ustack, sum.Other, sum.Ratio, sum.Spread
 	row.Unsure, row.Note = sum.Unsure != "", sum.Unsure
 	row.Incomplete = len(row.Runs) < r.Pairs
-	if disturbed > 0 {
-		row.Note = strings.TrimPrefix(fmt.Sprintf("%s; %d of %d pairs met other load", row.Note, disturbed, len(row.Runs)), "; ")
+	if row.Disturbed > 0 {
+		row.Note = strings.TrimPrefix(fmt.Sprintf("%s; %d of %s met other load", row.Note, row.Disturbed, Count(len(row.Runs), "pair")), "; ")
 	}
 	return row, true
 }

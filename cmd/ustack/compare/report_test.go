@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -194,7 +195,7 @@ func TestWhatWasWrittenByHandStays(t *testing.T) {
 	if got := string(read(t, path)); got != first+"\nwhy that is so\n" {
 		t.Errorf("the second time:\n%s", got)
 	}
-	for _, want := range []string{"## Goals", "MISSED", "bulk in, 1 flow", "veth-plain"} {
+	for _, want := range []string{"## Goals", GoalRule, "MISSED", "bulk in, 1 flow", "veth-plain"} {
 		if !strings.Contains(first, want) {
 			t.Errorf("the page lacks %q", want)
 		}
@@ -204,6 +205,42 @@ func TestWhatWasWrittenByHandStays(t *testing.T) {
 	}
 	if err := r.WriteResults(path); err == nil || !strings.Contains(err.Error(), resultsBegin) {
 		t.Errorf("a page without marks: %v", err)
+	}
+}
+
+func TestThePageOfResultsIsReplacedWhole(t *testing.T) {
+	r, _ := sample(t)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "results.md")
+	if err := os.WriteFile(path, []byte(newResults), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const owner = 1234
+	if os.Geteuid() == 0 {
+		if err := os.Chown(path, owner, owner); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reader, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if err := r.WriteResults(path); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(reader); err != nil || string(b) != newResults {
+		t.Errorf("who reads it meanwhile sees %d bytes, want the old ones: %v", len(b), err)
+	}
+	fi, err := os.Stat(path)
+	if err != nil || fi.Mode().Perm() != 0o600 {
+		t.Errorf("mode of the new page: %v, %v", fi, err)
+	}
+	if st := fi.Sys().(*syscall.Stat_t); os.Geteuid() == 0 && (st.Uid != owner || st.Gid != owner) {
+		t.Errorf("the new page belongs to %d:%d", st.Uid, st.Gid)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 
@@ -218,21 +255,77 @@ func TestTheTableIsOfKernelTCPOverVeth(t *testing.T) {
 	}
 }
 
+func TestTheTableSaysWhyARatioMeansNothing(t *testing.T) {
+	steps := plan(t, Choice{CPUs: 2, Only: regexp.MustCompile("^bulk (in|out), 1 flow, two-cpus$"), Baselines: []string{Veth}})
+	table := func(r *Report) string {
+		r.MakeRows(steps)
+		var b strings.Builder
+		if err := r.WriteTable(&b); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	// report has the ratios of the two workloads' goodput.
+	report := func(in, out []float64, note string) *Report {
+		r := &Report{Pairs: len(in)}
+		for i, ratios := range [][]float64{in, out} {
+			for pair, ratio := range ratios {
+				s := steps[i]
+				r.AddRun(Run{Workload: s.Name, Placement: s.Placement, Contender: Ustack, Pair: pair + 1, Values: map[string]float64{Goodput: ratio, SystemCPU: ratio}})
+				r.AddRun(Run{Workload: s.Name, Placement: s.Placement, Contender: Veth, Pair: pair + 1, Values: map[string]float64{Goodput: 1, SystemCPU: 1}, Note: note})
+			}
+		}
+		return r
+	}
+	const differ = "the order is sure, the size is not (2 ratios)\n"
+	for _, c := range []struct {
+		name    string
+		r       *Report
+		want    []string
+		lacking string
+	}{
+		{"nothing", report([]float64{2, 2, 2, 2, 2}, []float64{2, 2, 2, 2, 2}, "other load"), nil, "?"},
+		{"one of two", report([]float64{2, 2, 2, 2, 5}, []float64{2, 2, 2, 2, 2}, ""), []string{differ}, "met other load"},
+		{"both", report([]float64{2, 2, 2, 2, 5}, []float64{2, 2, 2, 2, 0.5}, "other load"),
+			[]string{differ, "do not agree which of the two is ahead (2 ratios)\n", "10 of the 10 pairs behind them met other load\n"}, "a look"},
+		{"one pair", report([]float64{2}, []float64{2}, ""), []string{"1 pair in turn", "  1 pair: a look, not a measurement, which takes 5 (4 ratios)\n"}, "differ"},
+	} {
+		got := table(c.r)
+		page, err := c.r.HTML(nil)
+		if err != nil || regexp.MustCompile(`\b1 (pairs|runs|rows)\b`).Match(page) {
+			t.Errorf("%s: the page has a plural of one thing, or none: %v", c.name, err)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: %q is lacking in\n%s", c.name, want, got)
+			}
+		}
+		if strings.Contains(got, c.lacking) {
+			t.Errorf("%s: %q in\n%s", c.name, c.lacking, got)
+		}
+	}
+}
+
 func TestGoalsAreJudgedOnTheRightSide(t *testing.T) {
 	for _, c := range []struct {
 		g    goal
-		v    float64
+		v    [5]float64
 		want string
 	}{
-		{goal{least: 1.1, aim: 1.4}, 1.5, ", aim reached"},
-		{goal{least: 1.1, aim: 1.4}, 1.2, ", reached"},
-		{goal{least: 1.1, aim: 1.4}, 1.0, ", MISSED"},
-		{goal{least: 1.1, aim: 0.9, most: true}, 0.8, ", aim reached"},
-		{goal{least: 1.1, aim: 0.9, most: true}, 1.0, ", reached"},
-		{goal{least: 1.1, aim: 0.9, most: true}, 1.2, ", MISSED"},
+		{goal{least: 1.1, aim: 1.4}, [5]float64{1.4, 1.5, 1.5, 3, 4}, ", aim reached"}, // however far apart
+		{goal{least: 1.1, aim: 1.4}, [5]float64{1.3, 1.5, 1.5, 1.5, 1.5}, ", reached"},
+		{goal{least: 1.1, aim: 1.4}, [5]float64{1.1, 1.2, 1.2, 1.2, 1.3}, ", reached"},
+		{goal{least: 1.1, aim: 1.4}, [5]float64{1.05, 1.2, 1.2, 1.2, 1.3}, ", open"}, // all agree who is ahead
+		{goal{least: 1.1, aim: 1.4}, [5]float64{1.05, 1.5, 1.5, 1.5, 1.5}, ", open"},
+		{goal{least: 1.1, aim: 1.4}, [5]float64{1.05, 1.05, 1.05, 1.05, 1.1}, ", open"},
+		{goal{least: 1.1, aim: 1.4}, [5]float64{0.4, 1.0, 1.0, 1.05, 1.05}, ", MISSED"}, // neither agrees, and yet
+		{goal{least: 1.1, aim: 0.9, most: true}, [5]float64{0.7, 0.8, 0.8, 0.8, 0.9}, ", aim reached"},
+		{goal{least: 1.1, aim: 0.9, most: true}, [5]float64{0.8, 1.0, 1.0, 1.0, 1.1}, ", reached"},
+		{goal{least: 1.1, aim: 0.9, most: true}, [5]float64{0.8, 1.0, 1.0, 1.0, 1.2}, ", open"},
+		{goal{least: 1.1, aim: 0.9, most: true}, [5]float64{1.2, 1.2, 1.3, 1.3, 9}, ", MISSED"},
 	} {
-		if got := c.g.verdict(c.v); got != c.want {
-			t.Errorf("%+v, %v: %q", c.g, c.v, got)
+		if got := c.g.verdict(c.v[:]); got != c.want {
+			t.Errorf("%+v, %v: %q, want %q", c.g, c.v, got, c.want)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 )
@@ -32,7 +33,7 @@ func (r *Report) WriteResults(path string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return os.WriteFile(path, []byte(text), 0o644)
+	return writeFile(filepath.Dir(path), filepath.Base(path), []byte(text))
 }
 
 // between replaces what stands between the marks.
@@ -48,7 +49,7 @@ func between(text, figures string) (string, error) {
 // Markdown is the main figures against every baseline, group by group, and the goals.
 func (r *Report) Markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s; congestion control %s at both ends; %d pairs in turn.\n\n%s\n", r.Environment.Machine, r.Environment.Congestion, r.Pairs, r.Method)
+	fmt.Fprintf(&b, "%s; congestion control %s at both ends; %s in turn.\n\n%s\n", r.Environment.Machine, r.Environment.Congestion, Count(r.Pairs, "pair"), r.Method)
 	fmt.Fprintf(&b, "\nBuilt from %s; %s.\n", r.Environment.Version, strings.Join(r.Environment.Settings, "; "))
 	if n := r.disturbed(); n > 0 {
 		fmt.Fprintf(&b, "\n%d of %d runs met other load.\n", n, len(r.Runs))
@@ -56,7 +57,7 @@ func (r *Report) Markdown() string {
 	for _, s := range r.Skipped {
 		fmt.Fprintf(&b, "\nWithout %s: %s.\n", s.Contender, s.Reason)
 	}
-	b.WriteString("\n## Goals\n\n")
+	fmt.Fprintf(&b, "\n## Goals\n\n%s\n\n", GoalRule)
 	table(&b, "goal\tplacement\tat least\taim\tmeasured\tspread\t", r.goalRows())
 	b.WriteString(r.readerBusy())
 	for _, g := range r.groups() {

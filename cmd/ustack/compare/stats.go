@@ -77,6 +77,14 @@ func Summarize(pairs []Pair) Summary {
 	return s
 }
 
+// Count writes a number of things, with their name in the singular or the plural.
+func Count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}
+
 // unsure is the rule that decides whether a ratio means something. It does not if there
 // are fewer than LeastPairs pairs; if some pairs say "more" and some "less", unless all
 // lie within EqualWithin, which says "equal"; and if the greatest ratio is more than
@@ -84,7 +92,7 @@ func Summarize(pairs []Pair) Summary {
 func unsure(pairs int, least, greatest float64) string {
 	switch {
 	case pairs < LeastPairs:
-		return fmt.Sprintf("%d pairs: a look, not a measurement, which takes %d", pairs, LeastPairs)
+		return fmt.Sprintf("%s: a look, not a measurement, which takes %d", Count(pairs, "pair"), LeastPairs)
 	case least < 1 && greatest > 1 && greatest-least > EqualWithin:
 		return "the pairs do not agree which of the two is ahead"
 	case greatest > WidestSpread*least:

@@ -53,7 +53,7 @@ func TestARatioWithoutMeaningSaysSo(t *testing.T) {
 		ratios []float64
 		want   string // part of the reason, empty: it means something
 	}{
-		{"one pair", []float64{2}, "1 pairs: a look"},
+		{"one pair", []float64{2}, "1 pair: a look"},
 		{"three pairs", []float64{2, 2, 2}, "3 pairs: a look"},
 		{"four pairs", []float64{2, 2, 2, 2}, "4 pairs: a look"},
 		{"all ahead", []float64{1.1, 1.2, 1.3, 1.2, 1.1}, ""},
