@@ -41,11 +41,19 @@ type kept struct {
 	changed    wire.Filetime // when change was set
 }
 
-// parseKept reads the extended attribute. What is not of the version that is known counts as nothing:
-// whoever may write the file may write this, too.
-func parseKept(b []byte) kept {
-	if len(b) != attributesSize || b[0] != attributesVersion {
+// keptOf is what counts for a file without the extended attribute: nobody has archived it. So most files never need one.
+func keptOf(st *unix.Statx_t) kept {
+	if isType(st, unix.S_IFDIR) {
 		return kept{}
+	}
+	return kept{attributes: wire.AttributeArchive}
+}
+
+// parseKept reads the extended attribute; false if it is not of the version that is known: whoever may write the file
+// may write this, too.
+func parseKept(b []byte) (kept, bool) {
+	if len(b) != attributesSize || b[0] != attributesVersion {
+		return kept{}, false
 	}
 	times := [3]wire.Filetime{}
 	for i := range times {
@@ -53,7 +61,7 @@ func parseKept(b []byte) kept {
 			times[i] = t
 		}
 	}
-	return kept{wire.Attributes(binary.LittleEndian.Uint32(b[4:])) & keptAttributes, times[0], times[1], times[2]}
+	return kept{wire.Attributes(binary.LittleEndian.Uint32(b[4:])) & keptAttributes, times[0], times[1], times[2]}, true
 }
 
 func (k kept) sparse() bool { return k.attributes&wire.AttributeSparse != 0 }
@@ -74,19 +82,24 @@ func (k kept) changeTime(ctime wire.Filetime) wire.Filetime {
 	return ctime
 }
 
-// readKept reads what a name of /proc leads to. Whatever prevents it, a file system without
-// extended attributes or a mode, there is nothing then.
-func readKept(name string, read func(path, attr string, dest []byte) (int, error)) kept {
+// readKept reads what a name of /proc leads to, of which st is known. If something prevents it, a file system without
+// extended attributes or a mode, the file is one without.
+func readKept(st *unix.Statx_t, name string, read func(path, attr string, dest []byte) (int, error)) kept {
+	if !isType(st, unix.S_IFREG) && !isType(st, unix.S_IFDIR) {
+		return kept{}
+	}
 	var b [attributesSize]byte
 	var n int
 	err := retry(func() (err error) {
 		n, err = read(name, attributesName, b[:])
 		return err
 	})
-	if err != nil {
-		return kept{}
+	if err == nil {
+		if k, ok := parseKept(b[:n]); ok {
+			return k
+		}
 	}
-	return parseKept(b[:n])
+	return keptOf(st)
 }
 
 // keep writes the extended attribute. A file system that has none loses what can't be kept, as it did

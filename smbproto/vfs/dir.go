@@ -95,13 +95,13 @@ func (f *File) EntryInfo(name string, info *wire.FileInfo) error {
 			return err
 		}
 		err = statx(fd, "", &st)
-		k := readKept(throughProc(fd), unix.Getxattr)
+		k := readKept(&st, throughProc(fd), unix.Getxattr)
 		if err := errors.Join(err, closeAll(fd)); err != nil {
 			return err
 		}
 		return entryInfo(info, &st, k, name)
 	}
-	return entryInfo(info, &st, readKept(throughProc(f.fd)+"/"+name, unix.Lgetxattr), name)
+	return entryInfo(info, &st, readKept(&st, throughProc(f.fd)+"/"+name, unix.Lgetxattr), name)
 }
 
 func entryInfo(info *wire.FileInfo, st *unix.Statx_t, k kept, name string) error {
@@ -132,7 +132,7 @@ func (f *File) ParentInfo(info *wire.FileInfo) error {
 	}
 	var st unix.Statx_t
 	err = statx(fd, "", &st)
-	k := readKept(throughProc(fd), unix.Getxattr)
+	k := readKept(&st, throughProc(fd), unix.Getxattr)
 	err = errors.Join(err, closeAll(fd))
 	fillInfo(info, &st, k, "")
 	return err

@@ -14,10 +14,7 @@ func (f *File) Stat() error {
 	if err := f.statOnly(); err != nil {
 		return err
 	}
-	f.kept = kept{}
-	if isType(&f.st, unix.S_IFREG) || isType(&f.st, unix.S_IFDIR) {
-		f.kept = readKept(throughProc(f.fd), unix.Getxattr)
-	}
+	f.kept = readKept(&f.st, throughProc(f.fd), unix.Getxattr)
 	return nil
 }
 

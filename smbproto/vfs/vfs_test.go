@@ -237,14 +237,17 @@ func FuzzKept(f *testing.F) {
 	f.Add(seed[:])
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		k := parseKept(b)
+		k, ok := parseKept(b)
+		if !ok {
+			return
+		}
 		if k.attributes&^keptAttributes != 0 {
 			t.Errorf("attributes %#x", k.attributes)
 		}
 		_ = k.changeTime(wire.Filetime(len(b)))
 		var back [attributesSize]byte
 		k.put(&back)
-		if again := parseKept(back[:]); again != k {
+		if again, ok := parseKept(back[:]); again != k || !ok {
 			t.Errorf("%+v becomes %+v", k, again)
 		}
 	})
