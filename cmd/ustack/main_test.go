@@ -308,7 +308,17 @@ func TestBadFlagsGetAClearError(t *testing.T) {
 		{[]string{"serve", "smb", "--stack", "kernel", "--addr", "::1", "--share", "a=" + dir, "--ring-in", "4096"}, "--ring-in"},
 		{[]string{"serve", "smb", "--stack", "kernel", "--addr", "::1", "--share", "a=" + dir, "--ring-out", "4096"}, "--ring-out"},
 		{[]string{"serve", "echo", "--stack", "kernel", "--addr", "127.0.0.1", "--congestion", "bogus"}, "bogus"},
+		{[]string{"serve", "echo", "--stack", "kernel", "--addr", "127.0.0.1", "--congestion", "bogus"}, "available: "},
 		{[]string{"serve", "echo", "--stack", "kernel", "--addr", "127.0.0.1", "--max-conns", "0"}, "--max-conns"},
+		{[]string{"serve", "echo", "--stack", "kernel", "--addr", "127.0.0.1", "--ring-in", "1TiB"}, "--ring-in"},
+		{[]string{"serve", "echo", "--stack", "kernel", "--addr", "127.0.0.1", "--copy-all"}, "--copy-all: only with --stack netstack\n"},
+		{[]string{"serve", "--copy-all", "echo", "--stack", "kernel", "--addr", "127.0.0.1"}, "--copy-all"},
+		{[]string{"serve", "sink", "--stack", "kernel", "--addr", "127.0.0.1", "--shards", "2"}, "--shards: only with --stack netstack\n"},
+		{[]string{"serve", "source", "--stack", "kernel", "--addr", "127.0.0.1", "--tap", "x"}, "--tap: only with --stack netstack or stock\n"},
+		{[]string{"serve", "smb", "--stack", "kernel", "--addr", "::1", "--share", "a=" + dir, "--host-addr", "10.0.0.1/24"}, "--host-addr: only with"},
+		{[]string{"serve", "echo", "--stack", "stock", "--addr", "10.0.0.2/24", "--max-send", "64KiB"}, "--max-send: only with --stack netstack\n"},
+		{[]string{"serve", "echo", "--addr", "127.0.0.1/8"}, "loopback"},
+		{[]string{"serve", "echo", "--addr", "10.0.0.2/24", "--host-addr", "10.0.0.2/24"}, "--host-addr 10.0.0.2/24"},
 		{[]string{"load", "ping", "--to", "127.0.0.1:1", "--size", "0"}, "--size"},
 		{[]string{"load", "push", "--to", "127.0.0.1:1", "--flows", "0"}, "--flows"},
 		{[]string{"stats", filepath.Join(dir, "nothing")}, "nothing"},
@@ -325,6 +335,13 @@ func TestBadFlagsGetAClearError(t *testing.T) {
 				t.Errorf("said %q, want it to mention %q", out, c.want)
 			}
 		})
+	}
+}
+
+func TestRingsMayHaveUnitsAndAreLoggedAsUsed(t *testing.T) {
+	_, stop := started(t, kernelServer("echo", freePort(t), "--ring-in", "200000", "--ring-out", "1MiB")...)
+	if log, err := stop(); err != nil || !strings.Contains(log, "ring_in=262144 ring_out=1048576") {
+		t.Errorf("%v, logged:\n%s", err, log)
 	}
 }
 

@@ -104,7 +104,7 @@ func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) error {
 	}
 	in, out := srv.RingSize()
 	in, out = messagesInRing*in, messagesInRing*out
-	if err := srv.CheckRings(cmp.Or(c.RingIn, in), cmp.Or(c.RingOut, out)); err != nil {
+	if err := srv.CheckRings(cmp.Or(int(c.RingIn), in), cmp.Or(int(c.RingOut), out)); err != nil {
 		return errors.Join(fmt.Errorf("--ring-in %d, --ring-out %d: %w", c.RingIn, c.RingOut, err), srv.Close())
 	}
 	err = c.run(ctx, log, c.Port, in, out, &server{
