@@ -91,12 +91,17 @@ func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) error {
 		}
 		cfg.Shares = append(cfg.Shares, sh)
 	}
+	access := smbAccess{userFile: c.UserFile, cfg: &cfg}
 	if c.UserFile != "" {
 		users, err := auth.OpenUserFile(c.UserFile)
 		if err != nil {
 			return err
 		}
 		cfg.Auth.Users = freshUsers{users, log}
+		access.users = len(users.Names())
+	}
+	if err := access.check(); err != nil {
+		return err
 	}
 	srv, err := smbproto.NewServer(cfg)
 	if err != nil {
@@ -110,13 +115,7 @@ func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) error {
 	err = c.run(ctx, log, c.Port, in, out, &server{
 		service: "smb",
 		serve:   srv.Serve,
-		serving: func() {
-			for _, sh := range cfg.Shares {
-				if guest && !sh.ReadOnly && !sh.Encrypt && encryption != smbproto.EncryptionRequired {
-					log.Warn("guests may write", "share", sh.Name, "path", sh.Path)
-				}
-			}
-		},
+		serving: func() { access.warn(log) },
 		extra: func(s *snapshot) {
 			st := srv.Stats()
 			s.SMB = &st
