@@ -325,6 +325,9 @@ func TestBadFlagsGetAClearError(t *testing.T) {
 		{[]string{"demo", "--lab", "nosuchlab"}, "lab.sh"},
 		{[]string{"compare", "--lab", "nosuchlab"}, "lab.sh"},
 		{[]string{"smb", "user", "add", "--user-file", filepath.Join(dir, "users"), "a:b", "--password", "p"}, "name"},
+		{[]string{"smb", "user", "add", "--user-file", filepath.Join(dir, "users"), "a"}, "--password-stdin"},
+		{[]string{"smb", "user", "add", "--user-file", filepath.Join(dir, "users"), "a", "--password-stdin"}, "empty password"},
+		{[]string{"smb", "user", "add", "--user-file", filepath.Join(dir, "users"), "a", "--password", "p", "--password-stdin"}, "can't be used together"},
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
 			out, err := program(t.Context(), c.args...).CombinedOutput()
@@ -355,9 +358,13 @@ func TestUsersAreKeptInAPrivateFile(t *testing.T) {
 		}
 		return string(out)
 	}
-	run("add", "alice", "--password", "secret")
-	run("add", "bob", "--password", "other")
-	run("add", "alice", "--password", "changed")
+	for _, c := range []struct{ name, password, want string }{
+		{"alice", "secret", "added alice\n"}, {"bob", "other", "added bob\n"}, {"Alice", "changed", "changed Alice\n"},
+	} {
+		if got := run("add", c.name, "--password", c.password); got != c.want {
+			t.Errorf("said %q, want %q", got, c.want)
+		}
+	}
 	run("remove", "bob")
 	if got := run("list"); got != "alice\n" {
 		t.Errorf("users: %q", got)
