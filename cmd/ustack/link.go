@@ -31,7 +31,7 @@ func checkLink(addrs, host []netip.Prefix, routed bool) error {
 		if !slices.ContainsFunc(addrs, func(a netip.Prefix) bool {
 			return h.Contains(a.Addr()) && (a.Contains(h.Addr()) || routed)
 		}) {
-			return fmt.Errorf("--host-addr %v: not in the network of --addr (%v): neither would find the other", h, addrs)
+			return fmt.Errorf("--host-addr %v: not in the network of --addr %v: neither would find the other", h, addrs)
 		}
 	}
 	return nil

@@ -47,8 +47,8 @@ Examples:
 A change of the file of users holds from the next log-on; who is logged on stays so.
 SIGHUP is ignored. SIGTERM and Ctrl-C let requests that have begun end first.
 
-What is encrypted needs a user and SMB3_00 or later. A guest may do whatever the share allows: give --no-guest, or share with ,ro, where
-that is not meant.
+What is encrypted needs a user and SMB3_00 or later, what must be signed a user. A guest may do
+whatever the share allows: give --user-file, or share with ,ro, where that is not meant.
 `
 }
 
