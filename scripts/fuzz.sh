@@ -7,6 +7,9 @@
 # A failing input is kept under the package's testdata/fuzz, where "go test" runs it
 # from then on.
 set -euo pipefail
+case ${1:-} in
+-h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0" && exit ;;
+esac
 cd "$(dirname "$0")/.."
 . scripts/need.sh
 need_go

@@ -162,9 +162,11 @@ func (c *Config) checkEncryption() error {
 		return fmt.Errorf("%w: encryption is required, but dialects up to %v have none", ErrConfig, c.MaxDialect)
 	}
 	for _, s := range c.Shares {
-		if s.Encrypt && (c.Encryption == EncryptionOff || c.MaxDialect < wire.Dialect300) {
-			return fmt.Errorf("%w: share %q is to be encrypted, but encryption is %v and dialects go up to %v",
-				ErrConfig, s.Name, c.Encryption, c.MaxDialect)
+		switch {
+		case s.Encrypt && c.Encryption == EncryptionOff:
+			return fmt.Errorf("%w: share %q is to be encrypted, but encryption is off", ErrConfig, s.Name)
+		case s.Encrypt && c.MaxDialect < wire.Dialect300:
+			return fmt.Errorf("%w: share %q is to be encrypted, but dialects up to %v have no encryption", ErrConfig, s.Name, c.MaxDialect)
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package smbproto
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"ustack/smbproto/auth"
@@ -48,10 +49,10 @@ func (c *Conn) sessionSetup(r *request, w *reply) wire.Status {
 	status := wire.StatusMoreProcessingRequired
 	var flags uint16
 	if done {
-		if status = c.accept(sess, req); status != wire.StatusOK {
-			return c.refuse(r, sess, status)
+		if err := c.accept(sess, req); err != nil {
+			return c.refuse(r, sess, err)
 		}
-		flags = sess.flags()
+		status, flags = wire.StatusOK, sess.flags()
 		r.session = sess
 		r.signed = sess.signer != nil // so that the client knows who granted it
 	}
@@ -129,20 +130,23 @@ func (c *Conn) endSession(sess *session) {
 	}
 }
 
+// errNoKey refuses a guest: a log with the status alone would leave open what was not allowed.
+var errNoKey = fmt.Errorf("guests have no key to sign or encrypt with: %w", wire.StatusAccessDenied)
+
 // accept makes a session valid, MS-SMB2 3.3.5.5.3. A renewed log-on keeps the
 // key of the first, and must be by the same user.
-func (c *Conn) accept(sess *session, req wire.SessionSetupRequest) wire.Status {
+func (c *Conn) accept(sess *session, req wire.SessionSetupRequest) error {
 	id := sess.exchange.Identity()
 	sess.exchange = nil
 	if sess.valid {
 		if !sameUser(sess.identity, id) {
 			return wire.StatusAccessDenied
 		}
-		return wire.StatusOK
+		return nil
 	}
 	mustSeal := c.srv.cfg.Encryption == EncryptionRequired
 	if (id.Guest || id.Anonymous) && (c.srv.cfg.RequireSigning || mustSeal) {
-		return wire.StatusAccessDenied // no key to sign or encrypt with
+		return errNoKey
 	}
 	if !id.Guest && !id.Anonymous {
 		if err := c.makeKeys(sess, id.SessionKey); err != nil {
@@ -161,8 +165,8 @@ func (c *Conn) accept(sess *session, req wire.SessionSetupRequest) wire.Status {
 		c.endPrevious(sess, old)
 	}
 	c.log.Info("logged on", "user", id.User, "domain", id.Domain, "workstation", id.Workstation,
-		"guest", id.Guest, "anonymous", id.Anonymous, "signing", sess.mustSign, "encryption", sess.mustSeal, "session", sess.id)
-	return wire.StatusOK
+		"guest", id.Guest, "anonymous", id.Anonymous, "signing_required", sess.mustSign, "encryption_required", sess.mustSeal, "session", sess.id)
+	return nil
 }
 
 // endPrevious ends the session that a client had before its connection broke, if

@@ -25,7 +25,11 @@ func (c *Conn) treeConnect(r *request, w *reply) wire.Status {
 		return wire.StatusBadNetworkName
 	}
 	if sh.Encrypt && r.session.opener == nil {
-		c.log.Info("share refused: the client can't encrypt", "share", sh.Name, "dialect", c.dialect.String(), "session", r.session.id)
+		why := "the client can't encrypt"
+		if r.session.signer == nil {
+			why = "it must be encrypted, and guests have no key"
+		}
+		c.log.Info("share refused: "+why, "share", sh.Name, "dialect", c.dialect.String(), "session", r.session.id)
 		return wire.StatusAccessDenied
 	}
 	t := &tree{share: sh, access: wire.AccessAll}

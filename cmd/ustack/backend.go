@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -19,27 +22,28 @@ import (
 	"ustack/tap"
 )
 
-// stackFlags choose and tune the TCP stack that a server runs on.
+// stackFlags choose and tune the TCP stack that a server runs on. A flag that not every stack
+// looks at names those that do under "on".
 type stackFlags struct {
 	Stack      string        `help:"TCP stack: netstack (user space, on a TAP device), kernel, or stock (gVisor's netstack as it comes, for comparison)." enum:"netstack,kernel,stock" default:"netstack"`
-	TAP        string        `name:"tap" help:"TAP device: made if there is none of that name, and gone with the process then." default:"ustack0"`
+	TAP        string        `name:"tap" help:"TAP device: made if there is none of that name, and gone with the process then." default:"ustack0" on:"netstack,stock"`
 	Addr       []string      `help:"Address to serve at. On netstack a prefix such as 10.77.0.2/24, on the kernel a plain address. May be repeated." required:""`
-	HostAddr   []string      `help:"Prefix to put on the kernel's side of the TAP, such as 10.77.0.1/24. May be repeated."`
-	Gateway    []string      `help:"Router for addresses that are not on the link (netstack)."`
+	HostAddr   []string      `help:"Prefix to put on the kernel's side of the TAP, such as 10.77.0.1/24. May be repeated." on:"netstack,stock"`
+	Gateway    []string      `help:"Router for addresses that are not on the link (netstack)." on:"netstack"`
 	Congestion string        `help:"Congestion control of connections." default:"cubic"`
-	Recovery   string        `help:"Loss recovery: sack (RFC 6675) or rack (RFC 8985) (netstack)." enum:"sack,rack" default:"sack"`
-	HyStart    bool          `name:"hystart" help:"Let CUBIC leave slow start before a loss, as gVisor does (netstack)."`
-	RingIn     int           `help:"Size of a connection's in ring, bytes (0: what the handler needs)."`
-	RingOut    int           `help:"Size of a connection's out ring, bytes (0: what the handler needs)."`
-	Windows    byteSize      `help:"Receive windows of all flows that receive much at the same time, together (netstack)." default:"16MiB"`
+	Recovery   string        `help:"Loss recovery: sack (RFC 6675) or rack (RFC 8985) (netstack)." enum:"sack,rack" default:"sack" on:"netstack"`
+	HyStart    bool          `name:"hystart" help:"Let CUBIC leave slow start before a loss, as gVisor does (netstack)." on:"netstack"`
+	RingIn     byteSize      `help:"Size of a connection's in ring, rounded up to a power of two (0: what the handler needs)."`
+	RingOut    byteSize      `help:"Size of a connection's out ring, likewise (0: what the handler needs)."`
+	Windows    byteSize      `help:"Receive windows of all flows that receive much at the same time, together (netstack)." default:"16MiB" on:"netstack"`
 	MaxConns   int           `help:"Most connections at once; further ones are refused." default:"10000"`
-	Queues     int           `help:"Most queues of the TAP to use, one for each bulk flow (netstack)." default:"128"`
-	Shards     int           `help:"Loops that serve the TAP, each with queues and a processor of its own (netstack)." default:"1"`
-	InFlight   byteSize      `help:"Most bytes of a connection on their way at once (netstack)." default:"1MiB"`
-	Flights    byteSize      `help:"What all flows that send much at the same time have on its way, together (netstack)." default:"8MiB"`
-	MaxSend    byteSize      `help:"Most payload of one frame that goes out; more than 64KiB where the kernel takes it (netstack)." default:"256KiB"`
-	Spin       time.Duration `help:"Longest time to poll for the next frame before resting (netstack); negative: never poll." default:"200us"`
-	CopyAll    bool          `help:"Copy each payload byte into the in ring and out of the out ring: no placement, no lending (netstack)."`
+	Queues     int           `help:"Most queues of the TAP to use, one for each bulk flow (netstack)." default:"128" on:"netstack"`
+	Shards     int           `help:"Loops that serve the TAP, each with queues and a processor of its own (netstack)." default:"1" on:"netstack"`
+	InFlight   byteSize      `help:"Most bytes of a connection on their way at once (netstack)." default:"1MiB" on:"netstack"`
+	Flights    byteSize      `help:"What all flows that send much at the same time have on its way, together (netstack)." default:"8MiB" on:"netstack"`
+	MaxSend    byteSize      `help:"Most payload of one frame that goes out; more than 64KiB where the kernel takes it (netstack)." default:"256KiB" on:"netstack"`
+	Spin       time.Duration `help:"Longest time to poll for the next frame before resting (netstack); negative: never poll." default:"200us" on:"netstack"`
+	CopyAll    bool          `help:"Copy each payload byte into the in ring and out of the out ring: no placement, no lending (netstack)." on:"netstack"`
 	CPU        []int         `name:"cpu" help:"Run on these processors only."`
 	Procs      int           `help:"Goroutines that run at a time, Shards at least; 1 keeps receiving, TCP and handlers on one thread." default:"1"`
 	Control    string        `help:"Unix socket for 'ustack stats' (default: in the runtime directory)."`
@@ -64,14 +68,16 @@ type acceptor interface {
 
 // open makes the backend, with rings that hold at least in and out bytes.
 func (f *stackFlags) open(log *slog.Logger, in, out int) (backend, error) {
-	if f.RingIn != 0 {
-		in = f.RingIn
-	}
-	if f.RingOut != 0 {
-		out = f.RingOut
-	}
 	if f.MaxConns < 1 {
 		return nil, fmt.Errorf("--max-conns %d: at least 1", f.MaxConns)
+	}
+	// Rounded here, so that what is logged is what is used.
+	in, err := ioarea.RoundSize(cmp.Or(int(f.RingIn), in))
+	if err != nil {
+		return nil, fmt.Errorf("--ring-in: %w", err)
+	}
+	if out, err = ioarea.RoundSize(cmp.Or(int(f.RingOut), out)); err != nil {
+		return nil, fmt.Errorf("--ring-out: %w", err)
 	}
 	switch f.Stack {
 	case "kernel":
@@ -96,6 +102,9 @@ func newNetstackBackend(f *stackFlags, log *slog.Logger, in, out int) (backend, 
 	if err != nil {
 		return nil, err
 	}
+	if err := checkLink(addrs, host, len(f.Gateway) > 0); err != nil {
+		return nil, err
+	}
 	var gateways []netip.Addr
 	for _, g := range f.Gateway {
 		a, err := netip.ParseAddr(g)
@@ -106,8 +115,9 @@ func newNetstackBackend(f *stackFlags, log *slog.Logger, in, out int) (backend, 
 	}
 	dev, err := tap.Open(tap.Config{Name: f.TAP, Queues: f.Queues, HostAddrs: host, Up: len(host) > 0})
 	if err != nil {
-		return nil, err
+		return nil, tapError(err)
 	}
+	warnOfNoNeighbour(log, dev.Name(), addrs)
 	s, err := netstack.New(netstack.Config{
 		Device: dev, Addrs: addrs, Gateways: gateways,
 		RingIn: in, RingOut: out, WindowBudget: int(f.Windows), MaxConns: f.MaxConns, Queues: f.Queues, Shards: f.Shards,
@@ -216,10 +226,30 @@ func setCongestion(c syscall.RawConn, name string) error {
 	}); e != nil {
 		return e
 	}
-	if err != nil {
+	return congestionError(name, err)
+}
+
+// congestionError tells which congestion controls there are, where it is the name that does not do.
+func congestionError(name string, err error) error {
+	var list string
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EPERM):
+		list = "allowed"
+	case errors.Is(err, unix.ENOENT):
+		list = "available"
+	default:
 		return fmt.Errorf("congestion control %q: %w", name, err)
 	}
-	return nil
+	names, readErr := os.ReadFile("/proc/sys/net/ipv4/tcp_" + list + "_congestion_control")
+	if readErr != nil {
+		return fmt.Errorf("congestion control %q: %w: give another by --congestion (%w)", name, err, readErr)
+	}
+	if list == "allowed" {
+		list += " to users who are not root"
+	}
+	return fmt.Errorf("congestion control %q: %w: give another by --congestion; %s: %s", name, err, list, strings.TrimSpace(string(names)))
 }
 
 // congestionOf is a socket's congestion control.

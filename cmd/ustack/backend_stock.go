@@ -28,12 +28,16 @@ func newStockBackend(f *stackFlags, log *slog.Logger, in, out int) (backend, err
 	if err != nil {
 		return nil, err
 	}
+	if err := checkLink(addrs, host, false); err != nil {
+		return nil, err
+	}
 	s, err := stock.New(stock.Config{
 		TAP: f.TAP, Addr: addrs[0], HostAddrs: host, RingIn: in, RingOut: out, MaxConns: f.MaxConns, Congestion: f.Congestion,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("stock netstack: %w", err)
 	}
+	warnOfNoNeighbour(log, f.TAP, addrs)
 	log.Info("stock netstack is up", "tap", f.TAP, "addr", addrs[0], "congestion", f.Congestion, "ring_in", in, "ring_out", out)
 	return &stockBackend{s, addrs[0].Addr()}, nil
 }

@@ -308,13 +308,26 @@ func TestBadFlagsGetAClearError(t *testing.T) {
 		{[]string{"serve", "smb", "--stack", "kernel", "--addr", "::1", "--share", "a=" + dir, "--ring-in", "4096"}, "--ring-in"},
 		{[]string{"serve", "smb", "--stack", "kernel", "--addr", "::1", "--share", "a=" + dir, "--ring-out", "4096"}, "--ring-out"},
 		{[]string{"serve", "echo", "--stack", "kernel", "--addr", "127.0.0.1", "--congestion", "bogus"}, "bogus"},
+		{[]string{"serve", "echo", "--stack", "kernel", "--addr", "127.0.0.1", "--congestion", "bogus"}, "available: "},
 		{[]string{"serve", "echo", "--stack", "kernel", "--addr", "127.0.0.1", "--max-conns", "0"}, "--max-conns"},
+		{[]string{"serve", "echo", "--stack", "kernel", "--addr", "127.0.0.1", "--ring-in", "1TiB"}, "--ring-in"},
+		{[]string{"serve", "echo", "--stack", "kernel", "--addr", "127.0.0.1", "--copy-all"}, "--copy-all: only with --stack netstack\n"},
+		{[]string{"serve", "--copy-all", "echo", "--stack", "kernel", "--addr", "127.0.0.1"}, "--copy-all"},
+		{[]string{"serve", "sink", "--stack", "kernel", "--addr", "127.0.0.1", "--shards", "2"}, "--shards: only with --stack netstack\n"},
+		{[]string{"serve", "source", "--stack", "kernel", "--addr", "127.0.0.1", "--tap", "x"}, "--tap: only with --stack netstack or stock\n"},
+		{[]string{"serve", "smb", "--stack", "kernel", "--addr", "::1", "--share", "a=" + dir, "--host-addr", "10.0.0.1/24"}, "--host-addr: only with"},
+		{[]string{"serve", "echo", "--stack", "stock", "--addr", "10.0.0.2/24", "--max-send", "64KiB"}, "--max-send: only with --stack netstack\n"},
+		{[]string{"serve", "echo", "--addr", "127.0.0.1/8"}, "loopback"},
+		{[]string{"serve", "echo", "--addr", "10.0.0.2/24", "--host-addr", "10.0.0.2/24"}, "--host-addr 10.0.0.2/24"},
 		{[]string{"load", "ping", "--to", "127.0.0.1:1", "--size", "0"}, "--size"},
 		{[]string{"load", "push", "--to", "127.0.0.1:1", "--flows", "0"}, "--flows"},
 		{[]string{"stats", filepath.Join(dir, "nothing")}, "nothing"},
 		{[]string{"demo", "--lab", "nosuchlab"}, "lab.sh"},
 		{[]string{"compare", "--lab", "nosuchlab"}, "lab.sh"},
 		{[]string{"smb", "user", "add", "--user-file", filepath.Join(dir, "users"), "a:b", "--password", "p"}, "name"},
+		{[]string{"smb", "user", "add", "--user-file", filepath.Join(dir, "users"), "a"}, "--password-stdin"},
+		{[]string{"smb", "user", "add", "--user-file", filepath.Join(dir, "users"), "a", "--password-stdin"}, "empty password"},
+		{[]string{"smb", "user", "add", "--user-file", filepath.Join(dir, "users"), "a", "--password", "p", "--password-stdin"}, "can't be used together"},
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
 			out, err := program(t.Context(), c.args...).CombinedOutput()
@@ -328,6 +341,13 @@ func TestBadFlagsGetAClearError(t *testing.T) {
 	}
 }
 
+func TestRingsMayHaveUnitsAndAreLoggedAsUsed(t *testing.T) {
+	_, stop := started(t, kernelServer("echo", freePort(t), "--ring-in", "200000", "--ring-out", "1MiB")...)
+	if log, err := stop(); err != nil || !strings.Contains(log, "ring_in=262144 ring_out=1048576") {
+		t.Errorf("%v, logged:\n%s", err, log)
+	}
+}
+
 func TestUsersAreKeptInAPrivateFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "users")
 	run := func(args ...string) string {
@@ -338,9 +358,13 @@ func TestUsersAreKeptInAPrivateFile(t *testing.T) {
 		}
 		return string(out)
 	}
-	run("add", "alice", "--password", "secret")
-	run("add", "bob", "--password", "other")
-	run("add", "alice", "--password", "changed")
+	for _, c := range []struct{ name, password, want string }{
+		{"alice", "secret", "added alice\n"}, {"bob", "other", "added bob\n"}, {"Alice", "changed", "changed Alice\n"},
+	} {
+		if got := run("add", c.name, "--password", c.password); got != c.want {
+			t.Errorf("said %q, want %q", got, c.want)
+		}
+	}
 	run("remove", "bob")
 	if got := run("list"); got != "alice\n" {
 		t.Errorf("users: %q", got)

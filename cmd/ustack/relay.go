@@ -82,7 +82,8 @@ func openTAP(name, flag string, addrs []string) (tap.Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tap.Open(tap.Config{Name: name, Queues: 1, HostAddrs: host, Up: true})
+	dev, err := tap.Open(tap.Config{Name: name, Queues: 1, HostAddrs: host, Up: true})
+	return dev, tapError(err)
 }
 
 // inNamespace calls f on a thread that is in the named network namespace.

@@ -47,8 +47,8 @@ Examples:
 A change of the file of users holds from the next log-on; who is logged on stays so.
 SIGHUP is ignored. SIGTERM and Ctrl-C let requests that have begun end first.
 
-What is encrypted needs a user and SMB3_00 or later. A guest may do whatever the share allows: give --no-guest, or share with ,ro, where
-that is not meant.
+What is encrypted needs a user and SMB3_00 or later, what must be signed a user. A guest may do
+whatever the share allows: give --user-file, or share with ,ro, where that is not meant.
 `
 }
 
@@ -91,12 +91,17 @@ func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) error {
 		}
 		cfg.Shares = append(cfg.Shares, sh)
 	}
+	access := smbAccess{userFile: c.UserFile, cfg: &cfg}
 	if c.UserFile != "" {
 		users, err := auth.OpenUserFile(c.UserFile)
 		if err != nil {
 			return err
 		}
 		cfg.Auth.Users = freshUsers{users, log}
+		access.users = len(users.Names())
+	}
+	if err := access.check(); err != nil {
+		return err
 	}
 	srv, err := smbproto.NewServer(cfg)
 	if err != nil {
@@ -104,19 +109,13 @@ func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) error {
 	}
 	in, out := srv.RingSize()
 	in, out = messagesInRing*in, messagesInRing*out
-	if err := srv.CheckRings(cmp.Or(c.RingIn, in), cmp.Or(c.RingOut, out)); err != nil {
+	if err := srv.CheckRings(cmp.Or(int(c.RingIn), in), cmp.Or(int(c.RingOut), out)); err != nil {
 		return errors.Join(fmt.Errorf("--ring-in %d, --ring-out %d: %w", c.RingIn, c.RingOut, err), srv.Close())
 	}
 	err = c.run(ctx, log, c.Port, in, out, &server{
 		service: "smb",
 		serve:   srv.Serve,
-		serving: func() {
-			for _, sh := range cfg.Shares {
-				if guest && !sh.ReadOnly && !sh.Encrypt && encryption != smbproto.EncryptionRequired {
-					log.Warn("guests may write", "share", sh.Name, "path", sh.Path)
-				}
-			}
-		},
+		serving: func() { access.warn(log) },
 		extra: func(s *snapshot) {
 			st := srv.Stats()
 			s.SMB = &st

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"golang.org/x/term"
 
@@ -29,15 +32,17 @@ type userFileFlag struct {
 
 type smbUserAddCmd struct {
 	userFileFlag
-	Name     string  `arg:"" help:"User name."`
-	Password *string `help:"Password (default: asked for on the terminal). Other users of this machine can see command lines."`
+	Name          string  `arg:"" help:"User name."`
+	Password      *string `help:"Password (default: asked for on the terminal). Other users of this machine can see command lines." xor:"password"`
+	PasswordStdin bool    `help:"Read the password, one line, from standard input." xor:"password"`
 }
 
 func (c *smbUserAddCmd) Help() string {
 	return `
-Example:
+Examples:
 
   ustack smb user add --user-file users alice
+  pass show alice | ustack smb user add --user-file users --password-stdin alice
 `
 }
 
@@ -53,7 +58,15 @@ func (c *smbUserAddCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return users.Add(c.Name, password)
+	did := "added"
+	if _, known := users.Lookup(c.Name); known {
+		did = "changed"
+	}
+	if err := users.Add(c.Name, password); err != nil {
+		return err
+	}
+	fmt.Println(did, c.Name)
+	return nil
 }
 
 func openOrCreate(path string) (*auth.UserFile, error) {
@@ -71,9 +84,12 @@ func (c *smbUserAddCmd) password(ctx context.Context) (string, error) {
 	if c.Password != nil {
 		return *c.Password, nil
 	}
+	if c.PasswordStdin {
+		return readLine(ctx, os.Stdin)
+	}
 	fd := int(os.Stdin.Fd())
 	if !term.IsTerminal(fd) {
-		return "", errors.New("no terminal to ask for the password on: give --password")
+		return "", errors.New("no terminal to ask for the password on: give --password-stdin")
 	}
 	var answers [2][]byte
 	for i, prompt := range []string{"Password: ", "Again: "} {
@@ -98,20 +114,41 @@ func readPassword(ctx context.Context, fd int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	type line struct {
-		text []byte
-		err  error
+	text, err := unlessDone(ctx, func() ([]byte, error) { return term.ReadPassword(fd) })
+	if ctx.Err() != nil {
+		err = errors.Join(ctx.Err(), term.Restore(fd, state))
 	}
-	got := make(chan line, 1)
+	return text, err
+}
+
+// mostInput bounds what is read for a password: it is more than one may have.
+const mostInput = 4 << 10
+
+// readLine reads a line, of which the end may be missing.
+func readLine(ctx context.Context, r io.Reader) (string, error) {
+	b, err := unlessDone(ctx, func() ([]byte, error) { return bufio.NewReader(io.LimitReader(r, mostInput)).ReadBytes('\n') })
+	if err != nil && err != io.EOF {
+		return "", fmt.Errorf("read password: %w", err)
+	}
+	return strings.TrimRight(string(b), "\r\n"), nil
+}
+
+// unlessDone returns what read does, unless ctx ends first.
+func unlessDone(ctx context.Context, read func() ([]byte, error)) ([]byte, error) {
+	type result struct {
+		b   []byte
+		err error
+	}
+	got := make(chan result, 1)
 	go func() {
-		text, err := term.ReadPassword(fd)
-		got <- line{text, err}
+		b, err := read()
+		got <- result{b, err}
 	}()
 	select {
-	case l := <-got:
-		return l.text, l.err
+	case r := <-got:
+		return r.b, r.err
 	case <-ctx.Done():
-		return nil, errors.Join(ctx.Err(), term.Restore(fd, state))
+		return nil, ctx.Err()
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 
 	smb2 "github.com/cloudsoda/go-smb2"
 	"golang.org/x/sys/unix"
+
+	"ustack/smbproto/auth"
 )
 
 func TestAccountsAreAsTheFileSaysAtEachLogOn(t *testing.T) {
@@ -182,5 +184,49 @@ func TestAUserIsAddedToTheFileAsItIsThen(t *testing.T) {
 	}
 	if got := user("list"); got != "alice\n" {
 		t.Errorf("users: %q", got)
+	}
+}
+
+func TestAPasswordIsReadFromAPipe(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "users")
+	for _, in := range []string{"secret\n", "secret\r\nmore\n", "secret"} {
+		c := program(t.Context(), "smb", "user", "add", "--user-file", file, "--password-stdin", "alice")
+		c.Stdin = strings.NewReader(in)
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Fatalf("%q: %v: %s", in, err, out)
+		}
+		users, err := auth.OpenUserFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if hash, ok := users.Lookup("alice"); !ok || hash != auth.NTHash("secret") {
+			t.Errorf("%q: %v, or another password", in, ok)
+		}
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestCtrlCWhileAPipeSaysNothing(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "users")
+	c := program(t.Context(), "smb", "user", "add", "--user-file", file, "--password-stdin", "alice")
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	// Whether it comes before the program listens to signals, or while it reads: it ends.
+	if err := c.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Wait(); err == nil {
+		t.Error("ended as if it had done it")
+	}
+	if _, err := os.Lstat(file); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a file was left: %v", err)
 	}
 }

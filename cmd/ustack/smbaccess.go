@@ -1,0 +1,67 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"ustack/smbproto"
+)
+
+// errNobody is below the errors about a server that could never let anybody in.
+var errNobody = errors.New("nobody could use a share: give --user-file FILE (ustack smb user add --user-file FILE NAME)")
+
+// smbAccess is who may use what of an SMB server.
+type smbAccess struct {
+	userFile string // empty: there is none
+	users    int    // in it
+	cfg      *smbproto.Config
+}
+
+// keyed is why guests are let in nowhere, for they have no key; empty if they are.
+func (a smbAccess) keyed() string {
+	switch {
+	case a.cfg.RequireSigning:
+		return "--require-signing: guests have no key to sign with"
+	case a.cfg.Encryption == smbproto.EncryptionRequired:
+		return "--encrypt required: guests have no key to encrypt with"
+	case !slices.ContainsFunc(a.cfg.Shares, func(s smbproto.Share) bool { return !s.Encrypt }):
+		return "every --share is ,encrypt: guests have no key to encrypt with"
+	}
+	return ""
+}
+
+// check refuses a server that nobody could ever use. One whose file of users is empty is
+// none: the file may be filled while it runs.
+func (a smbAccess) check() error {
+	if a.userFile != "" {
+		return nil
+	}
+	if !a.cfg.Auth.Guest {
+		return fmt.Errorf("--no-guest without --user-file: %w", errNobody)
+	}
+	if why := a.keyed(); why != "" {
+		return fmt.Errorf("%s, and without --user-file there is nobody else: %w", why, errNobody)
+	}
+	return nil
+}
+
+// warn logs what may be meant otherwise: shares that nobody can use, and those that anybody can change.
+func (a smbAccess) warn(log *slog.Logger) {
+	guests := a.cfg.Auth.Guest && a.keyed() == ""
+	if a.users == 0 && !guests {
+		log.Warn("nobody can use a share until a user is added (ustack smb user add)", "user_file", a.userFile)
+	}
+	for _, sh := range a.cfg.Shares {
+		switch {
+		case !guests:
+		case sh.Encrypt && a.userFile == "":
+			log.Warn("nobody can use this share: guests have no key to encrypt with, and there is no --user-file", "share", sh.Name, "path", sh.Path)
+		case sh.Encrypt && a.users == 0:
+			log.Warn("nobody can use this share until a user is added: guests have no key to encrypt with", "share", sh.Name, "path", sh.Path)
+		case !sh.Encrypt && !sh.ReadOnly:
+			log.Warn("guests may write", "share", sh.Name, "path", sh.Path)
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestAServerThatNobodyCouldUseDoesNotStart(t *testing.T) {
+	share := "pub=" + t.TempDir()
+	for _, c := range []struct {
+		more []string
+		want string
+	}{
+		{[]string{"--share", share, "--no-guest"}, "--no-guest without --user-file"},
+		{[]string{"--share", share, "--encrypt", "required"}, "--encrypt required: guests have no key"},
+		{[]string{"--share", share, "--require-signing"}, "--require-signing: guests have no key"},
+		{[]string{"--share", share + ",encrypt", "--share", "two" + share + ",ro,encrypt"}, "every --share is ,encrypt: guests have no key"},
+	} {
+		out, err := program(t.Context(), kernelServer("smb", freePort(t), c.more...)...).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), c.want) || !strings.Contains(string(out), "give --user-file FILE") {
+			t.Errorf("%v: %v: %s", c.more, err, out)
+		}
+	}
+}
+
+func TestAServerWarnsOfWhoCanUseIt(t *testing.T) {
+	const (
+		nobody   = "nobody can use a share until a user is added"
+		noUser   = "nobody can use this share: guests have no key to encrypt with, and there is no --user-file"
+		notYet   = "nobody can use this share until a user is added"
+		maySpoil = "guests may write"
+	)
+	dir := t.TempDir()
+	empty, filled := filepath.Join(dir, "empty"), filepath.Join(dir, "filled")
+	if err := os.WriteFile(empty, []byte("# none yet\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := program(t.Context(), "smb", "user", "add", "--user-file", filled, "--password", "p", "alice").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	open, sealed := []string{"--share", "pub=" + dir}, []string{"--share", "sealed=" + dir + ",encrypt"}
+	both := append(append([]string{}, open...), sealed...)
+	with := func(shares []string, more ...string) []string { return append(append([]string{}, shares...), more...) }
+	for _, c := range []struct {
+		args []string
+		want []string
+	}{
+		{open, []string{maySpoil}},
+		{[]string{"--share", "pub=" + dir + ",ro"}, nil},
+		{both, []string{noUser, maySpoil}},
+		{with(open, "--user-file", empty), []string{nobody}},
+		{with(sealed, "--user-file", empty, "--guest"), []string{nobody}},
+		{with(open, "--user-file", empty, "--guest", "--require-signing"), []string{nobody}},
+		{with(open, "--user-file", empty, "--guest", "--encrypt", "required"), []string{nobody}},
+		{with(both, "--user-file", empty, "--guest"), []string{notYet, maySpoil}},
+		{with(both, "--user-file", filled), nil},
+		{with(both, "--user-file", filled, "--guest"), []string{maySpoil}},
+		{with(open, "--user-file", filled, "--guest", "--require-signing"), nil},
+	} {
+		_, stop := started(t, kernelServer("smb", freePort(t), c.args...)...)
+		log, err := stop()
+		if err != nil || strings.Count(log, "level=WARN") != len(c.want) {
+			t.Errorf("%v: %v; want %d warnings:\n%s", c.args, err, len(c.want), log)
+		}
+		for _, w := range c.want {
+			if !strings.Contains(log, w) {
+				t.Errorf("%v: no %q:\n%s", c.args, w, log)
+			}
+		}
+	}
+}
