@@ -123,7 +123,7 @@ func TestEAsAreSetAllOrNone(t *testing.T) {
 		if !r.HasXattrs() {
 			t.Skip("no xattrs here")
 		}
-		f, _, err := r.Open("a", How{Create: true, Write: true})
+		f, _, err := r.Open("a", How{Create: true, Write: true, Attributes: wire.AttributeArchive})
 		must(t, err)
 		must(t, f.SetEAs([]wire.EA{{Name: "one", Value: []byte("1")}, {Name: "two", Value: []byte("2")}}))
 		large := make([]byte, 60<<10)
