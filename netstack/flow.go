@@ -128,8 +128,8 @@ var errNotTaken = errors.New("netstack: the peer did not take what was sent")
 
 // newFlow puts an area in front of an established endpoint. The loop calls it.
 func (l *loop) newFlow(ep tcpip.Endpoint, wq *waiter.Queue, local, remote netip.AddrPort) (*flow, error) {
-	if l.refusing {
-		return nil, errStopped
+	if l.refusing != nil {
+		return nil, l.refusing
 	}
 	if n, held := l.conns.len(), l.held(); n+held >= l.maxConns {
 		return nil, fmt.Errorf("%w: %d connections, and the rings of %d that have ended", ErrTableFull, n, held)
@@ -226,7 +226,7 @@ func (f *flow) run() {
 		f.stopping = true
 	}
 	if ev&evKilled != 0 || f.stopping && !f.detached {
-		f.abort(errStopped)
+		f.abort(f.l.refusing)
 		return
 	}
 	if ev&(evIn|evRoom|evDetach) != 0 {
