@@ -74,6 +74,7 @@ type loop struct {
 	more       bool     // there may be more frames than were read
 	due        []func() // timers that wait until the device has been read
 	duePasses  int
+	fed        bool // TCP was handed something since it was last waited for
 	running    []*flow
 	spin       spinner
 	trim       trimmer

@@ -254,6 +254,7 @@ func newWith(c Config, findLayout func() (viewLayout, error)) (*Stack, error) {
 	if err != nil {
 		return fail(err)
 	}
+	k.tcp = stk.TransportProtocolInstance(tcp.ProtocolNumber)
 	for _, l := range s.loops {
 		l.stk, l.direct = stk, segmentTakerOf(stk)
 		l.tick = time.NewTicker(sweepEvery)
