@@ -49,6 +49,20 @@ func (l *loop) takeDue() {
 	l.timers = l.timers[:0]
 }
 
+// awaitTCP returns when TCP has looked at all that this loop has handed it. Its own goroutines
+// do that, which on a busy machine, or with several processors, may not have had their turn
+// when the loop has let others run.
+func (l *loop) awaitTCP() {
+	if !l.fed {
+		return
+	}
+	l.fed = false
+	l.link.awaiting.Lock()
+	defer l.link.awaiting.Unlock()
+	l.link.tcp.Pause() // when their queues are empty
+	l.link.tcp.Resume()
+}
+
 // runDue runs the timers that were due before the loop read the device, and reports
 // whether there were any.
 func (l *loop) runDue() bool {
@@ -59,6 +73,7 @@ func (l *loop) runDue() bool {
 		return false
 	}
 	l.duePasses = 0
+	l.awaitTCP()
 	for i, f := range l.due {
 		l.due[i] = nil
 		f()

@@ -2,6 +2,7 @@ package netstack
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -24,6 +25,7 @@ func (t *connTable) add(f *flow) {
 	t.mu.Unlock()
 }
 
+// remove takes a connection out that has ended: its counts are its last.
 func (t *connTable) remove(f *flow) {
 	ended := f.Stats()
 	t.mu.Lock()
@@ -67,13 +69,7 @@ type Conn struct {
 
 // Conns describes the connections that there are, in order of their addresses.
 func (s *Stack) Conns() []Conn {
-	t := s.conns
-	t.mu.Lock()
-	flows := make([]*flow, 0, len(t.flows))
-	for f := range t.flows {
-		flows = append(flows, f)
-	}
-	t.mu.Unlock()
+	_, flows := s.conns.snapshot()
 	conns := make([]Conn, len(flows))
 	for i, f := range flows {
 		conns[i] = Conn{f.local.AddrPort(), f.remote.AddrPort(), f.Stats()}
@@ -85,15 +81,24 @@ func (s *Stack) Conns() []Conn {
 }
 
 // Totals sums the counters of all connections that there are or were.
-func (s *Stack) Totals() ioarea.Stats {
-	t := s.conns
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	sum := t.past
-	for f := range t.flows {
-		sum.Add(f.Stats())
+func (s *Stack) Totals() ioarea.Stats { return s.conns.totals((*flow).Stats) }
+
+// totals adds what stats says of each connection that there is to what those that have ended
+// were. It asks without the lock, for that takes each endpoint's, and loops wait for ours. One
+// that ends meanwhile is not in the sum of the past yet, and tells its last counts.
+func (t *connTable) totals(stats func(*flow) ioarea.Stats) ioarea.Stats {
+	sum, flows := t.snapshot()
+	for _, f := range flows {
+		sum.Add(stats(f))
 	}
 	return sum
+}
+
+// snapshot returns the sum over the connections that have ended, and all others.
+func (t *connTable) snapshot() (past ioarea.Stats, flows []*flow) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.past, slices.Collect(maps.Keys(t.flows))
 }
 
 // counters are the loop's, read by anyone.

@@ -13,7 +13,8 @@ import (
 )
 
 // Dial connects to addr and returns the connection's area, whose handler the
-// caller is. It gives up when ctx does. net.ErrClosed after Close.
+// caller is. It gives up when ctx does. net.ErrClosed after Close; ErrDevice
+// when the device has failed.
 func (s *Stack) Dial(ctx context.Context, addr netip.AddrPort) (*ioarea.Area, error) {
 	area, err := s.dial(ctx, addr)
 	if err != nil {
@@ -47,6 +48,9 @@ func (s *Stack) dial(ctx context.Context, addr netip.AddrPort) (*ioarea.Area, er
 		case <-s.l.done:
 			ep.Close()
 			return nil, errStopped
+		case <-s.dead.failed: // nobody will answer
+			ep.Close()
+			return nil, s.dead.err
 		}
 	}
 	if terr != nil {

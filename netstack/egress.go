@@ -79,7 +79,8 @@ func (l *loop) collect() {
 	l.txQueued = l.txSpare[:0]
 	l.mu.Unlock()
 	for i, p := range queued {
-		if l.waiting < maxWaiting {
+		// However many were queued at once: where TCP's goroutines lag they bring much together.
+		if l.waiting == 0 || len(l.batch) < maxWaiting {
 			l.addToBatch(p)
 		} else {
 			p.DecRef()

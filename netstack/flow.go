@@ -118,8 +118,9 @@ type flow struct {
 	inPlace, moved                         atomic.Uint64 // bytes that TCP gave us in place; those of them that we had copied there
 	advertised                             atomic.Uint32 // window, last
 
-	mu    sync.Mutex // guards rings against Stats: they are given away at the end
+	mu    sync.Mutex // guards what follows against Stats: rings are given away at the end
 	rings *ioarea.Area
+	last  ioarea.Stats // what TCP said then
 }
 
 type detachReason struct{ err error }
@@ -128,8 +129,8 @@ var errNotTaken = errors.New("netstack: the peer did not take what was sent")
 
 // newFlow puts an area in front of an established endpoint. The loop calls it.
 func (l *loop) newFlow(ep tcpip.Endpoint, wq *waiter.Queue, local, remote netip.AddrPort) (*flow, error) {
-	if l.refusing {
-		return nil, errStopped
+	if l.refusing != nil {
+		return nil, l.refusing
 	}
 	if n, held := l.conns.len(), l.held(); n+held >= l.maxConns {
 		return nil, fmt.Errorf("%w: %d connections, and the rings of %d that have ended", ErrTableFull, n, held)
@@ -226,7 +227,7 @@ func (f *flow) run() {
 		f.stopping = true
 	}
 	if ev&evKilled != 0 || f.stopping && !f.detached {
-		f.abort(errStopped)
+		f.abort(f.l.refusing)
 		return
 	}
 	if ev&(evIn|evRoom|evDetach) != 0 {
@@ -301,10 +302,8 @@ func (f *flow) release() {
 	// What TCP has queued of this flow must know that it is gone: lent payload is
 	// nowhere then.
 	f.l.collect()
+	f.endStats()
 	f.l.forget(f)
-	f.mu.Lock()
-	f.rings = nil // Stats looks no more, at the rings or at the endpoint
-	f.mu.Unlock()
 	f.ep = nil
 	f.window.gone, f.flight.gone = true, true
 	f.l.areas.put(placedArea{f.area, f.view})
@@ -326,8 +325,25 @@ func (f *flow) Detach(err error) {
 	f.notify(evDetach)
 }
 
+// endStats has Stats tell from now on what it would tell now, without what only a connection
+// that there is has: the rings will be another's, and the endpoint is TCP's alone.
+func (f *flow) endStats() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.stats()
+	f.last = ioarea.Stats{Retransmits: s.Retransmits, Congested: s.Congested}
+	f.rings = nil
+}
+
 // Stats implements ioarea.Stream.
 func (f *flow) Stats() ioarea.Stats {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.stats()
+}
+
+// stats is Stats, with mu held.
+func (f *flow) stats() ioarea.Stats {
 	s := ioarea.Stats{
 		BytesIn: f.bytesIn.Load(), BytesOut: f.bytesOut.Load(),
 		CopiedIn: f.copiedIn.Load(), CopiedOut: f.copiedOut.Load(),
@@ -336,10 +352,9 @@ func (f *flow) Stats() ioarea.Stats {
 	if moved, inPlace := f.moved.Load(), f.inPlace.Load(); inPlace > moved {
 		s.PlacedIn = inPlace - moved // what was moved and then refused by TCP makes it less
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	if f.rings == nil {
-		return s // the rings are another connection's
+		s.Retransmits, s.Congested = f.last.Retransmits, f.last.Congested
+		return s
 	}
 	s.RingIn, s.RingOut = f.rings.In.Len(), f.rings.Out.Len()
 	addTCPStats(f.ep, &s)

@@ -108,6 +108,7 @@ func (l *loop) toTCP(f *flow, head, payload *buffer.View, validated bool) {
 	_, _ = pkt.LinkHeader().Consume(ethLen)
 	_, _ = pkt.NetworkHeader().Consume(ip)
 	_, _ = pkt.TransportHeader().Consume(n - ethLen - ip)
+	l.fed = true
 	l.direct.QueuePacket(f.endpoint, f.id, pkt)
 	pkt.DecRef()
 }

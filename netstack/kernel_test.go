@@ -337,17 +337,60 @@ func TestPingIsAnswered(t *testing.T) {
 	}
 }
 
+// An interface that is deleted ends the connections and Accept, and the loops rest: the kernel
+// says of what was its queue, whenever it is asked, that there is something to look at.
 func TestAnInterfaceThatIsDeletedEndsConnections(t *testing.T) {
-	h := newKernelHost(t, nil, nil)
-	ln, err := h.stack.Listen(netip.AddrPortFrom(stackAddr4, 9))
-	if err != nil {
-		t.Fatal(err)
+	for _, shards := range []int{1, 2} {
+		t.Run(fmt.Sprintf("shards=%d", shards), func(t *testing.T) {
+			h := newKernelHost(t, nil, func(c *Config) { c.Shards = shards })
+			ln, err := h.stack.Listen(netip.AddrPortFrom(stackAddr4, 9))
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.dialKernel(t, netip.AddrPortFrom(stackAddr4, 9))
+			a, err := ln.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			accepting := make(chan error, 1)
+			go func() {
+				_, err := ln.Accept()
+				accepting <- err
+			}()
+			h.deleteLink(t)
+			if err := a.In.Wait(1, patience); !errors.Is(err, ErrDevice) {
+				t.Errorf("the handler hears %v", err)
+			}
+			select {
+			case err := <-accepting:
+				if !errors.Is(err, ErrDevice) || !errors.Is(err, tap.ErrGone) {
+					t.Errorf("Accept, which waited: %v", err)
+				}
+			case <-time.After(patience):
+				t.Fatal("Accept still waits")
+			}
+			if _, err := ln.Accept(); !errors.Is(err, ErrDevice) {
+				t.Errorf("Accept: %v", err)
+			}
+			if _, err := h.stack.Dial(t.Context(), netip.AddrPortFrom(kernelAddrs[0].Addr(), 9)); !errors.Is(err, ErrDevice) {
+				t.Errorf("Dial: %v", err)
+			}
+			a.Abort(nil)
+			eventually(t, "no connection", func() bool { return h.stack.conns.len() == 0 })
+			h.checkRest(t)
+			if err := ln.Close(); err != nil {
+				t.Error(err)
+			}
+			if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("Accept after Close: %v", err)
+			}
+		})
 	}
-	h.dialKernel(t, netip.AddrPortFrom(stackAddr4, 9))
-	a, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+}
+
+// deleteLink deletes the TAP's interface, as its administrator does.
+func (h *kernelHost) deleteLink(t testing.TB) {
+	t.Helper()
 	h.inside(func() {
 		link, err := netlink.LinkByName(h.stack.l.dev.Name())
 		if err == nil {
@@ -357,8 +400,26 @@ func TestAnInterfaceThatIsDeletedEndsConnections(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if err := a.In.Wait(1, patience); err == nil || err == ioarea.ErrTimeout {
-		t.Errorf("the handler hears %v", err)
+}
+
+// checkRest wants the loops to rest, and TCP's timers to run: until one of them has, there may be
+// a rest for each sweep, and few more.
+func (h *kernelHost) checkRest(t testing.TB) {
+	t.Helper()
+	const most = 100
+	before := h.stack.Stats()
+	ran := make(chan struct{})
+	h.stack.l.stk.Clock().AfterFunc(sweepEvery, func() { close(ran) })
+	select {
+	case <-ran:
+	case <-time.After(patience):
+		t.Fatal("no timer of TCP's runs")
 	}
-	a.Abort(nil)
+	s := h.stack.Stats()
+	if n := s.Parks - before.Parks; n > most {
+		t.Errorf("the loops were woken %d times in %v", n, sweepEvery)
+	}
+	if n := s.Syscalls + s.Polls - before.Syscalls - before.Polls; n > most {
+		t.Errorf("the loops looked at a device that is gone %d times", n)
+	}
 }

@@ -20,6 +20,8 @@ type link struct {
 	mtu        uint32
 	addr       tcpip.LinkAddress
 	dispatcher stack.NetworkDispatcher
+	tcp        stack.TransportProtocol
+	awaiting   sync.Mutex // held by the loop that waits for tcp
 
 	delivering sync.Mutex
 	validated  atomic.Bool // of the frame that is being delivered; set by the holder of delivering

@@ -87,20 +87,39 @@ func (s *Stack) listen(addr netip.AddrPort) (*Listener, error) {
 func (ln *Listener) Addr() net.Addr { return net.TCPAddrFromAddrPort(ln.addr) }
 
 // Accept waits for the next connection and returns its area, whose handler the
-// caller is. net.ErrClosed after Close.
+// caller is. net.ErrClosed after Close; ErrDevice when no connection can come any more.
 func (ln *Listener) Accept() (*ioarea.Area, error) {
 	select {
 	case a := <-ln.accepted:
-		select {
-		case <-ln.closing: // both were ready: what waited is reset
-			a.Abort(net.ErrClosed)
-		default:
+		err := ln.ended()
+		if err == nil {
 			return a, nil
 		}
+		a.Abort(err) // both were ready: what waited is reset
 	case <-ln.closing:
+	case <-ln.s.dead.failed:
 	case <-ln.s.l.done:
 	}
-	return nil, fmt.Errorf("netstack: accept at %v: %w", ln.addr, net.ErrClosed)
+	err := ln.ended()
+	if err == nil { // the stack is closed
+		err = net.ErrClosed
+	}
+	return nil, fmt.Errorf("netstack: accept at %v: %w", ln.addr, err)
+}
+
+// ended is why nothing is accepted any more.
+func (ln *Listener) ended() error {
+	select {
+	case <-ln.closing:
+		return net.ErrClosed
+	default:
+	}
+	select {
+	case <-ln.s.dead.failed:
+		return ln.s.dead.err
+	default:
+		return nil
+	}
 }
 
 // Close stops listening. Connections that wait for Accept are reset; those that

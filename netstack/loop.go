@@ -1,7 +1,6 @@
 package netstack
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -55,6 +54,7 @@ type loop struct {
 	windows   budget     // of what comes in
 	flights   budget     // of what goes out
 	conns     *connTable // of all shards
+	dead      *failure   // likewise
 
 	// The loop's own.
 	queues     []*queue
@@ -74,13 +74,14 @@ type loop struct {
 	more       bool     // there may be more frames than were read
 	due        []func() // timers that wait until the device has been read
 	duePasses  int
+	fed        bool // TCP was handed something since it was last waited for
 	running    []*flow
 	spin       spinner
 	trim       trimmer
 	tick       *time.Ticker // of sweeps
 	swept      time.Time
-	gone       bool // the device is closed, or has failed
-	refusing   bool // no connection begins any more
+	gone       bool  // the device is closed, or has failed
+	refusing   error // why no connection begins any more
 	stopping   bool
 
 	validated bool // the device vouches for the checksums of the frame that is being read
@@ -136,27 +137,12 @@ func (l *loop) wake() {
 	}
 }
 
-// fail ends all connections: the device is closed, or gone. The loop goes on
-// until their handlers have let go.
-func (l *loop) fail(err error) {
-	l.do(func() {
-		if l.gone {
-			return
-		}
-		l.gone = true
-		if !errors.Is(err, tap.ErrClosed) {
-			l.log.Error("device failed", "device", l.dev.Name(), "err", err)
-		}
-		l.abortAll()
-	})
-}
-
-// abortAll resets every connection, and any that would still begin.
-func (l *loop) abortAll() { l.stopAll(evKilled) }
-
-// stopAll refuses further connections, and has those that there are stop.
-func (l *loop) stopAll(event uint32) {
-	l.refusing = true
+// stopAll refuses further connections, and has those that there are stop. The first why is
+// what they hear.
+func (l *loop) stopAll(event uint32, why error) {
+	if l.refusing == nil {
+		l.refusing = why
+	}
 	for _, f := range l.flows {
 		f.notify(event)
 	}
@@ -308,9 +294,11 @@ func (l *loop) park() {
 	if !idle {
 		return
 	}
-	select {
-	case l.rearm <- struct{}{}:
-	default: // the watcher will look once more
+	if !l.gone { // or the watcher would come back at once
+		select {
+		case l.rearm <- struct{}{}:
+		default: // the watcher will look once more
+		}
 	}
 	var retry <-chan time.Time
 	if len(l.batch) > 0 { // the device took no more

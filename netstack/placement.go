@@ -215,5 +215,6 @@ func (q *queue) deliver(head, payload *buffer.View) {
 	}
 	proto := h.Type()
 	pkt.NetworkProtocolNumber = proto
+	q.l.fed = true
 	q.l.link.deliver(proto, pkt, q.l.validated)
 }

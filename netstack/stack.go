@@ -170,6 +170,7 @@ type Stack struct {
 	l     *loop   // the first; it accepts connections
 	loops []*loop // one for each shard
 	conns *connTable
+	dead  *failure
 	c     Config
 	pool  *ioarea.Pool
 
@@ -206,7 +207,7 @@ func newWith(c Config, findLayout func() (viewLayout, error)) (*Stack, error) {
 	if err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
-	s := &Stack{conns: &connTable{flows: map[*flow]struct{}{}}, c: c, pool: pool, listeners: map[*Listener]struct{}{}}
+	s := &Stack{conns: &connTable{flows: map[*flow]struct{}{}}, dead: newFailure(), c: c, pool: pool, listeners: map[*Listener]struct{}{}}
 	k := &link{mtu: uint32(c.Device.MTU()), addr: tcpip.LinkAddress(c.HardwareAddr)}
 	for _, part := range parts {
 		s.loops = append(s.loops, &loop{
@@ -220,6 +221,7 @@ func newWith(c Config, findLayout func() (viewLayout, error)) (*Stack, error) {
 			hyStart:    c.HyStart,
 			areas:      areas{pool: pool, layout: layout, place: layoutErr == nil && !c.CopyAll},
 			conns:      s.conns,
+			dead:       s.dead,
 			flows:      map[flowKey]*flow{},
 			handshakes: handshakes{},
 			orphans:    orphans{most: max(c.MaxConns/c.Shards, 1)},
@@ -252,6 +254,7 @@ func newWith(c Config, findLayout func() (viewLayout, error)) (*Stack, error) {
 	if err != nil {
 		return fail(err)
 	}
+	k.tcp = stk.TransportProtocolInstance(tcp.ProtocolNumber)
 	for _, l := range s.loops {
 		l.stk, l.direct = stk, segmentTakerOf(stk)
 		l.tick = time.NewTicker(sweepEvery)
@@ -364,10 +367,10 @@ func (s *Stack) close() error {
 		ln.Close()
 	}
 	var late error
-	if s.onAll(func(l *loop) { l.stopAll(evStopped) }) {
+	if s.onAll(func(l *loop) { l.stopAll(evStopped, errStopped) }) {
 		// Replies that are on their way have their time, then whatever is left ends.
 		if !s.emptyWithin(closeTime) {
-			s.onAll((*loop).abortAll)
+			s.onAll(func(l *loop) { l.stopAll(evKilled, errStopped) })
 			if !s.emptyWithin(closeTime) {
 				late = fmt.Errorf("netstack: %d connections are still held by their handlers", s.conns.len())
 			}

@@ -25,8 +25,9 @@ usage() {
 usage: lab.sh [-n NAME] up|down|status
        lab.sh [-n NAME] exec client|server COMMAND [ARG ...]
 
-up is idempotent; down takes away what up made, and nothing else. NAME (default:
-"lab") tells labs apart, so that two can stand at once.
+up is idempotent, and one that fails takes away what it has made; down takes away
+what up made, and nothing else. NAME (default: "lab") tells labs apart, so that two
+can stand at once.
 TXT
 	exit "${1:-2}"
 }
@@ -111,9 +112,39 @@ make_links() {
 	fi
 }
 
+# What of the lab is there, each name in spaces.
+parts() {
+	local ns dev
+	for ns in "$client" "$server"; do
+		if exists "$ns"; then echo -n " $ns "; fi
+	done
+	for dev in ustack0 veth0 veth1; do
+		if has_link "$client" "$dev"; then echo -n " $dev "; fi
+	done
+}
+
+# take_back PARTS takes away what up has made beyond these, which were there before.
+take_back() {
+	local ns dev
+	for dev in ustack0 veth0 veth1; do
+		if ours "$client" && [[ $1 != *" $dev "* ]]; then
+			ip -n "$client" link del "$dev" 2>/dev/null || true # and its peer
+		fi
+	done
+	for ns in "$client" "$server"; do
+		if [[ $1 != *" $ns "* ]]; then
+			ip netns delete "$ns" 2>/dev/null || true
+			rm -f "$(mark "$ns")"
+		fi
+	done
+	forget_state
+}
+
 up() {
-	trap 'trap - ERR INT TERM; down; exit 130' INT TERM
-	trap 'echo "lab.sh: could not put up the lab; taking it down" >&2; trap - ERR; down; exit 1' ERR
+	local before
+	before=$(parts)
+	trap 'trap - ERR INT TERM; take_back "$before"; exit 130' INT TERM
+	trap 'trap - ERR INT TERM; echo "lab.sh: could not put up the lab; taking away what was made for it" >&2; take_back "$before"; exit 1' ERR
 	make_netns "$client"
 	make_netns "$server"
 	make_links
@@ -128,6 +159,11 @@ down() {
 		fi
 		rm -f "$(mark "$ns")"
 	done
+	forget_state
+}
+
+# forget_state takes away the directories of the marks, unless there are others.
+forget_state() {
 	rmdir "$state" 2>/dev/null || true
 	rmdir /run/ustack 2>/dev/null || true
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The promises of lab.sh: up and down are idempotent, two labs stand side by side,
-# what others made is left alone, and a server that is killed leaves nothing.
+# an up that fails leaves what was there before and nothing else, what others made is
+# left alone, and a server that is killed leaves nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -32,6 +33,27 @@ lab "$b" down
 lab "$b" down
 lab "$b" status >/dev/null && fail "status of a lab that is down says that it is up"
 lab "$a" status >/dev/null || fail "taking one lab down took the other too"
+
+# An up that fails in the middle, for an ip that can't set veth0 up.
+mkdir "$work/bin"
+cat >"$work/bin/ip" <<TXT
+#!/bin/sh
+[ "\$*" != "\$1 \$2 link set veth0 up" ] || exit 1
+exec $(command -v ip) "\$@"
+TXT
+chmod +x "$work/bin/ip"
+was=$(ip netns list | sort)
+PATH=$work/bin:$PATH lab "$b" up 2>/dev/null && fail "up does not tell that it failed"
+[[ $(ip netns list | sort) == "$was" ]] || fail "an up that failed left namespaces behind, or took others"
+id=$(stat -Lc %i "/run/netns/ustack-$a-c")
+lab "$a" exec client ip link del veth0
+PATH=$work/bin:$PATH lab "$a" up 2>/dev/null && fail "up does not tell that it failed"
+lab "$a" status >/dev/null || fail "an up that failed took down a lab that was up"
+[[ $(stat -Lc %i "/run/netns/ustack-$a-c") == "$id" ]] || fail "an up that failed made another namespace"
+lab "$a" exec client ip -br addr show ustack0 | grep -q 10.77.0.1 || fail "an up that failed took a link that was there"
+lab "$a" exec client ip link show veth0 >/dev/null 2>&1 && fail "an up that failed left a link that it had made"
+lab "$a" up
+lab "$a" exec client ip -br addr show veth0 | grep -q 10.78.0.1 || fail "up does not make the link that is missing"
 
 # A namespace of the name that a lab would use, but that somebody else has made.
 ip netns add "$foreign"

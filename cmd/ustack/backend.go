@@ -11,7 +11,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -174,12 +173,13 @@ type kernelBackend struct {
 	used       string // what the kernel says
 	maxConns   int
 	pool       *ioarea.Pool
-	refused    atomic.Uint64
 
-	mu    sync.Mutex
-	conns map[*ioarea.Kernel]struct{}
-	past  ioarea.Stats // of connections that have ended
-	gone  sync.WaitGroup
+	mu      sync.Mutex
+	conns   map[*ioarea.Kernel]struct{}
+	past    ioarea.Stats // of connections that have ended
+	gone    sync.WaitGroup
+	refused uint64
+	logged  time.Time // when a refusal was, last
 }
 
 func newKernelBackend(f *stackFlags, log *slog.Logger, in, out int) (backend, error) {
@@ -284,11 +284,23 @@ func (l *kernelListener) Accept() (*ioarea.Area, error) {
 		if err == nil {
 			return a, nil
 		}
-		l.b.refused.Add(1)
-		l.b.log.Warn("connection refused", "peer", c.RemoteAddr(), "err", err)
+		l.b.refuse(c.RemoteAddr(), err)
 		_ = c.SetLinger(0)
 		c.Close()
 	}
+}
+
+// refuse counts a refusal, and says so, at most once a second: a peer may ask for any number.
+func (b *kernelBackend) refuse(peer net.Addr, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.refused++
+	now := time.Now()
+	if now.Sub(b.logged) < time.Second {
+		return
+	}
+	b.logged = now
+	b.log.Warn("connection refused", "peer", peer, "err", err, "refused", b.refused)
 }
 
 func (b *kernelBackend) start(c *net.TCPConn) (*ioarea.Area, error) {

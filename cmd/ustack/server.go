@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"ustack/ioarea"
+	"ustack/netstack"
 )
 
 // drainTime bounds how long a server that is told to stop waits for the requests
@@ -91,12 +92,12 @@ func ignoreClosed(err error) error {
 	return err
 }
 
-// acceptAll accepts until the listener is closed. Whatever else keeps it from
-// accepting, descriptors that have run out say, may pass.
+// acceptAll accepts until the listener is closed, or the device has failed. Whatever
+// else keeps it from accepting, descriptors that have run out say, may pass.
 func (s *server) acceptAll(ln acceptor) error {
 	for {
 		a, err := ln.Accept()
-		if errors.Is(err, net.ErrClosed) {
+		if errors.Is(err, net.ErrClosed) || errors.Is(err, netstack.ErrDevice) {
 			return err
 		}
 		if err != nil {
