@@ -56,7 +56,7 @@ func NewServer(cfg Config) (*Server, error) {
 	}
 	s.files.files = map[vfs.ID]*fileState{}
 	for _, sh := range cfg.Shares {
-		root, err := vfs.OpenRoot(sh.Path, vfs.Options{ReadOnly: sh.ReadOnly, FileMode: sh.FileMode, DirMode: sh.DirMode, Budget: s.budget})
+		root, err := vfs.OpenRoot(sh.Path, vfs.Options{ReadOnly: sh.ReadOnly, FileMode: sh.FileMode, DirMode: sh.DirMode, Budget: s.budget, Watcher: s.watcher})
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("smbproto: share %q: %w", sh.Name, err), s.Close())
 		}
@@ -71,13 +71,13 @@ func NewServer(cfg Config) (*Server, error) {
 // Close closes the shares' directories. All connections must have been closed before.
 func (s *Server) Close() error {
 	var errs []error
-	if s.watching != nil {
-		errs = append(errs, s.watching.Close())
-	}
 	for _, sh := range s.shares {
 		if sh.root != nil {
 			errs = append(errs, sh.root.Close())
 		}
+	}
+	if s.watching != nil {
+		errs = append(errs, s.watching.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -41,7 +41,7 @@ func (r *Root) foldPath(p Path) (Path, error) {
 			}
 			return at, err
 		}
-		found, err := foldName(fd, name)
+		found, err := r.foldName(fd, name)
 		err = errors.Join(err, closeAll(fd))
 		switch {
 		case errors.Is(err, unix.ENOTDIR):
@@ -60,7 +60,7 @@ func (r *Root) foldPath(p Path) (Path, error) {
 
 // foldName returns the entry of a directory that has the name, or else the first that
 // is equal but for case, or else the first that has it as its 8.3 name, or "".
-func foldName(dir int, name string) (string, error) {
+func (r *Root) foldName(dir int, name string) (string, error) {
 	var st unix.Statx_t
 	err := statx(dir, name, &st)
 	if err == nil {
@@ -69,15 +69,31 @@ func foldName(dir int, name string) (string, error) {
 	if err != unix.ENOENT {
 		return "", err
 	}
+	maybeShort := strings.Contains(name, "~") && wire.IsShortName(name) // of those no index knows
+	var id ID
+	if r.indexes != nil && !maybeShort {
+		if err := statx(dir, "", &st); err != nil {
+			return "", err
+		}
+		id = idOf(&st)
+		if entry, known := r.indexes.find(id, name); known {
+			if entry != "" && statx(dir, entry, &st) == unix.ENOENT {
+				entry = "" // in the midst of being renamed
+			}
+			return entry, nil
+		}
+	}
 	fd, err := reopen(dir, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		return "", err
 	}
 	entries := newDirReader(fd)
-	maybeShort := strings.Contains(name, "~") && wire.IsShortName(name)
 	short := ""
-	for {
+	for n := 0; ; n++ {
 		entry, ok, err := entries.next()
+		if n == leastIndexed && !maybeShort {
+			r.indexes.build(dir, id)
+		}
 		switch {
 		case err != nil:
 			return "", errors.Join(err, closeAll(fd))

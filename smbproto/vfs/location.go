@@ -221,7 +221,7 @@ func (r *Root) target(to Path) (t target, err error) {
 	var st unix.Statx_t
 	if err = statx(t.parent, "", &st); err == nil {
 		t.dir = idOf(&st)
-		t.found, err = foldName(t.parent, base)
+		t.found, err = r.foldName(t.parent, base)
 	}
 	if errors.Is(err, unix.ENOTDIR) {
 		err = ErrPathNotFound

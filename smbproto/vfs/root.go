@@ -15,6 +15,8 @@ type Options struct {
 	// FileMode and DirMode are the permissions of what clients create; 0 means
 	// 0644 and 0755.
 	FileMode, DirMode uint32
+	// Watcher, if it is given, keeps an index of large directories true. It is closed after the root.
+	Watcher func() (*Watcher, error)
 	// Budget is shared by roots whose files are bounded together; nil means no bound.
 	Budget *Budget
 }
@@ -27,6 +29,7 @@ type Root struct {
 	where    string   // its path in the file system when it was opened, without a slash at the end
 	fallback *os.Root // where openat2 is missing
 	xattrs   bool     // the file system has them
+	indexes  *indexes // nil without a watcher
 }
 
 // OpenRoot opens a share's directory, for as long as the share exists: if the
@@ -46,6 +49,9 @@ func OpenRoot(dir string, opts Options) (*Root, error) {
 		return nil, fmt.Errorf("vfs: share directory %q: %w", dir, err)
 	}
 	r := &Root{fd: fd, opts: opts}
+	if opts.Watcher != nil {
+		r.indexes = &indexes{watcher: opts.Watcher, byDir: map[ID]*index{}}
+	}
 	var st unix.Statx_t
 	if err := statx(fd, "", &st); err != nil {
 		return nil, errors.Join(fmt.Errorf("vfs: share directory %q: %w", dir, err), r.Close())
@@ -81,6 +87,7 @@ func (r *Root) useFallback() (err error) {
 
 // Close closes the directory. Files opened below it stay open.
 func (r *Root) Close() error {
+	r.indexes.close()
 	err := closeAll(r.fd)
 	r.fd = -1
 	if r.fallback != nil {

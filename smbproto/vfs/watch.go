@@ -43,7 +43,11 @@ var ErrTooManyWatched = errors.New("vfs: too many directories are watched")
 // renameGap is how long after the first half of a rename the second is waited for.
 const renameGap = 10 * time.Millisecond
 
-const watchMask = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_MODIFY | unix.IN_ATTRIB | unix.IN_ONLYDIR
+// What the kernel is asked for: changes of names, and all. A directory that is watched for both is watched for all.
+const (
+	namesMask = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_ONLYDIR | unix.IN_MASK_ADD
+	watchMask = namesMask | unix.IN_MODIFY | unix.IN_ATTRIB
+)
 
 // Watcher tells what changes in directories, whoever changes it: by inotify(7), which watches single
 // directories. For a tree, each directory in it is watched, and those that come to it
@@ -133,19 +137,24 @@ func (w *Watcher) Watch(f *File, tree bool, sink Sink) (*Watch, error) {
 	if f.pathOnly || !f.IsDir() {
 		return nil, ErrNoHandle
 	}
+	return w.watchHandle(f.fd, tree, sink, watchMask)
+}
+
+// watchHandle is Watch of a handle, for the changes of a mask.
+func (w *Watcher) watchHandle(fd int, tree bool, sink Sink, mask uint32) (*Watch, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err != nil {
 		return nil, w.err
 	}
-	d, err := w.add(f.fd)
+	d, err := w.add(fd, mask)
 	if err != nil {
 		return nil, err
 	}
-	t := &Watch{w: w, dir: d, fd: f.fd, tree: tree, sink: sink}
+	t := &Watch{w: w, dir: d, fd: fd, tree: tree, sink: sink}
 	d.watches = append(d.watches, t)
 	if tree {
-		if err := w.extend(d, f.fd, 0, ignored); err != nil {
+		if err := w.extend(d, fd, 0, ignored); err != nil {
 			w.drop(t)
 			return nil, err
 		}
@@ -218,9 +227,9 @@ func (d *watchedDir) detach() {
 	d.parent = nil
 }
 
-// add has the directory behind a handle watched.
-func (w *Watcher) add(fd int) (*watchedDir, error) {
-	n, err := unix.InotifyAddWatch(w.fd, throughProc(fd), watchMask)
+// add has the directory behind a handle watched, for the changes of a mask at least.
+func (w *Watcher) add(fd int, mask uint32) (*watchedDir, error) {
+	n, err := unix.InotifyAddWatch(w.fd, throughProc(fd), mask)
 	if err != nil {
 		return nil, err
 	}
@@ -283,7 +292,7 @@ func (w *Watcher) descend(d *watchedDir, fd int, name string, depth int, found f
 	}
 	defer func() { _ = unix.Close(sub) }()
 	found(d, name, true)
-	child, err := w.add(sub)
+	child, err := w.add(sub, watchMask)
 	if err != nil || !child.attach(d, name) {
 		return err
 	}
@@ -487,7 +496,7 @@ func (w *Watcher) arrived(d *watchedDir, name string, isNew bool) {
 		return // gone again
 	}
 	defer func() { _ = unix.Close(fd) }()
-	child, err := w.add(fd)
+	child, err := w.add(fd, watchMask)
 	if err == nil && child.attach(d, name) {
 		found := finder(ignored)
 		if isNew {

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -131,6 +132,9 @@ func fold(r rune) rune {
 	}
 	return unicode.ToUpper(r)
 }
+
+// Folded is the same for all names that EqualFold calls the same, and for no others.
+func Folded(name string) string { return strings.Map(fold, name) }
 
 // EqualFold reports whether two names are the same but for the case of letters.
 func EqualFold(a, b string) bool {

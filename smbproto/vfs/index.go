@@ -1,0 +1,257 @@
+package vfs
+
+import (
+	"errors"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"ustack/smbproto/wire"
+)
+
+// Bounds of what is remembered of a share's directories: a directory is indexed if a search for a name
+// has to look at more entries than leastIndexed, and the one that has not been asked for
+// longest goes when there are too many, or too many names in all.
+const (
+	leastIndexed = 256
+	mostIndexes  = 64
+	mostIndexed  = 1 << 20
+)
+
+// indexes remember which names are in large directories, by their folded form: to find that none is
+// equal to a new one but for case, a directory of 100,000 entries need not be read for each file that
+// is made in it. A watch keeps each index true, whoever changes the directory; where nothing can be watched,
+// there are none.
+type indexes struct {
+	watcher func() (*Watcher, error)
+
+	mu    sync.Mutex // under the watcher's
+	byDir map[ID]*index
+	names int    // in all
+	clock uint64 // of uses
+}
+
+// index is of one directory. Until it is complete, changes wait in later.
+type index struct {
+	all   *indexes
+	id    ID
+	fd    int
+	watch *Watch
+	used  uint64
+
+	ready    bool // its maker has left it
+	complete bool // the directory has been read
+	stale    bool // it is not true any more, and nobody asks it
+	later    []Change
+	names    map[string][]string // by folded name
+	count    int
+}
+
+// find says which entry of a directory is equal to name but for case, if there is an index
+// that knows ("": none is).
+func (x *indexes) find(id ID, name string) (entry string, known bool) {
+	if x == nil {
+		return "", false
+	}
+	x.mu.Lock()
+	i := x.byDir[id]
+	if i == nil || !i.ready {
+		x.mu.Unlock()
+		return "", false
+	}
+	x.mu.Unlock()
+	i.watch.Sync() // what has happened up to now is in the index
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.byDir[id] != i || i.stale {
+		return "", false
+	}
+	x.clock++
+	i.used = x.clock
+	if same := i.names[wire.Folded(name)]; len(same) > 0 {
+		return same[0], true
+	}
+	return "", true
+}
+
+// build makes an index of a directory, whose handle is dir. What can't be indexed is not.
+func (x *indexes) build(dir int, id ID) {
+	if x == nil {
+		return
+	}
+	w, err := x.watcher()
+	if err != nil {
+		return
+	}
+	fd, err := reopen(dir, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return
+	}
+	i := &index{all: x, id: id, fd: fd, names: map[string][]string{}}
+	x.evict() // one that is stale stands in the way
+	x.mu.Lock()
+	if x.byDir[id] != nil {
+		x.mu.Unlock()
+		_ = closeAll(fd)
+		return
+	}
+	x.byDir[id] = i
+	x.mu.Unlock()
+	// From here on each change is told; those that come while the directory is read are applied after it.
+	watch, err := w.watchHandle(fd, false, i, namesMask)
+	if err == nil {
+		err = i.read()
+	}
+	x.mu.Lock()
+	i.watch, i.ready = watch, true
+	i.stale = i.stale || err != nil
+	x.mu.Unlock()
+	x.evict()
+}
+
+func (i *index) read() error {
+	entries := newDirReader(i.fd)
+	for {
+		name, ok, err := entries.next()
+		if err != nil {
+			return err
+		}
+		i.all.mu.Lock()
+		if !ok {
+			i.complete = true
+			for _, c := range i.later {
+				i.apply(c)
+			}
+			i.later = nil
+		} else if Nameable(name) {
+			i.add(name)
+		}
+		full := i.count > mostIndexed/2
+		i.all.mu.Unlock()
+		switch {
+		case full:
+			return errTooLarge
+		case !ok:
+			return nil
+		}
+	}
+}
+
+var errTooLarge = errors.New("vfs: directory too large to be indexed")
+
+// evict closes what is stale, and what is used least while there is too much.
+func (x *indexes) evict() {
+	for {
+		x.mu.Lock()
+		var worst *index
+		for _, i := range x.byDir {
+			if !i.ready {
+				continue // it is being made
+			}
+			if worst == nil || i.stale || !worst.stale && i.used < worst.used {
+				worst = i
+			}
+		}
+		if worst == nil || !worst.stale && len(x.byDir) <= mostIndexes && x.names <= mostIndexed {
+			x.mu.Unlock()
+			return
+		}
+		delete(x.byDir, worst.id)
+		x.names -= worst.count
+		worst.stale = true
+		x.mu.Unlock()
+		worst.close()
+	}
+}
+
+func (i *index) close() {
+	if i.watch != nil {
+		i.watch.Close()
+	}
+	_ = closeAll(i.fd)
+}
+
+// close ends all of them.
+func (x *indexes) close() {
+	if x == nil {
+		return
+	}
+	x.mu.Lock()
+	all := x.byDir
+	x.byDir, x.names = map[ID]*index{}, 0
+	x.mu.Unlock()
+	for _, i := range all {
+		i.close()
+	}
+}
+
+func (i *index) add(name string) {
+	key := wire.Folded(name)
+	for _, n := range i.names[key] {
+		if n == name {
+			return
+		}
+	}
+	i.names[key] = append(i.names[key], name)
+	i.count++
+	i.all.names++
+}
+
+func (i *index) remove(name string) {
+	key := wire.Folded(name)
+	same := i.names[key]
+	for k, n := range same {
+		if n != name {
+			continue
+		}
+		if len(same) == 1 {
+			delete(i.names, key)
+		} else {
+			i.names[key] = append(same[:k:k], same[k+1:]...)
+		}
+		i.count--
+		i.all.names--
+		return
+	}
+}
+
+func (i *index) apply(c Change) {
+	name := string(c.Path)
+	switch c.Action {
+	case wire.ChangeAdded, wire.ChangeRenamedNew:
+		if Nameable(name) {
+			i.add(name)
+		}
+	case wire.ChangeRemoved, wire.ChangeRenamedOld:
+		i.remove(name)
+	}
+}
+
+// Changed implements Sink.
+func (i *index) Changed(c Change) {
+	if c.Action == wire.ChangeModified || strings.Contains(string(c.Path), "/") {
+		return
+	}
+	i.all.mu.Lock()
+	defer i.all.mu.Unlock()
+	switch {
+	case i.stale:
+	case i.complete:
+		i.apply(c)
+	case len(i.later) < mostIndexed:
+		i.later = append(i.later, c)
+	default:
+		i.stale = true
+	}
+}
+
+// Lost implements Sink.
+func (i *index) Lost() {
+	i.all.mu.Lock()
+	defer i.all.mu.Unlock()
+	i.stale = true
+}
+
+// Flush implements Sink.
+func (i *index) Flush() {}

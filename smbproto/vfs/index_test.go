@@ -1,0 +1,184 @@
+package vfs
+
+import (
+	"errors"
+	"fmt"
+	"math/rand"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func indexedRoot(t testing.TB, dir string) *Root {
+	t.Helper()
+	w, err := NewWatcher()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := OpenRoot(dir, Options{Watcher: func() (*Watcher, error) { return w, nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+		if n := w.Dirs(); n != 0 {
+			t.Errorf("%d directories are watched still", n)
+		}
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+func fill(t testing.TB, dir string, n int) {
+	t.Helper()
+	for i := range n {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("Name%d", i)), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A directory that is indexed answers as one that is read, whatever happens to it, and by whom.
+func TestAnIndexIsTrue(t *testing.T) {
+	dir := t.TempDir()
+	fill(t, dir, 2*leastIndexed)
+	r := indexedRoot(t, dir)
+	plain, err := OpenRoot(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close()
+	find := func(r *Root, name string) string {
+		fd, real, err := r.lookup(Path(name))
+		if err == nil {
+			return string(real) + errorText(closeAll(fd))
+		}
+		return string(real) + errorText(err)
+	}
+	rnd := rand.New(rand.NewSource(1))
+	names := func() string { return fmt.Sprintf("Name%d", rnd.Intn(3*leastIndexed)) }
+	used := 0
+	for step := range 3000 {
+		a, b := filepath.Join(dir, names()), filepath.Join(dir, strings.ToLower(names()))
+		switch rnd.Intn(4) {
+		case 0:
+			_ = os.Remove(a)
+		case 1:
+			err = os.WriteFile(b, nil, 0o644)
+		case 2:
+			_ = os.Rename(a, b) // may be missing
+		case 3:
+			_ = os.Rename(b, a)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.ToUpper(names())
+		got, want := find(r, name), find(plain, name)
+		if !strings.EqualFold(got, want) || strings.HasSuffix(got, "found") != strings.HasSuffix(want, "found") {
+			t.Fatalf("step %d: %q is %q, by reading %q", step, name, got, want)
+		}
+		r.indexes.mu.Lock()
+		for _, i := range r.indexes.byDir {
+			if i.ready && !i.stale {
+				used++
+			}
+		}
+		r.indexes.mu.Unlock()
+	}
+	if used < 2900 {
+		t.Errorf("the index was there in %d of 3000 steps", used)
+	}
+}
+
+func errorText(err error) string {
+	if errors.Is(err, ErrNotFound) {
+		return " not found"
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// There are not more indexes than may be, and those that go give their watch and handle back.
+func TestIndexesAreBounded(t *testing.T) {
+	dir := t.TempDir()
+	r := indexedRoot(t, dir)
+	for i := range mostIndexes + 5 {
+		sub := fmt.Sprint("d", i)
+		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		fill(t, filepath.Join(dir, sub), leastIndexed+1)
+		for range 2 {
+			if fd, _, err := r.lookup(Path(sub + "/none")); !errors.Is(err, ErrNotFound) {
+				t.Fatal(fd, err)
+			}
+		}
+	}
+	if n := len(r.indexes.byDir); n != mostIndexes {
+		t.Errorf("%d indexes, want %d", n, mostIndexes)
+	}
+	if n, want := r.indexes.names, mostIndexes*(leastIndexed+1); n != want {
+		t.Errorf("%d names, want %d", n, want)
+	}
+}
+
+// A directory whose changes were lost is read anew.
+func TestAStaleIndexIsReplaced(t *testing.T) {
+	dir := t.TempDir()
+	fill(t, dir, leastIndexed+10)
+	r := indexedRoot(t, dir)
+	look := func() {
+		if fd, real, err := r.lookup("NAME3"); err != nil || real != "Name3" {
+			t.Fatal(real, err)
+		} else if err := closeAll(fd); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := r.lookup("none"); !errors.Is(err, ErrNotFound) {
+			t.Fatal(err)
+		}
+	}
+	look()
+	var first *index
+	for _, i := range r.indexes.byDir {
+		first = i
+	}
+	first.Lost()
+	look()
+	for _, i := range r.indexes.byDir {
+		if i == first || i.stale {
+			t.Error("the index that is stale is still there")
+		}
+	}
+	if len(r.indexes.byDir) != 1 {
+		t.Errorf("%d indexes", len(r.indexes.byDir))
+	}
+}
+
+// BenchmarkMissingName looks for a name that is not in a directory of 10,000, as each CREATE of a
+// new file does.
+func BenchmarkMissingName(b *testing.B) {
+	for _, indexed := range []bool{false, true} {
+		b.Run(map[bool]string{false: "read", true: "indexed"}[indexed], func(b *testing.B) {
+			dir := b.TempDir()
+			fill(b, dir, 10_000)
+			r := indexedRoot(b, dir)
+			if !indexed {
+				r.indexes.close()
+				r.indexes = nil
+			}
+			for b.Loop() {
+				if _, _, err := r.lookup("none"); !errors.Is(err, ErrNotFound) {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
