@@ -155,9 +155,11 @@ func (c *Conn) answer(msg, out []byte) (n int, err error) {
 		c.inherit(status)
 		c.finish(&c.req, &c.rep, status)
 		size := c.rep.n
-		if msg != nil {
+		if msg != nil || n > 0 && wire.Align8(size) <= len(out)-n { // the last of several is padded, too, as Windows does
 			size = wire.Align8(size)
 			clear(out[n+c.rep.n : n+size])
+		}
+		if msg != nil {
 			wire.Header(out[n:]).PutNextCommand(uint32(size))
 		}
 		c.sign(&c.req, out[n:n+size])

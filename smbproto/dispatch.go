@@ -41,6 +41,8 @@ const (
 	// canBeUnsigned exempts a request from a session's signing rule: it belongs to
 	// no session yet, or has no answer.
 	canBeUnsigned
+	// changesNames: who watches a directory is told before the answer is sent.
+	changesNames
 )
 
 // command is an entry of the dispatch table, in the manner of reply_* functions:
@@ -62,8 +64,8 @@ var commands = [wire.CommandCount]command{
 	wire.CommandLogoff:         {needs: needSession, size: 4, fixed: wire.EmptySize, run: (*Conn).logoff},
 	wire.CommandTreeConnect:    {needs: needSession, size: 9, fixed: wire.TreeConnectSize, run: (*Conn).treeConnect},
 	wire.CommandTreeDisconnect: {needs: needSession | needTree, size: 4, fixed: wire.EmptySize, run: (*Conn).treeDisconnect},
-	wire.CommandCreate:         {needs: needSession | needTree, size: 57, fixed: createRoom, run: (*Conn).create},
-	wire.CommandClose:          {needs: needSession | needTree | needOpen, size: 24, fileID: 72, fixed: wire.CloseSize, run: (*Conn).close},
+	wire.CommandCreate:         {needs: needSession | needTree | changesNames, size: 57, fixed: createRoom, run: (*Conn).create},
+	wire.CommandClose:          {needs: needSession | needTree | needOpen | changesNames, size: 24, fileID: 72, fixed: wire.CloseSize, run: (*Conn).close},
 	wire.CommandFlush:          {needs: needSession | needTree | needOpen, size: 24, fileID: 72, fixed: wire.EmptySize, run: (*Conn).flush},
 	wire.CommandRead:           {needs: needSession | needTree | needOpen, size: 49, fileID: 80, fixed: wire.ReadResponseData, room: readRoom, run: (*Conn).read},
 	wire.CommandWrite:          {needs: needSession | needTree | needOpen, size: 49, fileID: 80, fixed: wire.WriteResponseSize, run: (*Conn).write},
@@ -74,7 +76,7 @@ var commands = [wire.CommandCount]command{
 	wire.CommandQueryDirectory: {needs: needSession | needTree | needOpen, size: 33, fileID: 72, fixed: wire.OutputFixed, room: queryDirectoryRoom, run: (*Conn).queryDirectory},
 	wire.CommandChangeNotify:   {needs: needSession | needTree | needOpen, size: 32, fileID: 72, fixed: wire.OutputFixed, run: (*Conn).changeNotify},
 	wire.CommandQueryInfo:      {needs: needSession | needTree | needOpen, size: 41, fileID: 88, fixed: wire.ErrorValueSize, room: queryInfoRoom, run: (*Conn).queryInfo},
-	wire.CommandSetInfo:        {needs: needSession | needTree | needOpen, size: 33, fileID: 80, fixed: wire.SetInfoResponseSize, run: (*Conn).setInfo},
+	wire.CommandSetInfo:        {needs: needSession | needTree | needOpen | changesNames, size: 33, fileID: 80, fixed: wire.SetInfoResponseSize, run: (*Conn).setInfo},
 	wire.CommandOplockBreak:    {needs: needSession | needTree, size: 24, fixed: wire.ErrorSize, run: (*Conn).oplockBreak},
 }
 
@@ -169,6 +171,9 @@ func (c *Conn) run(r *request, w *reply) wire.Status {
 	status := c.resolve(r, true)
 	if status == wire.StatusOK {
 		status = c.runResolved(r, w)
+		if commands[r.cmd].needs&changesNames != 0 {
+			c.srv.tellChanges()
+		}
 	}
 	return status
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -15,9 +16,10 @@ import (
 // ChangeNotifyEntry: the first says what is watched and how much is kept between two
 // requests. Changes come from the watcher's goroutine.
 type notification struct {
-	watch  *vfs.Watch
-	filter wire.NotifyFilter
-	most   int // bytes that are kept
+	watch   *vfs.Watch
+	watches *atomic.Int64 // the server's count of them
+	filter  wire.NotifyFilter
+	most    int // bytes that are kept
 
 	mu      sync.Mutex // comes after the table's and the watcher's
 	waiting []notifyRequest
@@ -72,6 +74,8 @@ func (c *Conn) watch(o *open, n *notification, tree bool) wire.Status {
 		n.watch, err = watcher.Watch(o.file, tree, n)
 	}
 	if err == nil {
+		n.watches = &c.srv.watches
+		n.watches.Add(1)
 		return wire.StatusOK
 	}
 	c.log.Warn("a directory can't be watched", "path", o.file.Path().Backslashed(), "tree", tree, "cause", err)
@@ -114,6 +118,7 @@ func (n *notification) end(status wire.Status) {
 // close ends the watch, with its open.
 func (n *notification) close() {
 	n.watch.Close()
+	n.watches.Add(-1)
 	n.end(wire.StatusNotifyCleanup)
 }
 
@@ -164,6 +169,18 @@ func (n *notification) flush() {
 		r.p.settle(wire.StatusOK, n.changes)
 	}
 	n.changes, n.at, n.lost = nil, -1, false
+}
+
+// tellChanges has those told who watch: what a client has changed is told before it has the answer, and
+// not together with what comes next.
+func (s *Server) tellChanges() {
+	if s.watches.Load() == 0 {
+		return
+	}
+	s.mu.Lock()
+	w := s.watching
+	s.mu.Unlock()
+	w.Sync()
 }
 
 // watcher is started by the first that watches.

@@ -36,6 +36,7 @@ type Server struct {
 	budget   *vfs.Budget // of MaxFiles
 	counters counters
 	fileIDs  atomic.Uint64
+	watches  atomic.Int64 // directories that clients watch
 
 	mu       sync.Mutex
 	sessions map[uint64]*session
