@@ -281,6 +281,7 @@ func (c *Conn) admit(r *request, cr *creation, cuts bool) (o *open, created bool
 	c.srv.files.paths.RLock()
 	defer c.srv.files.paths.RUnlock()
 	how, impossible := cr.how()
+	how.MayFill = c.srv.files.mayFill
 	f, created, err := r.tree.share.root.Open(cr.path, how)
 	switch {
 	case impossible && errors.Is(err, vfs.ErrNotFound):

@@ -63,6 +63,17 @@ func (t *fileTable) pending(o *open) bool {
 	return o.state.deletePending()
 }
 
+// mayFill says whether a file may be made in a directory: not in one that is to be deleted, MS-FSA 2.1.5.1.1, which
+// could not be then.
+func (t *fileTable) mayFill(dir vfs.ID) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if st := t.files[dir]; st != nil && st.deletePending() {
+		return wire.StatusDeletePending
+	}
+	return nil
+}
+
 // remove deletes the names of a file that leave has said was the last, and forgets it.
 func (t *fileTable) remove(st *fileState) error {
 	var errs []error

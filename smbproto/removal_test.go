@@ -161,3 +161,20 @@ func TestAnOpenFileKeepsItsName(t *testing.T) {
 		b.want(b.closeMsg(id), wire.StatusOK)
 	}
 }
+
+// Nothing is made in a directory that is to be deleted: it could not be any more.
+func TestADirectoryThatIsToBeDeletedIsNotFilled(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	all := opening{wire.AccessAll, shareAll, wire.OpenIf, wire.OptionDirectory}
+	d := p.open("d", all)
+	p.want(p.setMsg(d, wire.FileDispositionInformation, []byte{1}), wire.StatusOK)
+	for _, name := range []string{`d\x`} {
+		if _, s := p.tryOpen(name, opening{wire.AccessAll, shareAll, wire.OpenIf, 0}); s != wire.StatusDeletePending {
+			t.Errorf("%s: %v", name, s)
+		}
+	}
+	p.want(p.closeMsg(d), wire.StatusOK)
+	if _, err := os.Stat(filepath.Join(p.dir, "d")); err == nil {
+		t.Error("the directory is still there")
+	}
+}

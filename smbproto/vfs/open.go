@@ -25,6 +25,9 @@ type How struct {
 	// Attributes are what a created file gets.
 	Attributes wire.Attributes
 
+	// MayFill is asked, if it is given, whether the directory that a file is to be made in may get one.
+	MayFill func(dir ID) error
+
 	// Stream is the named stream to open or create, of a file of whatever type. A file that is
 	// missing is made for one that is to be created.
 	Stream string
@@ -154,6 +157,16 @@ func (r *Root) create(p Path, how How) (*File, error) {
 	parent, err := r.beneath(dir)
 	if err != nil {
 		return nil, err
+	}
+	if how.MayFill != nil {
+		var st unix.Statx_t
+		err := statx(parent, "", &st)
+		if err == nil {
+			err = how.MayFill(idOf(&st))
+		}
+		if err != nil {
+			return nil, errors.Join(err, closeAll(parent))
+		}
 	}
 	f, err := r.file(-1, p)
 	if err != nil {

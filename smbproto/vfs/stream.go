@@ -66,7 +66,7 @@ func (r *Root) openStream(p Path, how How) (f *File, created bool, err error) {
 	if !r.xattrs {
 		return nil, false, pathError("open", string(p)+":"+how.Stream, ErrNoStreams)
 	}
-	f, made, err := r.Open(p, How{Create: how.Create, Attributes: how.Attributes})
+	f, made, err := r.Open(p, How{Create: how.Create, MayFill: how.MayFill, Attributes: how.Attributes})
 	if err != nil {
 		return nil, false, err
 	}
