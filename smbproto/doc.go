@@ -23,7 +23,7 @@
 //		Shares: []smbproto.Share{{Name: "pub", Path: "/srv/pub", ReadOnly: true}},
 //		Log:    slog.Default(),
 //	})
-//	in, out := srv.RingSize()                   // of the largest message; rings hold 4 of it
+//	in, out := srv.RingSize()                   // of the largest message; rings should hold some of it
 //	pool, err := ioarea.NewPool(4*in, 4*out, 16)
 //	...
 //	err = srv.Serve(area)                       // one goroutine for each connection

@@ -35,7 +35,7 @@ var compareSettings = []string{
 	"congestion control cubic, by socket option at both ends (smbd: by route)",
 	"TCP_NODELAY at both ends",
 	"server and client each pinned to the processors of the placement, Go's scheduler with one of them each",
-	"rings of 8 MiB (source: out 2 MiB at 8 flows, 512 KiB at 64), for SMB four of its largest messages",
+	"rings of 8 MiB (source: out 2 MiB at 8 flows, 512 KiB at 64), for SMB 4 MiB in and 2 MiB out",
 	"SMB 2.1, one connection, guest, not signed, files in memory where there is a place",
 }
 

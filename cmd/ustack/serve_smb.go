@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/bits"
 	"os"
 	"strings"
 	"time"
@@ -14,9 +15,18 @@ import (
 	"ustack/smbproto/auth"
 )
 
-// messagesInRing is how many of the largest messages a ring holds: "around 3 to 4
-// times the size of SMB request size" (the mail).
-const messagesInRing = 4
+// messagesInRing is how many of the largest messages an in ring holds at most: "around 3 to 4
+// times the size of SMB request size" (the mail). Of the largest replies an out ring holds at most
+// repliesInRing: in more, they lie until they have left the near caches, and a client gets files
+// more slowly.
+const (
+	messagesInRing = 4
+	repliesInRing  = 2
+)
+
+// powerBelow is the largest power of two that is not above n: a ring's size, which is never
+// rounded up to nearly twice of what is of use.
+func powerBelow(n int) int { return 1 << (bits.Len(uint(n)) - 1) }
 
 type serveSMBCmd struct {
 	stackFlags
@@ -108,7 +118,7 @@ func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	in, out := srv.RingSize()
-	in, out = messagesInRing*in, messagesInRing*out
+	in, out = powerBelow(messagesInRing*in), powerBelow(repliesInRing*out)
 	if err := srv.CheckRings(cmp.Or(int(c.RingIn), in), cmp.Or(int(c.RingOut), out)); err != nil {
 		return errors.Join(fmt.Errorf("--ring-in %d, --ring-out %d: %w", c.RingIn, c.RingOut, err), srv.Close())
 	}
