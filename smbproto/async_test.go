@@ -227,3 +227,33 @@ func TestAConnectionThatEndsLeavesNothingWaiting(t *testing.T) {
 		t.Errorf("%d directories are watched still", n)
 	}
 }
+
+// Those who wait for one file are bounded, over all connections: each unlock asks them all.
+func TestLocksThatWaitForAFileAreBounded(t *testing.T) {
+	dir := t.TempDir()
+	srv := newServerIn(t, dir, nil)
+	h, w := connect(t, srv, dir).logOn("pub"), connect(t, srv, dir).logOn("pub")
+	everybody := opening{wire.AccessAll, shareAll, wire.OpenIf, 0}
+	held, wanted := h.open("file", everybody), w.open("file", everybody)
+	h.want(h.lockMsg(held, 0, 1, exclusive), wire.StatusOK)
+	for range maxWaiting / 2 {
+		w.pends(w.lockMsg(wanted, 0, 1, wire.LockShared))
+		h.pends(h.lockMsg(held, 0, 1, wire.LockExclusive))
+	}
+	w.want(w.lockMsg(wanted, 0, 1, wire.LockShared), wire.StatusInsufficientResources)
+	h.want(h.closeMsg(held), wire.StatusOK)
+	for r, n := w.later(), 0; ; r = w.reply() {
+		if r == nil {
+			if n != maxWaiting/2 {
+				t.Errorf("%d were granted, want %d", n, maxWaiting/2)
+			}
+			break
+		}
+		if status(r) == wire.StatusOK {
+			n++
+		}
+	}
+	x := connect(t, srv, dir).logOn("pub")
+	x.want(x.lockMsg(x.open("file", everybody), 10, 1, exclusive), wire.StatusOK)
+	w.pends(w.lockMsg(wanted, 10, 1, wire.LockShared)) // there is room again
+}

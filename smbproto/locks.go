@@ -33,12 +33,13 @@ func (b *byteRange) overlaps(off, length uint64) bool {
 	return b.off-off < length
 }
 
-// maxLocks bounds the locks of one file, and maxLockElements those of one request:
-// together, how long a request can hold the table of files. maxConnLocks bounds what a connection's
+// maxLocks bounds the locks of one file, maxLockElements those of one request, and maxWaiting those that wait for a
+// file's: together, how long a request can hold the table of files. maxConnLocks bounds what a connection's
 // locks cost.
 const (
 	maxLocks        = 4096
 	maxLockElements = 64
+	maxWaiting      = 64
 	maxConnLocks    = 4 * maxLocks
 )
 
@@ -160,6 +161,9 @@ func (c *Conn) lock(r *request, w *reply) wire.Status {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	_, _, first := req.Element(0)
+	if first == wire.LockUnlock {
+		defer o.state.grant() // once, however many are unlocked
+	}
 	for i := range req.Count() {
 		off, length, flags := req.Element(i)
 		status := wire.StatusInvalidParameter // all lock or all unlock
@@ -167,9 +171,7 @@ func (c *Conn) lock(r *request, w *reply) wire.Status {
 		switch {
 		case (flags^first)&wire.LockUnlock != 0:
 		case flags == wire.LockUnlock:
-			if status = o.state.unlock(o, off, length); status == wire.StatusOK {
-				o.state.grant()
-			}
+			status = o.state.unlock(o, off, length)
 		case flags&^wire.LockFailImmediately == wire.LockShared, flags&^wire.LockFailImmediately == wire.LockExclusive:
 			if length > 0 && off+length-1 < off {
 				status = wire.StatusInvalidLockRange
@@ -197,6 +199,9 @@ func (c *Conn) lock(r *request, w *reply) wire.Status {
 // waitForLock has a lock wait, under the table's lock.
 func (c *Conn) waitForLock(r *request, w *reply, l byteRange) wire.Status {
 	st := l.owner.state
+	if len(st.waiting) >= maxWaiting {
+		return wire.StatusInsufficientResources
+	}
 	p, status := c.park(r, w, lockQueue{&c.srv.files, st})
 	if status != wire.StatusOK {
 		return status
