@@ -60,9 +60,19 @@ func (p *peer) cancelMsg(async uint64) []byte {
 	return m
 }
 
+// holderAndWaiter are two clients of one server that have a file open: the first has locked its first byte.
+func holderAndWaiter(t *testing.T) (h, w *peer, held, wanted wire.FileID) {
+	t.Helper()
+	dir := t.TempDir()
+	srv := newServerIn(t, dir, nil)
+	h, w = connect(t, srv, dir).logOn("pub"), connect(t, srv, dir).logOn("pub")
+	held, wanted = h.open("file", anyOpen), w.open("file", anyOpen)
+	h.want(h.lockMsg(held, 0, 1, exclusive), wire.StatusOK)
+	return h, w, held, wanted
+}
+
 // TestALockWaits: what sets a waiting lock free, and what ends it.
 func TestALockWaits(t *testing.T) {
-	everybody := opening{wire.AccessAll, shareAll, wire.OpenIf, 0}
 	for _, c := range []struct {
 		name string
 		end  func(holder, waiter *peer, held, wanted wire.FileID)
@@ -95,11 +105,7 @@ func TestALockWaits(t *testing.T) {
 		}, wire.StatusCancelled},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir := t.TempDir()
-			srv := newServerIn(t, dir, nil)
-			h, w := connect(t, srv, dir).logOn("pub"), connect(t, srv, dir).logOn("pub")
-			held, wanted := h.open("file", everybody), w.open("file", everybody)
-			h.want(h.lockMsg(held, 0, 1, exclusive), wire.StatusOK)
+			h, w, held, wanted := holderAndWaiter(t)
 			w.want(w.lockMsg(wanted, 0, 1, exclusive), wire.StatusLockNotGranted)
 			async := w.pends(w.lockMsg(wanted, 0, 1, wire.LockExclusive))
 			w.still()
@@ -109,8 +115,8 @@ func TestALockWaits(t *testing.T) {
 			if len(w.c.pending) != 0 {
 				t.Errorf("%d requests are still kept", len(w.c.pending))
 			}
-			if c.want == wire.StatusOK && w.locksOf(srv) != 1 {
-				t.Errorf("%d locks, want the one that was granted", w.locksOf(srv))
+			if c.want == wire.StatusOK && w.locksOf(w.srv) != 1 {
+				t.Errorf("%d locks, want the one that was granted", w.locksOf(w.srv))
 			}
 			if c.want == wire.StatusOK {
 				w.want(w.lockMsg(wanted, 0, 1, wire.LockUnlock), wire.StatusOK)
@@ -123,10 +129,9 @@ func TestALockWaits(t *testing.T) {
 // other, and one that can't be had keeps nobody behind it waiting.
 func TestLocksAreGrantedInTheirOrder(t *testing.T) {
 	p := newPeer(t, nil).logOn("pub")
-	everybody := opening{wire.AccessAll, shareAll, wire.OpenIf, 0}
 	var id [5]wire.FileID
 	for i := range id {
-		id[i] = p.open("file", everybody)
+		id[i] = p.open("file", anyOpen)
 	}
 	p.want(p.lockMsg(id[0], 0, 1, exclusive), wire.StatusOK)
 	p.want(p.lockMsg(id[0], 5, 1, exclusive), wire.StatusOK)
@@ -152,8 +157,7 @@ func TestLocksAreGrantedInTheirOrder(t *testing.T) {
 
 func TestWhatMayNotWait(t *testing.T) {
 	p := newPeer(t, func(c *Config) { c.Limits.MaxPending = 2 }).logOn("pub")
-	everybody := opening{wire.AccessAll, shareAll, wire.OpenIf, 0}
-	held, wanted := p.open("file", everybody), p.open("file", everybody)
+	held, wanted := p.open("file", anyOpen), p.open("file", anyOpen)
 	p.want(p.lockMsg(held, 0, 1, exclusive), wire.StatusOK)
 	p.want(p.lockMsg(wanted, 0, 2, wire.LockExclusive), wire.StatusInvalidParameter)
 	p.wantAll(chainOf(false, p.lockMsg(wanted, 0, 1, wire.LockExclusive), p.request(wire.CommandEcho, 4, nil)),
@@ -174,8 +178,7 @@ func TestWhatMayNotWait(t *testing.T) {
 // An interim answer is not signed, the final one is as the request was.
 func TestFinalAnswersAreSigned(t *testing.T) {
 	p := newPeer(t, nil).logOn("pub")
-	everybody := opening{wire.AccessAll, shareAll, wire.OpenIf, 0}
-	held, wanted := p.open("file", everybody), p.open("file", everybody)
+	held, wanted := p.open("file", anyOpen), p.open("file", anyOpen)
 	p.key()
 	p.c.sessions[p.session].mustSign = true
 	p.want(p.signMsg(p.lockMsg(held, 0, 1, exclusive)), wire.StatusOK)
@@ -192,8 +195,7 @@ func TestFinalAnswersAreSigned(t *testing.T) {
 
 func TestFinalAnswersAreEncrypted(t *testing.T) {
 	p := newPeer(t, nil).logOn("pub")
-	everybody := opening{wire.AccessAll, shareAll, wire.OpenIf, 0}
-	held, wanted := p.open("file", everybody), p.open("file", everybody)
+	held, wanted := p.open("file", anyOpen), p.open("file", anyOpen)
 	ch := p.sealKeys(crypt.AES128GCM)
 	if r := ch.ask(p.lockMsg(held, 0, 1, exclusive)); status(r) != wire.StatusOK {
 		t.Fatal(status(r))
@@ -210,32 +212,22 @@ func TestFinalAnswersAreEncrypted(t *testing.T) {
 
 // What others settle when a connection has ended reaches nobody, and breaks nothing.
 func TestAConnectionThatEndsLeavesNothingWaiting(t *testing.T) {
-	dir := t.TempDir()
-	srv := newServerIn(t, dir, nil)
-	h, w := connect(t, srv, dir).logOn("pub"), connect(t, srv, dir).logOn("pub")
-	everybody := opening{wire.AccessAll, shareAll, wire.OpenIf, 0}
-	held, wanted := h.open("file", everybody), w.open("file", everybody)
-	h.want(h.lockMsg(held, 0, 1, exclusive), wire.StatusOK)
+	h, w, held, wanted := holderAndWaiter(t)
 	w.pends(w.lockMsg(wanted, 0, 1, wire.LockExclusive))
 	w.pends(w.notifyMsg(w.open("", opening{wire.AccessReadData, shareAll, wire.Open, wire.OptionDirectory}), 1000, wire.NotifyFileName, true))
 	w.hangUp()
 	h.want(h.lockMsg(held, 0, 1, wire.LockUnlock), wire.StatusOK)
-	if n := h.locksOf(srv); n != 0 {
+	if n := h.locksOf(h.srv); n != 0 {
 		t.Errorf("%d locks", n)
 	}
-	if n := srv.watching.Dirs(); n != 0 {
+	if n := h.srv.watching.Dirs(); n != 0 {
 		t.Errorf("%d directories are watched still", n)
 	}
 }
 
 // Those who wait for one file are bounded, over all connections: each unlock asks them all.
 func TestLocksThatWaitForAFileAreBounded(t *testing.T) {
-	dir := t.TempDir()
-	srv := newServerIn(t, dir, nil)
-	h, w := connect(t, srv, dir).logOn("pub"), connect(t, srv, dir).logOn("pub")
-	everybody := opening{wire.AccessAll, shareAll, wire.OpenIf, 0}
-	held, wanted := h.open("file", everybody), w.open("file", everybody)
-	h.want(h.lockMsg(held, 0, 1, exclusive), wire.StatusOK)
+	h, w, held, wanted := holderAndWaiter(t)
 	for range maxWaiting / 2 {
 		w.pends(w.lockMsg(wanted, 0, 1, wire.LockShared))
 		h.pends(h.lockMsg(held, 0, 1, wire.LockExclusive))
@@ -253,7 +245,7 @@ func TestLocksThatWaitForAFileAreBounded(t *testing.T) {
 			n++
 		}
 	}
-	x := connect(t, srv, dir).logOn("pub")
-	x.want(x.lockMsg(x.open("file", everybody), 10, 1, exclusive), wire.StatusOK)
+	x := connect(t, h.srv, h.dir).logOn("pub")
+	x.want(x.lockMsg(x.open("file", anyOpen), 10, 1, exclusive), wire.StatusOK)
 	w.pends(w.lockMsg(wanted, 10, 1, wire.LockShared)) // there is room again
 }

@@ -38,6 +38,21 @@ func (p *peer) rename(id wire.FileID, to string, replace bool) wire.Status {
 	return status(p.ask(p.setMsg(id, wire.FileRenameInformation, renameInfo(to, replace))))
 }
 
+// renamedOnceClosed renames a directory, which is refused as long as one of the names in it is open.
+func (p *peer) renamedOnceClosed(dir wire.FileID, to string, names ...string) {
+	p.t.Helper()
+	for _, name := range names {
+		id := p.openAll(name)
+		if s := p.rename(dir, to, false); s != wire.StatusAccessDenied {
+			p.t.Errorf("while %s is open: %v", name, s)
+		}
+		p.want(p.closeMsg(id), wire.StatusOK)
+	}
+	if s := p.rename(dir, to, false); s != wire.StatusOK {
+		p.t.Errorf("with nothing open in it: %v", s)
+	}
+}
+
 func (p *peer) wantNames(want string) {
 	p.t.Helper()
 	entries, err := os.ReadDir(p.dir)
@@ -237,16 +252,7 @@ func TestADirectoryWithOpenFilesIsNotRenamed(t *testing.T) {
 	}
 	d := p.openAll("d")
 	beside := p.newFile("d2")
-	for _, name := range []string{`d\sub`, `d\sub\file`} {
-		id := p.openAll(name)
-		if s := p.rename(d, "e", false); s != wire.StatusAccessDenied {
-			t.Errorf("while %s is open: %v", name, s)
-		}
-		p.want(p.closeMsg(id), wire.StatusOK)
-	}
-	if s := p.rename(d, "e", false); s != wire.StatusOK {
-		t.Errorf("with nothing open in it: %v", s)
-	}
+	p.renamedOnceClosed(d, "e", `d\sub`, `d\sub\file`)
 	p.want(p.closeMsg(p.open(`e\sub\file`, opening{rd, shareAll, wire.Open, 0})), wire.StatusOK)
 	p.want(p.closeMsg(beside), wire.StatusOK)
 }

@@ -530,16 +530,7 @@ func TestAnOpenStreamKeepsItsDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := p.openAll("d")
-	for _, name := range []string{"d:s", `d\sub:s`, `d\sub\file:s`} {
-		id := p.openAll(name)
-		if s := p.rename(d, "e", false); s != wire.StatusAccessDenied {
-			t.Errorf("while %s is open: %v", name, s)
-		}
-		p.want(p.closeMsg(id), wire.StatusOK)
-	}
-	if s := p.rename(d, "e", false); s != wire.StatusOK {
-		t.Errorf("with nothing open in it: %v", s)
-	}
+	p.renamedOnceClosed(d, "e", "d:s", `d\sub:s`, `d\sub\file:s`)
 }
 
 // Two who write to different places of a stream lose nothing of each other's.

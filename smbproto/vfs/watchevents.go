@@ -1,0 +1,215 @@
+package vfs
+
+import (
+	"encoding/binary"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"ustack/smbproto/wire"
+)
+
+// What inotify tells, and what those who watch are told of it.
+
+// events takes what was read, a sequence of struct inotify_event.
+func (w *Watcher) events(b []byte) {
+	for len(b) >= unix.SizeofInotifyEvent {
+		wd := int32(binary.NativeEndian.Uint32(b))
+		mask := binary.NativeEndian.Uint32(b[4:])
+		cookie := binary.NativeEndian.Uint32(b[8:])
+		length := int(binary.NativeEndian.Uint32(b[12:]))
+		raw := b[unix.SizeofInotifyEvent:]
+		if length > len(raw) {
+			return
+		}
+		name := strings.TrimRight(string(raw[:length]), "\x00")
+		b = raw[length:]
+		if mask&unix.IN_Q_OVERFLOW != 0 {
+			w.overflow()
+			continue
+		}
+		if d := w.dirs[wd]; d != nil {
+			w.event(d, mask, cookie, name)
+		}
+	}
+}
+
+// overflow: the kernel's queue was full. What is watched of the trees is looked up anew.
+func (w *Watcher) overflow() {
+	w.movedAway()
+	w.lost()
+	var trees []*Watch
+	for _, d := range w.dirs {
+		for _, t := range d.watches {
+			if t.tree {
+				trees = append(trees, t)
+			}
+		}
+	}
+	for _, t := range trees {
+		if err := w.extend(t.dir, t.fd, 0, ignored); err != nil {
+			t.sink.Lost()
+		}
+	}
+}
+
+func (w *Watcher) event(d *watchedDir, mask, cookie uint32, name string) {
+	if mask&unix.IN_MOVED_TO == 0 {
+		w.movedAway() // its other half would come next
+	}
+	isDir := mask&unix.IN_ISDIR != 0
+	switch {
+	case mask&unix.IN_IGNORED != 0:
+		if len(d.watches) == 0 {
+			w.forget(d)
+		}
+	case name == "":
+		// of the directory itself, which is its parent's to tell
+	case mask&unix.IN_CREATE != 0:
+		if d.seen[name] {
+			delete(d.seen, name)
+			return
+		}
+		w.tell(d, name, wire.ChangeAdded, nameKind(isDir))
+		if isDir {
+			w.arrived(d, name, true)
+		}
+	case mask&unix.IN_DELETE != 0:
+		delete(d.seen, name)
+		w.tell(d, name, wire.ChangeRemoved, nameKind(isDir))
+		if child := d.children[name]; child != nil {
+			child.detach()
+		}
+	case mask&unix.IN_MOVED_FROM != 0:
+		delete(d.seen, name)
+		w.moved = &move{cookie: cookie, dir: d, name: name, isDir: isDir, child: d.children[name]}
+	case mask&unix.IN_MOVED_TO != 0:
+		w.movedTo(d, name, cookie, isDir)
+	case mask&unix.IN_MODIFY != 0:
+		w.tell(d, name, wire.ChangeModified, wire.NotifySize|wire.NotifyLastWrite)
+	case mask&unix.IN_ATTRIB != 0:
+		w.tell(d, name, wire.ChangeModified, wire.NotifyAttributes|wire.NotifyLastWrite|wire.NotifyLastAccess|
+			wire.NotifyCreation|wire.NotifyEA|wire.NotifySecurity)
+	}
+}
+
+func nameKind(isDir bool) wire.NotifyFilter {
+	if isDir {
+		return wire.NotifyDirName
+	}
+	return wire.NotifyFileName
+}
+
+// arrived watches a directory that has come to d, if a tree is watched. isNew says that it was made there: what is in it
+// has come after it, and is told.
+func (w *Watcher) arrived(d *watchedDir, name string, isNew bool) {
+	if !d.inTree() {
+		return
+	}
+	fd, top, err := d.open(name)
+	if err != nil {
+		return // gone again
+	}
+	defer func() { _ = unix.Close(fd) }()
+	child, err := w.add(fd, watchMask)
+	if err == nil && child.attach(d, name) {
+		found := finder(ignored)
+		if isNew {
+			found = func(in *watchedDir, name string, isDir bool) {
+				if in.seen == nil {
+					in.seen = map[string]bool{}
+				}
+				in.seen[name] = true
+				w.tell(in, name, wire.ChangeAdded, nameKind(isDir))
+			}
+		}
+		err = w.extend(child, fd, 0, found)
+	}
+	if err != nil {
+		top.sink.Lost()
+		w.dirty[top] = true
+	}
+}
+
+// open opens a directory in d by its place below a watch, which is returned.
+func (d *watchedDir) open(name string) (fd int, top *Watch, err error) {
+	path := name
+	for up := d; up != nil; up = up.parent {
+		for _, t := range up.watches {
+			if t.tree {
+				how := unix.OpenHow{
+					Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,
+					Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS,
+				}
+				fd, err = unix.Openat2(t.fd, path, &how)
+				return fd, t, err
+			}
+		}
+		path = up.name + "/" + path
+	}
+	return -1, nil, ErrMoved
+}
+
+// movedTo: the second half of a rename, or all of one from where nobody watches.
+func (w *Watcher) movedTo(d *watchedDir, name string, cookie uint32, isDir bool) {
+	from := w.moved
+	if from == nil || from.cookie != cookie {
+		w.movedAway()
+		w.tell(d, name, wire.ChangeAdded, nameKind(isDir))
+		if isDir {
+			w.arrived(d, name, false)
+		}
+		return
+	}
+	w.moved = nil
+	kind := nameKind(isDir)
+	// Who sees one end only, sees it come or go.
+	d.each(name, func(t *Watch, to Path) {
+		if old, ok := from.dir.below(t, from.name); ok {
+			w.give(t, Change{wire.ChangeRenamedOld, kind, old})
+			w.give(t, Change{wire.ChangeRenamedNew, kind, to})
+		} else {
+			w.give(t, Change{wire.ChangeAdded, kind, to})
+		}
+	})
+	from.dir.each(from.name, func(t *Watch, old Path) {
+		if _, ok := d.below(t, name); !ok {
+			w.give(t, Change{wire.ChangeRemoved, kind, old})
+		}
+	})
+	if !isDir {
+		return
+	}
+	if from.child == nil {
+		w.arrived(d, name, false)
+		return
+	}
+	from.child.detach()
+	if d.inTree() {
+		from.child.attach(d, name)
+	}
+	w.prune(from.child, from.child.parent.inTree())
+}
+
+// movedAway: a rename whose second half does not come: to where nobody watches.
+func (w *Watcher) movedAway() {
+	m := w.moved
+	if m == nil {
+		return
+	}
+	w.moved = nil
+	w.tell(m.dir, m.name, wire.ChangeRemoved, nameKind(m.isDir))
+	if m.child != nil {
+		m.child.detach()
+		w.prune(m.child, false)
+	}
+}
+
+func (w *Watcher) tell(d *watchedDir, name string, action wire.ChangeAction, kinds wire.NotifyFilter) {
+	d.each(name, func(t *Watch, p Path) { w.give(t, Change{action, kinds, p}) })
+}
+
+func (w *Watcher) give(t *Watch, c Change) {
+	t.sink.Changed(c)
+	w.dirty[t] = true
+}

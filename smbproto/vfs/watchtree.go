@@ -1,0 +1,175 @@
+package vfs
+
+import (
+	"errors"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// Which directories are watched, and where they are in the trees that are.
+
+// inTree reports whether a tree is watched that d is in.
+func (d *watchedDir) inTree() bool {
+	for ; d != nil; d = d.parent {
+		if slices.ContainsFunc(d.watches, func(t *Watch) bool { return t.tree }) {
+			return true
+		}
+	}
+	return false
+}
+
+// prune takes out what nobody watches any more of d and what is below; above says that
+// somebody watches the tree that d is in.
+func (w *Watcher) prune(d *watchedDir, above bool) {
+	tree := above || slices.ContainsFunc(d.watches, func(t *Watch) bool { return t.tree })
+	if tree {
+		return // so is all below
+	}
+	for _, child := range d.children {
+		child.parent = nil
+		w.prune(child, false)
+	}
+	d.children, d.seen = nil, nil
+	if len(d.watches) == 0 {
+		w.forget(d)
+		if w.err != nil {
+			return // it has ended, and its descriptor is another's by now
+		}
+		// The directory may be gone, and the watch with it.
+		_, _ = unix.InotifyRmWatch(w.fd, uint32(d.wd))
+	}
+}
+
+// forget takes d out of what is known.
+func (w *Watcher) forget(d *watchedDir) {
+	delete(w.dirs, d.wd)
+	d.detach()
+	for _, child := range d.children {
+		child.parent = nil
+	}
+}
+
+func (d *watchedDir) detach() {
+	if d.parent != nil && d.parent.children[d.name] == d {
+		delete(d.parent.children, d.name)
+	}
+	d.parent = nil
+}
+
+// add has the directory behind a handle watched, for the changes of a mask at least.
+func (w *Watcher) add(fd int, mask uint32) (*watchedDir, error) {
+	n, err := unix.InotifyAddWatch(w.fd, throughProc(fd), mask)
+	if err != nil {
+		return nil, err
+	}
+	wd := int32(n)
+	d := w.dirs[wd]
+	if d == nil {
+		if len(w.dirs) >= maxWatched {
+			_, _ = unix.InotifyRmWatch(w.fd, uint32(wd))
+			return nil, ErrTooManyWatched
+		}
+		d = &watchedDir{wd: wd}
+		w.dirs[wd] = d
+	}
+	return d, nil
+}
+
+// A finder is told of what there is in a directory.
+type finder func(in *watchedDir, name string, isDir bool)
+
+// extend has the directories below d watched, whose handle is fd. found is told of all that there is, a
+// directory before what is in it.
+func (w *Watcher) extend(d *watchedDir, fd, depth int, found finder) error {
+	if depth > maxDepth {
+		return nil // what clients can't name
+	}
+	list, err := reopen(fd, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(list) }()
+	for r := newDirReader(list); ; {
+		name, ok, err := r.next()
+		if err != nil || !ok {
+			return err
+		}
+		if r.kind != unix.DT_DIR && r.kind != unix.DT_UNKNOWN {
+			found(d, name, false)
+			continue
+		}
+		if err := w.descend(d, list, name, depth, found); err != nil {
+			return err
+		}
+	}
+}
+
+// descend adds the directory name in d, if it is one.
+func (w *Watcher) descend(d *watchedDir, fd int, name string, depth int, found finder) error {
+	sub, err := openat(fd, name, unix.O_PATH|unix.O_DIRECTORY, 0)
+	switch {
+	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
+		found(d, name, false)
+		return nil
+	case errors.Is(err, unix.ENOENT):
+		return nil // gone by now
+	case errors.Is(err, unix.EACCES):
+		found(d, name, true)
+		return nil
+	case err != nil:
+		return err
+	}
+	defer func() { _ = unix.Close(sub) }()
+	found(d, name, true)
+	child, err := w.add(sub, watchMask)
+	if err != nil || !child.attach(d, name) {
+		return err
+	}
+	return w.extend(child, sub, depth+1, found)
+}
+
+// ignored is a finder for who wants to know nothing.
+func ignored(*watchedDir, string, bool) {}
+
+// attach says where d is. It fails for one that has a place already: a directory mounted a
+// second time.
+func (d *watchedDir) attach(parent *watchedDir, name string) bool {
+	for up := parent; up != nil; up = up.parent {
+		if up == d {
+			return false
+		}
+	}
+	if d.parent != nil && (d.parent != parent || d.name != name) {
+		return false
+	}
+	d.parent, d.name = parent, name
+	if parent.children == nil {
+		parent.children = map[string]*watchedDir{}
+	}
+	parent.children[name] = d
+	return true
+}
+
+// each calls f for the watches that see a name in d, with its path from there.
+func (d *watchedDir) each(name string, f func(t *Watch, p Path)) {
+	path := Path(name)
+	for up := d; up != nil; up = up.parent {
+		for _, t := range up.watches {
+			if t.tree || up == d {
+				f(t, path)
+			}
+		}
+		path = Path(up.name).Join(string(path))
+	}
+}
+
+// below is the path of a name in d as t sees it.
+func (d *watchedDir) below(t *Watch, name string) (path Path, ok bool) {
+	d.each(name, func(other *Watch, p Path) {
+		if other == t {
+			path, ok = p, true
+		}
+	})
+	return path, ok
+}
