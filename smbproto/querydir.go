@@ -18,7 +18,8 @@ type search struct {
 	held    bool // name and info are an entry that did not fit into the last reply
 	name    string
 	info    wire.FileInfo
-	steps   int // of comparing names with the pattern, in the request in hand
+	eas     bool // info says what EAs take: the request in hand asks for it
+	steps   int  // of comparing names with the pattern, in the request in hand
 }
 
 // maxSteps bounds the comparing for one reply: some tenths of a second. A pattern that is no
@@ -55,6 +56,7 @@ func (c *Conn) queryDirectory(r *request, w *reply) wire.Status {
 	}
 	out := w.msg[wire.OutputFixed:]
 	list := wire.NewDirWriter(out[:min(n, len(out))], req.InfoClass())
+	o.showEAs(req.InfoClass().CarriesEASize())
 	if status := o.list(&list, req.Flags()&wire.ReturnSingleEntry != 0); status != wire.StatusOK {
 		return status
 	}
@@ -84,6 +86,16 @@ func (o *open) beginSearch(req wire.QueryDirectoryRequest) wire.Status {
 	}
 	s.begun, s.any, s.held, s.next = true, false, false, searchDot
 	return wire.StatusOK
+}
+
+// showEAs says whether entries are to tell what their EAs take. One that is held back from a reply at another level
+// is looked at again.
+func (o *open) showEAs(on bool) {
+	s := &o.search
+	if on && !s.eas && s.held && s.next == searchEntries && s.name != ".." {
+		s.held = o.file.EntryInfo(s.name, &s.info, true) == nil
+	}
+	s.eas = on
 }
 
 // list fills w with what comes next.
@@ -141,12 +153,10 @@ func (o *open) advance() (ok bool, err error) {
 		s.info = wire.FileInfo{}
 		if s.next == searchDot {
 			s.name = "."
-			if err = o.file.Stat(); err == nil {
-				o.file.Info(&s.info)
-			}
+			err = o.file.SelfInfo(&s.info, s.eas)
 		} else {
 			s.name = ".."
-			err = o.file.ParentInfo(&s.info)
+			err = o.file.ParentInfo(&s.info, s.eas)
 		}
 		s.next++
 		if err == nil && s.pattern.Match(s.name) {
@@ -159,7 +169,7 @@ func (o *open) advance() (ok bool, err error) {
 		}
 		matches := s.matches(s.name)
 		s.info = wire.FileInfo{}
-		if matches && o.file.EntryInfo(s.name, &s.info) == nil {
+		if matches && o.file.EntryInfo(s.name, &s.info, s.eas) == nil {
 			return true, nil
 		}
 	}

@@ -16,6 +16,8 @@ type dirReader struct {
 	buf  []byte
 	rest []byte
 	kind byte // DT_* of the entry that next gave last
+
+	names [1 << 10]byte // for the names of an entry's extended attributes
 }
 
 // dirBuffer holds some 200 entries, and is what an open directory costs once it is listed.
@@ -81,10 +83,10 @@ func (f *File) ReadName() (name string, ok bool, err error) {
 	}
 }
 
-// EntryInfo fills info with the attributes of an entry. It fails for what a client could not
+// EntryInfo fills info with the attributes of an entry, and with eas the size of its EAs. It fails for what a client could not
 // open: devices, fifos, sockets, links that leave the share, and what is gone. The name is looked at twice: if it
 // changes hands meanwhile, what is shown of it is of both.
-func (f *File) EntryInfo(name string, info *wire.FileInfo) error {
+func (f *File) EntryInfo(name string, info *wire.FileInfo, eas bool) error {
 	var st unix.Statx_t
 	if err := statx(f.fd, name, &st); err != nil {
 		return err
@@ -95,13 +97,26 @@ func (f *File) EntryInfo(name string, info *wire.FileInfo) error {
 			return err
 		}
 		err = statx(fd, "", &st)
-		k := readKept(&st, throughProc(fd), unix.Getxattr)
+		var k kept
+		k, info.EASize = f.entryXattrs(&st, throughProc(fd), ofFile, eas)
 		if err := errors.Join(err, closeAll(fd)); err != nil {
 			return err
 		}
 		return entryInfo(info, &st, k, name)
 	}
-	return entryInfo(info, &st, readKept(&st, throughProc(f.fd)+"/"+name, unix.Lgetxattr), name)
+	var k kept
+	k, info.EASize = f.entryXattrs(&st, throughProc(f.fd)+"/"+name, ofEntry, eas)
+	return entryInfo(info, &st, k, name)
+}
+
+// SelfInfo fills info for ".": the directory itself, as of now.
+func (f *File) SelfInfo(info *wire.FileInfo, eas bool) error {
+	if err := f.Stat(); err != nil {
+		return err
+	}
+	_, info.EASize = f.entryXattrs(&f.st, throughProc(f.fd), ofFile, eas)
+	f.Info(info)
+	return nil
 }
 
 func entryInfo(info *wire.FileInfo, st *unix.Statx_t, k kept, name string) error {
@@ -124,7 +139,7 @@ func (f *File) followEntry(name string) (fd int, err error) {
 }
 
 // ParentInfo fills info for "..": the parent, or for the root the root itself.
-func (f *File) ParentInfo(info *wire.FileInfo) error {
+func (f *File) ParentInfo(info *wire.FileInfo, eas bool) error {
 	dir, _ := f.Path().Split()
 	fd, err := f.root.beneath(dir)
 	if err != nil {
@@ -132,7 +147,8 @@ func (f *File) ParentInfo(info *wire.FileInfo) error {
 	}
 	var st unix.Statx_t
 	err = statx(fd, "", &st)
-	k := readKept(&st, throughProc(fd), unix.Getxattr)
+	var k kept
+	k, info.EASize = f.entryXattrs(&st, throughProc(fd), ofFile, eas)
 	err = errors.Join(err, closeAll(fd))
 	fillInfo(info, &st, k, "")
 	return err

@@ -138,11 +138,10 @@ func (f *File) EAs() ([]wire.EA, error) {
 		if err != nil {
 			return nil, err
 		}
-		ea := wire.EA{Name: name, Value: value}
-		if size += wire.EAListSize([]wire.EA{ea}) + 3; size > wire.MaxEAs {
+		if size = wire.EAListWith(size, len(name), len(value)); size > wire.MaxEAs {
 			break
 		}
-		list = append(list, ea)
+		list = append(list, wire.EA{Name: name, Value: value})
 	}
 	return list, nil
 }

@@ -26,6 +26,15 @@ func (c FileInfoClass) IsDirectoryClass() bool {
 	return fixed != 0
 }
 
+// CarriesEASize reports whether the entries of a level say how long a file's EAs are as a list.
+func (c FileInfoClass) CarriesEASize() bool {
+	switch c {
+	case FileFullDirectoryInformation, FileBothDirectoryInformation, FileIDFullDirectoryInformation, FileIDBothDirectoryInformation:
+		return true
+	}
+	return false
+}
+
 // DirEntrySize is the length of an entry without padding behind it.
 func DirEntrySize(c FileInfoClass, name string) int {
 	fixed, _ := c.entryFixed()
@@ -82,6 +91,9 @@ func (w *DirWriter) Put(name string, f *FileInfo) bool {
 		le.PutUint64(e[40:], f.EndOfFile)
 		le.PutUint64(e[48:], f.AllocationSize)
 		le.PutUint32(e[56:], uint32(f.Attributes))
+	}
+	if w.class.CarriesEASize() {
+		le.PutUint32(e[64:], f.EASize)
 	}
 	switch w.class {
 	case FileBothDirectoryInformation, FileIDBothDirectoryInformation:

@@ -33,10 +33,13 @@ func eaSize(name, value int) int { return eaFixed + name + 1 + value }
 // EAListSize is what EAs take as a list.
 func EAListSize(list []EA) (n int) {
 	for _, ea := range list {
-		n = align4(n) + eaSize(len(ea.Name), len(ea.Value))
+		n = EAListWith(n, len(ea.Name), len(ea.Value))
 	}
 	return n
 }
+
+// EAListWith is what a list of size bytes takes with one more EA behind it, of a name and a value of so many bytes.
+func EAListWith(size, name, value int) int { return align4(size) + eaSize(name, value) }
 
 func align4(n int) int { return (n + 3) &^ 3 }
 
