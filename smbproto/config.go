@@ -48,6 +48,10 @@ type Share struct {
 	// Encrypt refuses requests that are not encrypted, and clients that can't encrypt: guests,
 	// and those of dialects below 3.0.
 	Encrypt bool
+	// Users are those who may use the share, by name; case does not matter. None means every user.
+	Users []string
+	// NoGuests refuses guests.
+	NoGuests bool
 	// FileMode and DirMode are the permissions of what clients create; 0 means
 	// 0644 and 0755.
 	FileMode, DirMode uint32

@@ -24,6 +24,10 @@ func (c *Conn) treeConnect(r *request, w *reply) wire.Status {
 	if sh == nil {
 		return wire.StatusBadNetworkName
 	}
+	if !sh.admits(r.session.identity) {
+		c.log.Info("share refused: it is not this user's", "share", sh.Name, "user", r.session.identity.User, "guest", r.session.identity.Guest, "session", r.session.id)
+		return wire.StatusAccessDenied
+	}
 	if sh.Encrypt && r.session.opener == nil {
 		why := "the client can't encrypt"
 		if r.session.signer == nil {

@@ -26,7 +26,7 @@ import (
 type stackFlags struct {
 	Stack      string        `help:"TCP stack: netstack (user space, on a TAP device), kernel, or stock (gVisor's netstack as it comes, for comparison)." enum:"netstack,kernel,stock" default:"netstack"`
 	TAP        string        `name:"tap" help:"TAP device: made if there is none of that name, and gone with the process then." default:"ustack0" on:"netstack,stock"`
-	Addr       []string      `help:"Address to serve at. On netstack a prefix such as 10.77.0.2/24, on the kernel a plain address. May be repeated." required:""`
+	Addr       []string      `help:"Address to serve at. On netstack a prefix such as 10.77.0.2/24, on the kernel a plain address. May be repeated."`
 	HostAddr   []string      `help:"Prefix to put on the kernel's side of the TAP, such as 10.77.0.1/24. May be repeated." on:"netstack,stock"`
 	Gateway    []string      `help:"Router for addresses that are not on the link (netstack)." on:"netstack"`
 	Congestion string        `help:"Congestion control of connections." default:"cubic"`
@@ -63,6 +63,19 @@ type acceptor interface {
 	Accept() (*ioarea.Area, error)
 	Close() error
 	Addr() net.Addr
+}
+
+// listenAll listens at all ports.
+func listenAll(b backend, ports []uint16) (acceptor, error) {
+	var all acceptors
+	for _, port := range ports {
+		ln, err := b.Listen(port)
+		if err != nil {
+			return nil, errors.Join(err, all.close())
+		}
+		all = append(all, ln)
+	}
+	return join(all), nil
 }
 
 // open makes the backend, with rings that hold at least in and out bytes.

@@ -32,12 +32,9 @@ type cli struct {
 
 func main() {
 	var c cli
-	k := kong.Parse(&c,
-		kong.Name("ustack"),
-		kong.Description("User-space TCP whose receive buffer is the request handler's own memory."),
-		kong.ShortUsageOnError(),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-	)
+	parser := newParser(&c)
+	k, err := parser.Parse(os.Args[1:])
+	parser.FatalIfErrorf(err)
 	log := newLogger(&c)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -51,6 +48,15 @@ func main() {
 		fmt.Fprintln(os.Stderr, "ustack:", err)
 		os.Exit(1)
 	}
+}
+
+func newParser(c *cli) *kong.Kong {
+	return kong.Must(c,
+		kong.Name("ustack"),
+		kong.Description("User-space TCP whose receive buffer is the request handler's own memory."),
+		kong.ShortUsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
 }
 
 func newLogger(c *cli) *slog.Logger {

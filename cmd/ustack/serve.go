@@ -34,7 +34,7 @@ Examples:
 }
 
 func (c *serveEchoCmd) Run(ctx context.Context, log *slog.Logger) error {
-	return c.stackFlags.run(ctx, log, c.Port, experimentRing, experimentRing, &server{
+	return c.stackFlags.run(ctx, log, []uint16{c.Port}, experimentRing, experimentRing, &server{
 		service: "echo",
 		serve:   func(a *ioarea.Area) error { return ioarea.Serve(a, handlers.Echo{}) },
 	})
@@ -56,7 +56,7 @@ Examples:
 }
 
 func (c *serveSinkCmd) Run(ctx context.Context, log *slog.Logger) error {
-	return c.stackFlags.run(ctx, log, c.Port, experimentRing, 64<<10, &server{
+	return c.stackFlags.run(ctx, log, []uint16{c.Port}, experimentRing, 64<<10, &server{
 		service: "sink",
 		serve:   func(a *ioarea.Area) error { return ioarea.Serve(a, &handlers.Sink{Check: c.Check}) },
 	})
@@ -81,7 +81,7 @@ Examples:
 }
 
 func (c *serveSourceCmd) Run(ctx context.Context, log *slog.Logger) error {
-	return c.stackFlags.run(ctx, log, c.Port, 512<<10, experimentRing, &server{
+	return c.stackFlags.run(ctx, log, []uint16{c.Port}, 512<<10, experimentRing, &server{
 		service: "source",
 		serve: func(a *ioarea.Area) error {
 			if c.UntilClosed {

@@ -30,10 +30,12 @@ func powerBelow(n int) int { return 1 << (bits.Len(uint(n)) - 1) }
 
 type serveSMBCmd struct {
 	stackFlags
-	Port           uint16        `help:"TCP port." default:"445"`
-	Share          []string      `help:"NAME=PATH, with ',ro' behind it for a share that is only read, ',encrypt' for one that must be encrypted. May be repeated." required:"" sep:"none"`
+	Config         string        `help:"File of settings, in TOML (docs/ustack.toml explains it). A flag that is given counts for more." type:"path"`
+	Port           []uint16      `help:"TCP port. May be repeated." default:"445"`
+	Share          []string      `help:"NAME=PATH, with ',ro' behind it for a share that is only read, ',encrypt' for one that must be encrypted. May be repeated." sep:"none"`
 	UserFile       string        `help:"File of users, as 'ustack smb user' keeps it." type:"path"`
 	Guest          *bool         `help:"Let in as guest who has no account (default: only where there is no --user-file)." negatable:""`
+	Comment        string        `help:"What the server is described by in lists." default:"ustack"`
 	Name           string        `help:"NetBIOS name of the server (default: this machine's)."`
 	Workgroup      string        `help:"NetBIOS name of its domain." default:"WORKGROUP"`
 	RequireSigning bool          `help:"Refuse requests that are not signed, and with them guests."`
@@ -43,6 +45,14 @@ type serveSMBCmd struct {
 	MaxIO          byteSize      `name:"max-io" help:"Largest READ and WRITE." default:"1MiB"`
 	RequestTimeout time.Duration `help:"Longest that a request, once begun, may rest." default:"30s"`
 	IdleTimeout    time.Duration `help:"Longest that a connection may rest between requests." default:"15m"`
+
+	given map[string]bool     // flags that are on the command line
+	on    map[string][]string // flags that not every stack looks at, and those that do
+
+	// What flags and file have been merged to.
+	keys   map[string]string // flags that the file has set, and its keys
+	shares []smbproto.Share
+	limits smbproto.Limits // those that have no flag
 }
 
 func (c *serveSMBCmd) Help() string {
@@ -63,54 +73,12 @@ whatever the share allows: give --user-file, or share with ,ro, where that is no
 }
 
 func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) error {
-	if err := c.check(); err != nil {
-		return err
-	}
-	least, greatest, err := parseProtocols(c.MinProtocol, c.MaxProtocol)
+	c, err := c.merged()
 	if err != nil {
 		return err
 	}
-	encryption, err := parseEncryption(c.Encrypt)
+	cfg, err := c.settings(log)
 	if err != nil {
-		return err
-	}
-	guest := c.UserFile == ""
-	if c.Guest != nil {
-		guest = *c.Guest
-	}
-	cfg := smbproto.Config{
-		Auth:           auth.Config{Guest: guest, ServerName: c.Name, Domain: c.Workgroup},
-		MinDialect:     least,
-		MaxDialect:     greatest,
-		RequireSigning: c.RequireSigning,
-		Encryption:     encryption,
-		Comment:        "ustack",
-		Limits: smbproto.Limits{
-			MaxRead: int(c.MaxIO), MaxWrite: int(c.MaxIO), MaxTransact: int(c.MaxIO),
-			RequestTimeout: c.RequestTimeout, IdleTimeout: c.IdleTimeout,
-		},
-		Log: log,
-	}
-	if cfg.Auth.ServerName == "" {
-		cfg.Auth.ServerName = netbiosName()
-	}
-	for _, s := range c.Share {
-		sh, err := parseShare(s)
-		if err != nil {
-			return err
-		}
-		cfg.Shares = append(cfg.Shares, sh)
-	}
-	access := smbAccess{userFile: c.UserFile, cfg: &cfg}
-	if c.UserFile != "" {
-		users, err := auth.OpenUserFile(c.UserFile)
-		if err != nil {
-			return err
-		}
-		cfg.Auth.Users = freshUsers{users, log}
-		access.users = len(users.Names())
-	}
-	if err := access.check(); err != nil {
 		return err
 	}
 	srv, err := smbproto.NewServer(cfg)
@@ -125,7 +93,7 @@ func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) error {
 	err = c.run(ctx, log, c.Port, in, out, &server{
 		service: "smb",
 		serve:   srv.Serve,
-		serving: func() { access.warn(log) },
+		serving: func() { c.access(&cfg).warn(log) },
 		extra: func(s *snapshot) {
 			st := srv.Stats()
 			s.SMB = &st
@@ -134,14 +102,67 @@ func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) error {
 	return errors.Join(err, srv.Close())
 }
 
+// settings are the server's, from a command that is merged.
+func (c *serveSMBCmd) settings(log *slog.Logger) (smbproto.Config, error) {
+	var cfg smbproto.Config
+	if err := c.check(); err != nil {
+		return cfg, err
+	}
+	least, greatest, err := c.protocols()
+	if err != nil {
+		return cfg, err
+	}
+	encryption, err := parseEncryption(c.label("encrypt"), c.Encrypt)
+	if err != nil {
+		return cfg, err
+	}
+	guest := c.UserFile == ""
+	if c.Guest != nil {
+		guest = *c.Guest
+	}
+	cfg = smbproto.Config{
+		Auth:           auth.Config{Guest: guest, ServerName: cmp.Or(c.Name, netbiosName()), Domain: c.Workgroup},
+		Shares:         c.shares,
+		MinDialect:     least,
+		MaxDialect:     greatest,
+		RequireSigning: c.RequireSigning,
+		Encryption:     encryption,
+		Comment:        c.Comment,
+		Limits:         c.limits,
+		Log:            log,
+	}
+	l := &cfg.Limits
+	l.MaxRead, l.MaxWrite, l.MaxTransact = int(c.MaxIO), int(c.MaxIO), int(c.MaxIO)
+	l.RequestTimeout, l.IdleTimeout = c.RequestTimeout, c.IdleTimeout
+	if c.UserFile != "" {
+		users, err := auth.OpenUserFile(c.UserFile)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Auth.Users = freshUsers{users, log}
+	}
+	return cfg, c.access(&cfg).check()
+}
+
+// access tells who may use a server of these settings.
+func (c *serveSMBCmd) access(cfg *smbproto.Config) smbAccess {
+	a := smbAccess{userFile: c.UserFile, cfg: cfg}
+	if u, ok := cfg.Auth.Users.(freshUsers); ok {
+		a.users = len(u.file.Names())
+	}
+	return a
+}
+
 func (c *serveSMBCmd) check() error {
 	switch {
 	case c.MaxIO < smbproto.LeastIO || c.MaxIO > smbproto.MostIO:
-		return fmt.Errorf("--max-io %d: want %d to %d bytes", c.MaxIO, smbproto.LeastIO, smbproto.MostIO)
+		return fmt.Errorf("%s %d: want %d to %d bytes", c.label("max-io"), c.MaxIO, smbproto.LeastIO, smbproto.MostIO)
 	case c.RequestTimeout <= 0:
-		return fmt.Errorf("--request-timeout %v: want more than 0", c.RequestTimeout)
+		return fmt.Errorf("%s %v: want more than 0", c.label("request-timeout"), c.RequestTimeout)
 	case c.IdleTimeout <= 0:
-		return fmt.Errorf("--idle-timeout %v: want more than 0", c.IdleTimeout)
+		return fmt.Errorf("%s %v: want more than 0", c.label("idle-timeout"), c.IdleTimeout)
+	case len(c.Port) == 0:
+		return fmt.Errorf("%s: want at least one", c.label("port"))
 	}
 	return nil
 }

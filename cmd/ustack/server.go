@@ -45,7 +45,7 @@ type server struct {
 
 // run opens the backend and serves until ctx ends. in and out are the least ring
 // sizes that the service needs.
-func (f *stackFlags) run(ctx context.Context, log *slog.Logger, port uint16, in, out int, s *server) error {
+func (f *stackFlags) run(ctx context.Context, log *slog.Logger, ports []uint16, in, out int, s *server) error {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(max(1, f.Procs, f.Shards))
 	}
@@ -59,7 +59,7 @@ func (f *stackFlags) run(ctx context.Context, log *slog.Logger, port uint16, in,
 	}
 	s.totals = f.Totals
 	s.log, s.backend, s.areas = log, b, map[*ioarea.Area]struct{}{}
-	ln, err := b.Listen(port)
+	ln, err := listenAll(b, ports)
 	if err != nil {
 		return errors.Join(err, b.Close())
 	}
@@ -67,7 +67,7 @@ func (f *stackFlags) run(ctx context.Context, log *slog.Logger, port uint16, in,
 	if err != nil {
 		return errors.Join(err, ln.Close(), b.Close())
 	}
-	log.Info("serving", "service", s.service, "stack", b.Kind(), "addr", ln.Addr(), "control", ctl.path)
+	log.Info("serving", "service", s.service, "stack", b.Kind(), "addr", ln.Addr(), "ports", ports, "control", ctl.path)
 	if s.serving != nil {
 		s.serving()
 	}

@@ -19,7 +19,7 @@ type smbAccess struct {
 	cfg      *smbproto.Config
 }
 
-// keyed is why guests are let in nowhere, for they have no key; empty if they are.
+// keyed is why guests are let in nowhere, mostly because they have no key; empty if they are.
 func (a smbAccess) keyed() string {
 	switch {
 	case a.cfg.RequireSigning:
@@ -28,6 +28,8 @@ func (a smbAccess) keyed() string {
 		return "--encrypt required: guests have no key to encrypt with"
 	case !slices.ContainsFunc(a.cfg.Shares, func(s smbproto.Share) bool { return !s.Encrypt }):
 		return "every --share is ,encrypt: guests have no key to encrypt with"
+	case !slices.ContainsFunc(a.cfg.Shares, func(s smbproto.Share) bool { return !s.Encrypt && !s.NoGuests }):
+		return "every share that is not encrypted keeps guests out"
 	}
 	return ""
 }
@@ -55,7 +57,7 @@ func (a smbAccess) warn(log *slog.Logger) {
 	}
 	for _, sh := range a.cfg.Shares {
 		switch {
-		case !guests:
+		case !guests || sh.NoGuests:
 		case sh.Encrypt && a.userFile == "":
 			log.Warn("nobody can use this share: guests have no key to encrypt with, and there is no --user-file", "share", sh.Name, "path", sh.Path)
 		case sh.Encrypt && a.users == 0:

@@ -33,27 +33,27 @@ func parseProtocol(flag, s string) (wire.Dialect, error) {
 	return 0, fmt.Errorf("%s %q: want one of %s", flag, s, strings.Join(names, ", "))
 }
 
-// parseProtocols reads the bounds of the dialects.
-func parseProtocols(least, greatest string) (from, to wire.Dialect, err error) {
-	if from, err = parseProtocol("--min-protocol", least); err != nil {
+// protocols reads the bounds of the dialects.
+func (c *serveSMBCmd) protocols() (from, to wire.Dialect, err error) {
+	if from, err = parseProtocol(c.label("min-protocol"), c.MinProtocol); err != nil {
 		return 0, 0, err
 	}
-	if to, err = parseProtocol("--max-protocol", greatest); err != nil {
+	if to, err = parseProtocol(c.label("max-protocol"), c.MaxProtocol); err != nil {
 		return 0, 0, err
 	}
 	if from > to {
-		return 0, 0, fmt.Errorf("--min-protocol %s is above --max-protocol %s: no dialect is left", least, greatest)
+		return 0, 0, fmt.Errorf("%s %s is above %s %s: no dialect is left", c.label("min-protocol"), c.MinProtocol, c.label("max-protocol"), c.MaxProtocol)
 	}
 	return from, to, nil
 }
 
-func parseEncryption(s string) (smbproto.Encryption, error) {
+func parseEncryption(label, s string) (smbproto.Encryption, error) {
 	for _, e := range []smbproto.Encryption{smbproto.EncryptionOff, smbproto.EncryptionOffered, smbproto.EncryptionRequired} {
 		if e.String() == s {
 			return e, nil
 		}
 	}
-	return 0, fmt.Errorf("--encrypt %q: want off, offered or required", s)
+	return 0, fmt.Errorf("%s %q: want off, offered or required", label, s)
 }
 
 // parseShare reads NAME=PATH, with options behind it: NAME=PATH,ro,encrypt.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 
@@ -21,7 +22,7 @@ func TestProtocolsAreBounded(t *testing.T) {
 		{"SMB2_02", "SMB4", 0, 0, `--max-protocol "SMB4"`},
 		{"SMB3_11", "SMB3_00", 0, 0, "--min-protocol SMB3_11 is above --max-protocol SMB3_00"},
 	} {
-		from, to, err := parseProtocols(c.least, c.greatest)
+		from, to, err := (&serveSMBCmd{MinProtocol: c.least, MaxProtocol: c.greatest}).protocols()
 		if from != c.from || to != c.to || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
 			t.Errorf("%s to %s: %v to %v, %v", c.least, c.greatest, from, to, err)
 		}
@@ -32,11 +33,11 @@ func TestEncryptionValues(t *testing.T) {
 	for s, want := range map[string]smbproto.Encryption{
 		"off": smbproto.EncryptionOff, "offered": smbproto.EncryptionOffered, "required": smbproto.EncryptionRequired,
 	} {
-		if e, err := parseEncryption(s); err != nil || e != want {
+		if e, err := parseEncryption("--encrypt", s); err != nil || e != want {
 			t.Errorf("%s: %v, %v", s, e, err)
 		}
 	}
-	if _, err := parseEncryption("yes"); err == nil || !strings.Contains(err.Error(), "off, offered or required") {
+	if _, err := parseEncryption("--encrypt", "yes"); err == nil || !strings.Contains(err.Error(), "off, offered or required") {
 		t.Errorf("yes: %v", err)
 	}
 }
@@ -58,7 +59,7 @@ func TestShareOptions(t *testing.T) {
 		"/x":                 {},
 	} {
 		got, err := parseShare(s)
-		if got != want || (err == nil) == (want == smbproto.Share{}) {
+		if !reflect.DeepEqual(got, want) || (err == nil) == (want.Name == "") {
 			t.Errorf("%s: %+v, %v", s, got, err)
 		}
 	}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// mostSMBFile bounds a configuration file, bytes: some thousand shares.
+const mostSMBFile = 1 << 20
+
+// smbFile is what a file given by --config says, in TOML 1.0; nil where it says nothing. docs/ustack.toml
+// explains each key. Paths in it are relative to the file's directory.
+type smbFile struct {
+	Network struct {
+		Stack          *string   `toml:"stack"`
+		TAP            *string   `toml:"tap"`
+		Addresses      []string  `toml:"addresses"`
+		HostAddresses  []string  `toml:"host_addresses"`
+		Gateways       []string  `toml:"gateways"`
+		Ports          []uint16  `toml:"ports"`
+		Congestion     *string   `toml:"congestion"`
+		MaxConnections *int      `toml:"max_connections"`
+		RingIn         *byteSize `toml:"ring_in"`
+		RingOut        *byteSize `toml:"ring_out"`
+		Shards         *int      `toml:"shards"`
+		Processors     []int     `toml:"processors"`
+		Procs          *int      `toml:"procs"`
+	} `toml:"network"`
+	Server struct {
+		Name      *string `toml:"name"`
+		Workgroup *string `toml:"workgroup"`
+		Comment   *string `toml:"comment"`
+		Control   *string `toml:"control"`
+	} `toml:"server"`
+	Security struct {
+		Users       *string `toml:"users"`
+		Guests      *bool   `toml:"guests"`
+		Signing     *string `toml:"signing"`
+		Encryption  *string `toml:"encryption"`
+		MinProtocol *string `toml:"min_protocol"`
+		MaxProtocol *string `toml:"max_protocol"`
+	} `toml:"security"`
+	Limits struct {
+		MaxIO          *byteSize `toml:"max_io"`
+		RequestTimeout *string   `toml:"request_timeout"`
+		IdleTimeout    *string   `toml:"idle_timeout"`
+		Sessions       *int      `toml:"sessions"`
+		Trees          *int      `toml:"trees"`
+		Opens          *int      `toml:"opens"`
+		Files          *int      `toml:"files"`
+		Credits        *int      `toml:"credits"`
+		Compound       *int      `toml:"compound"`
+		Pending        *int      `toml:"pending"`
+	} `toml:"limits"`
+	Share map[string]smbFileShare `toml:"share"`
+}
+
+// smbFileShare is a table [share.NAME].
+type smbFileShare struct {
+	Path     string   `toml:"path"`
+	Comment  string   `toml:"comment"`
+	ReadOnly bool     `toml:"read_only"`
+	Encrypt  bool     `toml:"encrypt"`
+	Users    []string `toml:"users"`
+	Guests   *bool    `toml:"guests"` // nil: only where there are no Users
+}
+
+// readSMBFile reads a configuration file.
+func readSMBFile(path string) (*smbFile, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, mostSMBFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > mostSMBFile {
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, mostSMBFile)
+	}
+	file, err := parseSMBFile(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s%w", path, err)
+	}
+	return file, nil
+}
+
+// parseSMBFile reads a file's text. An error begins with the place, ":LINE:COLUMN: ", and a key that is not
+// known is one.
+func parseSMBFile(text []byte) (*smbFile, error) {
+	file := new(smbFile)
+	d := toml.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	err := d.Decode(file)
+	var unknown *toml.StrictMissingError
+	if errors.As(err, &unknown) {
+		var all []string
+		for _, e := range unknown.Errors {
+			line, column := e.Position()
+			all = append(all, fmt.Sprintf(":%d:%d: there is no key %q", line, column, strings.Join(e.Key(), ".")))
+		}
+		return nil, errors.New(strings.Join(all, "; "))
+	}
+	var wrong *toml.DecodeError
+	if errors.As(err, &wrong) {
+		line, column := wrong.Position()
+		return nil, fmt.Errorf(":%d:%d: %s", line, column, strings.TrimPrefix(wrong.Error(), "toml: "))
+	}
+	if err != nil {
+		return nil, fmt.Errorf(": %w", err)
+	}
+	return file, nil
+}

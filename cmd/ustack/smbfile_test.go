@@ -1,0 +1,212 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	smb2 "github.com/cloudsoda/go-smb2"
+)
+
+// writeSMBFile writes a configuration beside what it names.
+func writeSMBFile(t *testing.T, dir, text string) string {
+	t.Helper()
+	path := filepath.Join(dir, "ustack.toml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// addUser makes an account in a file of users.
+func addUser(t *testing.T, file, name, password string) {
+	t.Helper()
+	if out, err := program(t.Context(), "smb", "user", "add", "--user-file", file, "--password", password, name).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
+
+// mounts says whether a user gets at a share.
+func mounts(t *testing.T, port, user, share string) error {
+	t.Helper()
+	s, err := dial(t, port, user)
+	if err != nil {
+		return err
+	}
+	defer s.Logoff()
+	fs, err := s.Mount(share)
+	if err != nil {
+		return err
+	}
+	return fs.Umount()
+}
+
+func dial(t *testing.T, port, user string) (*smb2.Session, error) {
+	t.Helper()
+	d := smb2.Dialer{Initiator: &smb2.NTLMInitiator{User: user, Password: "secret"}}
+	return d.Dial(t.Context(), "127.0.0.1:"+port)
+}
+
+func parseArgs(c *cli, args ...string) error {
+	_, err := newParser(c).Parse(args)
+	return err
+}
+
+// exampleFile is docs/ustack.toml with its directories below dir, and two users.
+func exampleFile(t *testing.T, dir string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/ustack.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"pub", "staff"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, user := range []string{"alice", "carol"} {
+		addUser(t, filepath.Join(dir, "users"), user, "secret")
+	}
+	return writeSMBFile(t, dir, strings.ReplaceAll(string(text), `"/srv/`, `"`))
+}
+
+func TestTheExampleOfAConfigurationServes(t *testing.T) {
+	dir, port := t.TempDir(), freePort(t)
+	started(t, "serve", "smb", "--config", exampleFile(t, dir), "--stack", "kernel", "--addr", "127.0.0.1", "--port", port)
+	for _, c := range []struct {
+		user, share string
+		allowed     bool
+	}{
+		{"alice", "pub", true}, {"alice", "staff", true}, {"ALICE", "STAFF", true}, {"carol", "pub", true}, {"carol", "staff", false},
+	} {
+		if err := mounts(t, port, c.user, c.share); (err == nil) != c.allowed {
+			t.Errorf("%s on %s: %v", c.user, c.share, err)
+		}
+	}
+	if _, err := dial(t, port, "nobody"); err == nil {
+		t.Error("a guest was let in")
+	}
+}
+
+// What the example says is the default must be it.
+func TestTheExampleTellsTheDefaults(t *testing.T) {
+	dir := t.TempDir()
+	var all, none cli
+	parse := func(c *cli, args ...string) *serveSMBCmd {
+		t.Helper()
+		if err := parseArgs(c, append([]string{"serve", "smb"}, args...)...); err != nil {
+			t.Fatal(err)
+		}
+		m, err := c.Serve.SMB.merged()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	with := parse(&all, "--config", exampleFile(t, dir))
+	without := parse(&none, "--share", "pub="+dir, "--addr", "10.77.0.2/24", "--host-addr", "10.77.0.1/24")
+	with.Share, with.Config, with.shares, with.keys, with.given, with.on = nil, "", nil, nil, nil, nil
+	without.Share, without.shares, without.keys, without.given, without.on = nil, nil, nil, nil, nil
+	without.UserFile, without.Guest = with.UserFile, with.Guest
+	with.Gateway, with.CPU = nil, nil // empty lists
+	l := &with.limits
+	for _, v := range []struct{ got, want int }{
+		{l.MaxSessions, 64}, {l.MaxTrees, 256}, {l.MaxOpens, 4096}, {l.MaxCredits, 8192}, {l.MaxCompound, 64}, {l.MaxPending, 512},
+	} {
+		if v.got != v.want {
+			t.Errorf("a limit of %d, want %d", v.got, v.want)
+		}
+	}
+	*l = without.limits
+	if got, want := fmt.Sprintf("%+v", *with), fmt.Sprintf("%+v", *without); got != want {
+		t.Errorf("the example makes\n%s\nand no file\n%s", got, want)
+	}
+}
+
+func TestAFlagCountsForMoreThanTheFile(t *testing.T) {
+	dir := t.TempDir()
+	file := writeSMBFile(t, dir, `
+network = {stack = "kernel", addresses = ["127.0.0.1", "::1"], ports = [1445, 139]}
+server.name = "FILE"
+limits.idle_timeout = "7m"
+share.a.path = "a"
+`)
+	for _, c := range []struct {
+		args []string
+		want func(*serveSMBCmd) bool
+	}{
+		{nil, func(m *serveSMBCmd) bool {
+			return m.Stack == "kernel" && len(m.Addr) == 2 && slices.Equal(m.Port, []uint16{1445, 139}) && m.Name == "FILE" &&
+				m.IdleTimeout.Minutes() == 7 && m.shares[0].Path == filepath.Join(dir, "a")
+		}},
+		{[]string{"--addr", "127.0.0.2", "--port", "445", "--name", "FLAG", "--idle-timeout", "15m"}, func(m *serveSMBCmd) bool {
+			return slices.Equal(m.Addr, []string{"127.0.0.2"}) && slices.Equal(m.Port, []uint16{445}) && m.Name == "FLAG" && m.IdleTimeout.Minutes() == 15
+		}},
+		{[]string{"--share", "b=" + dir}, func(m *serveSMBCmd) bool { return len(m.shares) == 1 && m.shares[0].Name == "b" }},
+	} {
+		var all cli
+		if err := parseArgs(&all, append([]string{"serve", "smb", "--config", file}, c.args...)...); err != nil {
+			t.Fatal(err)
+		}
+		m, err := all.Serve.SMB.merged()
+		if err != nil || !c.want(m) {
+			t.Errorf("%v: %v, %+v", c.args, err, m)
+		}
+	}
+}
+
+func TestAWrongFileIsRefusedWithThePlace(t *testing.T) {
+	const served = "network.stack = \"kernel\"\nnetwork.addresses = [\"127.0.0.1\"]\nshare.a.path = \".\"\n"
+	for _, c := range []struct{ text, want string }{
+		{served + "\nshare.a.pathh = \"x\"\n", `ustack.toml:5:1: there is no key "share.a.pathh"`},
+		{"[limits]\nopens = \"many\"\n", "ustack.toml:2:9: "},
+		{"[limits]\nidle_timeout = 15\n", "ustack.toml:2:"},
+		{served + "limits.idle_timeout = \"15\"", "limits.idle_timeout: time: missing unit"},
+		{"[limits]\nmax_io = \"1 parsec\"\n", "ustack.toml:2:10: "},
+		{"[network\n", "ustack.toml:1:"},
+		{"[share.a]\npath = \"x\"\n[share.a]\n", "ustack.toml:3:"},
+		{"network.ports = [70000]", "ustack.toml:1:"},
+		{served + "limits.opens = 0", "limits.opens 0: want at least 1"},
+		{served + "security.signing = \"maybe\"", "security.signing"},
+		{served + "security.encryption = \"maybe\"", "ustack.toml: security.encryption"},
+		{served + "security.min_protocol = \"NT1\"", "ustack.toml: security.min_protocol"},
+		{served + "network.tap = \"x\"", "ustack.toml: network.tap: only with"},
+		{served + "share.b.comment = \"x\"", "share.b: no path"},
+		{served + "share.A.path = \".\"", "two shares"},
+		{served + "network.ports = []", "network.ports: want at least one"},
+		{"network.stack = \"kernel\"\nshare.a.path = \".\"", "no address"},
+		{"network.stack = \"kernel\"\nnetwork.addresses = [\"127.0.0.1\"]", "nothing to share"},
+		{strings.Repeat("#", mostSMBFile+1), "larger than"},
+	} {
+		out, err := program(t.Context(), "serve", "smb", "--config", writeSMBFile(t, t.TempDir(), c.text)).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), c.want) {
+			t.Errorf("%.200q: %v: %s; want %q", c.text, err, out, c.want)
+		}
+	}
+}
+
+func FuzzSMBFile(f *testing.F) {
+	example, err := os.ReadFile("../../docs/ustack.toml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(example))
+	f.Add("share.a = {path = \"x\", users = []}\nlimits.max_io = \"1KiB\"")
+	f.Add("[network]\nports = [1, 2]\n[share.\"\\u0000\"]\npath=\"\"")
+	f.Fuzz(func(t *testing.T, text string) {
+		file, err := parseSMBFile([]byte(text))
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), ":") {
+				t.Errorf("%v: no place", err)
+			}
+			return
+		}
+		m := &serveSMBCmd{keys: map[string]string{}}
+		if err := m.take(file); err == nil && len(m.shares) != len(file.Share) {
+			t.Errorf("%d shares of %d", len(m.shares), len(file.Share))
+		}
+	})
+}
