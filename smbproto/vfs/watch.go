@@ -226,9 +226,9 @@ func (w *Watcher) take() (some bool) {
 		some = true
 		w.events(w.buf[:n])
 	}
-	if w.moved == nil {
-		w.flush()
-	} else if some {
+	// What has been told does not wait for the other half of a rename: another follows, and another.
+	w.flush()
+	if some && w.moved != nil {
 		// The other half comes at once, or not at all.
 		_ = w.file.SetReadDeadline(time.Now().Add(renameGap))
 	}

@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -34,22 +35,25 @@ func (w *Watcher) events(b []byte) {
 	}
 }
 
-// overflow: the kernel's queue was full. What is watched of the trees is looked up anew.
+// overflow: the kernel's queue was full. Who came, went and moved meanwhile has not been told: what is watched of the
+// trees is found anew.
 func (w *Watcher) overflow() {
 	w.movedAway()
 	w.lost()
-	var trees []*Watch
+	var tops []*Watch
 	for _, d := range w.dirs {
-		for _, t := range d.watches {
-			if t.tree {
-				trees = append(trees, t)
-			}
+		d.parent, d.children, d.seen = nil, nil, nil
+		if i := slices.IndexFunc(d.watches, func(t *Watch) bool { return t.tree }); i >= 0 {
+			tops = append(tops, d.watches[i])
 		}
 	}
-	for _, t := range trees {
+	for _, t := range tops {
 		if err := w.extend(t.dir, t.fd, 0, ignored); err != nil {
 			t.sink.Lost()
 		}
+	}
+	for _, d := range w.dirs {
+		w.prune(d, d.parent.inTree())
 	}
 }
 

@@ -123,6 +123,9 @@ func (w *Watcher) descend(d *watchedDir, fd int, name string, depth int, found f
 	defer func() { _ = unix.Close(sub) }()
 	found(d, name, true)
 	child, err := w.add(sub, watchMask)
+	if errors.Is(err, unix.EACCES) {
+		return nil // nobody can be told of what the server may not read
+	}
 	if err != nil || !child.attach(d, name) {
 		return err
 	}

@@ -1,0 +1,145 @@
+package vfs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// overfill has more happen in dir than the kernel's queue holds.
+func overfill(t *testing.T, dir string) {
+	t.Helper()
+	b, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	most, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil || most > 1<<20 {
+		t.Skipf("the queue holds %d events: %v", most, err)
+	}
+	name := filepath.Join(dir, "again and again")
+	for range most/2 + 1 {
+		if err := errors.Join(os.WriteFile(name, nil, 0o644), os.Remove(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// What is renamed, made and removed while the kernel's queue is full is where it is, afterwards.
+func TestATreeIsFoundAnewWhenChangesWereLost(t *testing.T) {
+	dir := t.TempDir()
+	must := func(errs ...error) {
+		t.Helper()
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := func(name string) string { return filepath.Join(dir, name) }
+	must(os.MkdirAll(at("a/sub"), 0o755), os.MkdirAll(at("gone/1/2/3"), 0o755), os.Mkdir(at("late"), 0o755))
+	w, f := watching(t, dir)
+	e := &events{flushed: make(chan []string, 100)}
+	watch, err := w.Watch(f, true, e)
+	must(err)
+	defer watch.Close()
+	told := func() (all []string) {
+		w.Sync()
+		for {
+			select {
+			case list := <-e.flushed:
+				all = append(all, list...)
+			default:
+				return all
+			}
+		}
+	}
+	w.mu.Lock() // nobody reads the queue
+	overfill(t, at("late"))
+	must(os.Rename(at("a"), at("b")), os.RemoveAll(at("gone")), os.Mkdir(at("new"), 0o755))
+	w.mu.Unlock()
+	if all := told(); !slices.Contains(all, "lost") {
+		t.Fatalf("told %d changes, and not that some were lost", len(all))
+	}
+	if n := w.Dirs(); n != 5 { // the root, b, b/sub, late, new
+		t.Errorf("%d directories are watched, there are 5", n)
+	}
+	must(os.WriteFile(at("b/sub/file"), nil, 0o644))
+	if got := told(); !slices.Equal(got, []string{"+b/sub/file"}) {
+		t.Errorf("told %q", got)
+	}
+	must(os.WriteFile(at("new/file"), nil, 0o644))
+	if got := told(); !slices.Equal(got, []string{"+new/file"}) {
+		t.Errorf("told %q", got)
+	}
+}
+
+// A rename of which one half is seen keeps nobody from being told of what came before, however many of them follow.
+func TestHalfARenameKeepsNothingBack(t *testing.T) {
+	dir, out := t.TempDir(), t.TempDir()
+	w, f := watching(t, dir)
+	e := &events{flushed: make(chan []string, 100)}
+	watch, err := w.Watch(f, false, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watch.Close()
+	w.mu.Lock() // so that all of it is in the queue
+	for i := range 3 {
+		name := filepath.Join(dir, fmt.Sprint(i))
+		if err := errors.Join(os.WriteFile(name, nil, 0o644), os.Rename(name, filepath.Join(out, fmt.Sprint(i)))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.take()
+	w.mu.Unlock()
+	select {
+	case got := <-e.flushed:
+		if want := []string{"+0", "-0", "+1", "-1", "+2"}; !slices.Equal(got, want) {
+			t.Errorf("told %q, want %q", got, want)
+		}
+	default:
+		t.Error("nothing was told")
+	}
+}
+
+// A tree is watched as far as the server may read it.
+func TestATreeIsWatchedWhereItCanBeRead(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to be another user for a while")
+	}
+	dir := t.TempDir()
+	for _, name := range []string{"closed/in", "open"} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(filepath.Join(dir, "closed"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	w, f := watching(t, dir)
+	e := &events{flushed: make(chan []string, 100)}
+	watch, err := asNobody(func() (*Watch, error) { return w.Watch(f, true, e) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watch.Close()
+	if n := w.Dirs(); n != 2 {
+		t.Errorf("%d directories are watched, want the root and open", n)
+	}
+}
+
+// asNobody calls f with the rights that others have.
+func asNobody[T any](f func() (T, error)) (T, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	_ = unix.Setfsuid(65534)
+	defer func() { _ = unix.Setfsuid(0) }()
+	return f()
+}
