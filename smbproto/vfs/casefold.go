@@ -76,11 +76,13 @@ func (r *Root) foldName(dir int, name string) (string, error) {
 			return "", err
 		}
 		id = idOf(&st)
-		if entry, known := r.indexes.find(id, name); known {
-			if entry != "" && statx(dir, entry, &st) == unix.ENOENT {
-				entry = "" // in the midst of being renamed
+		if entries, known := r.indexes.find(id, name); known {
+			for _, entry := range entries {
+				if statx(dir, entry, &st) != unix.ENOENT { // in the midst of being renamed
+					return entry, nil
+				}
 			}
-			return entry, nil
+			return "", nil
 		}
 	}
 	fd, err := reopen(dir, unix.O_RDONLY|unix.O_DIRECTORY)

@@ -44,35 +44,32 @@ type index struct {
 	complete bool // the directory has been read
 	stale    bool // it is not true any more, and nobody asks it
 	later    []Change
-	names    map[string][]string // by folded name
+	names    map[string][]string // by folded name; no name in a slice is ever replaced
 	count    int
 }
 
-// find says which entry of a directory is equal to name but for case, if there is an index
-// that knows ("": none is).
-func (x *indexes) find(id ID, name string) (entry string, known bool) {
+// find says which entries of a directory are equal to name but for case, if there is an index
+// that knows. One may be gone: the second half of its rename is waited for.
+func (x *indexes) find(id ID, name string) (entries []string, known bool) {
 	if x == nil {
-		return "", false
+		return nil, false
 	}
 	x.mu.Lock()
 	i := x.byDir[id]
-	if i == nil || !i.ready {
+	if i == nil || !i.ready || i.stale { // one that could not be made has no watch
 		x.mu.Unlock()
-		return "", false
+		return nil, false
 	}
 	x.mu.Unlock()
 	i.watch.Sync() // what has happened up to now is in the index
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.byDir[id] != i || i.stale {
-		return "", false
+		return nil, false
 	}
 	x.clock++
 	i.used = x.clock
-	if same := i.names[wire.Folded(name)]; len(same) > 0 {
-		return same[0], true
-	}
-	return "", true
+	return i.names[wire.Folded(name)], true
 }
 
 // build makes an index of a directory, whose handle is dir. What can't be indexed is not.

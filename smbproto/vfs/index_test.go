@@ -182,3 +182,44 @@ func BenchmarkMissingName(b *testing.B) {
 		})
 	}
 }
+
+// While an index that could not be made is taken away, it knows nothing.
+func TestAnIndexWithoutAWatchIsNotAsked(t *testing.T) {
+	dir := t.TempDir()
+	fill(t, dir, 2*leastIndexed)
+	r := indexedRoot(t, dir)
+	x := r.indexes
+	x.byDir[r.id] = &index{all: x, id: r.id, fd: -1, ready: true, stale: true}
+	if _, known := x.find(r.id, "name1"); known {
+		t.Error("it is asked")
+	}
+}
+
+// Of two names that differ in case, one that is just being renamed does not hide the other.
+func TestANameIsFoundBesideOneThatGoes(t *testing.T) {
+	dir, out := t.TempDir(), t.TempDir()
+	fill(t, dir, 2*leastIndexed)
+	for _, name := range []string{"twin", "TWIN"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := indexedRoot(t, dir)
+	if _, _, err := r.lookup("missing"); !errors.Is(err, ErrNotFound) {
+		t.Fatal(err)
+	}
+	both, known := r.indexes.find(r.id, "Twin")
+	if !known || len(both) != 2 {
+		t.Fatalf("%q, %v", both, known)
+	}
+	if err := os.Rename(filepath.Join(dir, both[0]), filepath.Join(out, "x")); err != nil {
+		t.Fatal(err)
+	}
+	fd, real, err := r.lookup("Twin")
+	if err != nil || string(real) != both[1] {
+		t.Errorf("%q, %v, want %q", real, err, both[1])
+	}
+	if err := closeAll(fd); err != nil {
+		t.Error(err)
+	}
+}
