@@ -102,15 +102,19 @@ func readKept(st *unix.Statx_t, name string, read func(path, attr string, dest [
 	return keptOf(st)
 }
 
-// keep writes the extended attribute. A file system that has none loses what can't be kept, as it did
-// before anything was.
-func (f *File) keep(k kept) error {
+// keep changes what is kept: what others have changed since the last Stat stays. A file system that has none loses what
+// can't be kept, as it did before anything was.
+func (f *File) keep(change func(k kept) kept) error {
 	if f.root.opts.ReadOnly {
 		return ErrReadOnly
 	}
-	if k == f.kept {
+	if change(f.kept) == f.kept {
 		return nil
 	}
+	lock := xattrLock(f.ID())
+	lock.Lock()
+	defer lock.Unlock()
+	k := change(readKept(&f.st, throughProc(f.fd), unix.Getxattr))
 	var b [attributesSize]byte
 	k.put(&b)
 	err := retry(func() error { return unix.Setxattr(throughProc(f.fd), attributesName, b[:], 0) })
@@ -137,8 +141,8 @@ func (f *File) IsReadOnly() bool { return f.Kept()&wire.AttributeReadOnly != 0 }
 
 // SetAttributes replaces the attributes, as of the last Stat. Whether the file is sparse is not changed by it.
 func (f *File) SetAttributes(a wire.Attributes) error {
-	k := f.kept.with(a, f.IsDir())
-	return f.change(a&wire.AttributeReadOnly != 0, k != f.kept, func() error { return f.keep(k) })
+	with := func(k kept) kept { return k.with(a, f.IsDir()) }
+	return f.change(a&wire.AttributeReadOnly != 0, with(f.kept) != f.kept, func() error { return f.keep(with) })
 }
 
 // with gives k other attributes.
@@ -175,32 +179,39 @@ func (f *File) SetBasic(b Basic) error {
 	if f.root.opts.ReadOnly {
 		return ErrReadOnly
 	}
-	k, readOnly := f.kept, f.readOnlyMode()
+	readOnly, now := f.readOnlyMode(), wire.FiletimeOf(time.Now())
 	if b.Attributes != 0 {
-		k, readOnly = k.with(b.Attributes, f.IsDir()), b.Attributes&wire.AttributeReadOnly != 0
+		readOnly = b.Attributes&wire.AttributeReadOnly != 0
 	}
-	if b.Creation.Sets() {
-		k.creation = b.Creation
+	with := func(k kept) kept {
+		if b.Attributes != 0 {
+			k = k.with(b.Attributes, f.IsDir())
+		}
+		if b.Creation.Sets() {
+			k.creation = b.Creation
+		}
+		if b.Change.Sets() {
+			k.change, k.changed = b.Change, now
+		}
+		return k
 	}
-	if b.Change.Sets() {
-		k.change, k.changed = b.Change, wire.FiletimeOf(time.Now())
-	}
-	return f.change(readOnly, k != f.kept, func() error {
+	return f.change(readOnly, with(f.kept) != f.kept, func() error {
 		if err := f.SetTimes(b.LastAccess, b.LastWrite); err != nil {
 			return err
 		}
-		return f.keep(k)
+		return f.keep(with)
 	})
 }
 
 // SetSparse notes whether the file is sparse, as of the last Stat (MS-FSCC 2.3, FSCTL_SET_SPARSE).
 func (f *File) SetSparse(on bool) error {
-	k := f.kept
-	k.attributes &^= wire.AttributeSparse
-	if on {
-		k.attributes |= wire.AttributeSparse
-	}
-	return f.keep(k)
+	return f.keep(func(k kept) kept {
+		k.attributes &^= wire.AttributeSparse
+		if on {
+			k.attributes |= wire.AttributeSparse
+		}
+		return k
+	})
 }
 
 // MarkArchive adds the archive attribute: the file has been changed. The attributes that others may have changed
@@ -209,7 +220,8 @@ func (f *File) MarkArchive() error {
 	if err := f.Stat(); err != nil {
 		return err
 	}
-	k := f.kept
-	k.attributes |= wire.AttributeArchive
-	return f.keep(k)
+	return f.keep(func(k kept) kept {
+		k.attributes |= wire.AttributeArchive
+		return k
+	})
 }

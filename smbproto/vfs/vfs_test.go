@@ -253,4 +253,25 @@ func FuzzKept(f *testing.F) {
 	})
 }
 
+// Who changes one attribute of a file leaves those that another has changed since.
+func TestAttributesThatOthersHaveSetStay(t *testing.T) {
+	both(t, func(t *testing.T, dir string, r *Root) {
+		if !r.HasXattrs() {
+			t.Skip("no xattrs here")
+		}
+		one, _, err := r.Open("file", How{Create: true, Write: true})
+		must(t, err)
+		other, _, err := r.Open("file", How{})
+		must(t, err)
+		must(t, other.SetAttributes(wire.AttributeHidden|wire.AttributeSystem))
+		must(t, one.SetSparse(true))
+		must(t, other.Stat())
+		if got, want := other.Kept(), wire.AttributeHidden|wire.AttributeSystem|wire.AttributeSparse; got != want {
+			t.Errorf("attributes %#x, want %#x", got, want)
+		}
+		must(t, one.Close())
+		must(t, other.Close())
+	})
+}
+
 func anyDir(ID) error { return nil }
