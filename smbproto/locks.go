@@ -187,7 +187,9 @@ func (c *Conn) lock(r *request, w *reply) wire.Status {
 			}
 		}
 		if status != wire.StatusOK {
-			undoLocks(o, req, i, first)
+			if first != wire.LockUnlock { // unlocks stay done
+				o.state.dropLast(i)
+			}
 			return status
 		}
 	}
@@ -210,13 +212,11 @@ func (c *Conn) waitForLock(r *request, w *reply, l byteRange) wire.Status {
 	return wire.StatusPending
 }
 
-// undoLocks takes back the first n locks of a request that failed. Unlocks stay done.
-func undoLocks(o *open, req wire.LockRequest, n int, flags uint32) {
-	if flags&wire.LockUnlock != 0 {
-		return
+// dropLast takes back the last n locks, which a request that failed has added: an older one may have the same range.
+func (s *fileState) dropLast(n int) {
+	kept := len(s.locks) - n
+	for _, l := range s.locks[kept:] {
+		l.owner.conn.locks--
 	}
-	for i := range n {
-		off, length, _ := req.Element(i)
-		o.state.unlock(o, off, length)
-	}
+	s.setLocks(s.locks[:kept])
 }

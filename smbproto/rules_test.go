@@ -65,6 +65,21 @@ func TestLocksAreGrantedTogether(t *testing.T) {
 	}
 }
 
+// A request that fails takes back what it has locked, and not a lock that was there before and has the same range.
+func TestLocksThatAreTakenBackAreTheLast(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	a, b := p.newFile("file"), p.open("file", opening{wire.AccessAll, shareAll, wire.Open, 0})
+	p.want(p.lockMsg(a, 0, 1, exclusive), wire.StatusOK)
+	p.want(p.lockMsg(b, 2, 1, exclusive), wire.StatusOK)
+	p.want(p.lockMsg(a, 0, 2, wire.LockShared|wire.LockFailImmediately), wire.StatusLockNotGranted) // the first of them is granted
+	p.want(p.readMsg(b, 0, 1), wire.StatusFileLockConflict)
+	p.want(p.lockMsg(a, 0, 1, wire.LockUnlock), wire.StatusOK)
+	p.want(p.lockMsg(a, 0, 1, wire.LockUnlock), wire.StatusRangeNotLocked)
+	if n := p.c.locks; n != 1 {
+		t.Errorf("%d locks are counted, want 1", n)
+	}
+}
+
 func TestWhatMayBeSet(t *testing.T) {
 	p := newPeer(t, nil).logOn("pub")
 	all := p.newFile("file")
