@@ -87,6 +87,7 @@ func (c *Conn) answerSettled() error {
 		if err := c.answerPending(p); err != nil {
 			return err
 		}
+		c.changes.Add(-int64(len(p.output)))
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"ustack/ioarea"
@@ -53,6 +54,7 @@ type Conn struct {
 	pending   map[uint64]*pending
 	lastAsync uint64
 	settled   settled
+	changes   atomic.Int64 // bytes of changes in directories that are kept for the client
 
 	// The message in hand. These are fields so that no request allocates them.
 	req      request

@@ -20,6 +20,7 @@ type notification struct {
 	watches *atomic.Int64 // the server's count of them
 	filter  wire.NotifyFilter
 	most    int // bytes that are kept
+	conn    *Conn
 
 	mu      sync.Mutex // comes after the table's and the watcher's
 	waiting []notifyRequest
@@ -28,6 +29,10 @@ type notification struct {
 	last    vfs.Change
 	lost    bool // there were more
 }
+
+// maxConnChanges bounds the bytes of changes that are kept for all watches of a connection, those of answers that the
+// client has not taken yet among them.
+const maxConnChanges = 4 << 20
 
 type notifyRequest struct {
 	p    *pending
@@ -52,7 +57,7 @@ func (c *Conn) changeNotify(r *request, w *reply) wire.Status {
 	}
 	n := o.notify.Load()
 	if n == nil {
-		n = &notification{filter: req.Filter(), most: room, at: -1}
+		n = &notification{conn: c, filter: req.Filter(), most: room, at: -1}
 		if status := c.watch(o, n, req.Flags()&wire.WatchTree != 0); status != wire.StatusOK {
 			return status
 		}
@@ -120,6 +125,9 @@ func (n *notification) close() {
 	n.watch.Close()
 	n.watches.Add(-1)
 	n.end(wire.StatusNotifyCleanup)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.drop()
 }
 
 // Changed implements vfs.Sink.
@@ -133,8 +141,9 @@ func (n *notification) Changed(ch vfs.Change) {
 		return // a file that is written to changes once
 	}
 	n.last = ch
+	before := len(n.changes)
 	n.changes, n.at = wire.AppendNotify(n.changes, n.at, ch.Action, ch.Path.Backslashed()[1:])
-	if len(n.changes) > n.most {
+	if n.conn.changes.Add(int64(len(n.changes)-before)) > maxConnChanges || len(n.changes) > n.most {
 		n.drop()
 	}
 }
@@ -147,7 +156,10 @@ func (n *notification) Lost() {
 }
 
 // drop forgets the changes: the client is told to look itself.
-func (n *notification) drop() { n.changes, n.at, n.lost = nil, -1, true }
+func (n *notification) drop() {
+	n.conn.changes.Add(-int64(len(n.changes)))
+	n.changes, n.at, n.lost = nil, -1, true
+}
 
 // Flush implements vfs.Sink.
 func (n *notification) Flush() {
@@ -164,9 +176,10 @@ func (n *notification) flush() {
 	r := n.waiting[0]
 	n.waiting = slices.Delete(n.waiting, 0, 1)
 	if n.lost || len(n.changes) > r.room {
+		n.drop()
 		r.p.settle(wire.StatusNotifyEnumDir, nil)
 	} else {
-		r.p.settle(wire.StatusOK, n.changes)
+		r.p.settle(wire.StatusOK, n.changes) // which counts until the client has it
 	}
 	n.changes, n.at, n.lost = nil, -1, false
 }

@@ -100,7 +100,11 @@ func (f *File) bind(how How, made bool) (created bool, err error) {
 		return false, f.writeRefusal()
 	case name == "":
 		name, created = how.Stream, true
-		if err := setxattr(f.fd, streamPrefix+name, nil, unix.XATTR_CREATE); err != nil {
+		err := mayAdd(f.fd, streamPrefix+name)
+		if err == nil {
+			err = setxattr(f.fd, streamPrefix+name, nil, unix.XATTR_CREATE)
+		}
+		if err != nil {
 			return false, streamError(err)
 		}
 	}
@@ -405,6 +409,9 @@ func (f *File) RenameStream(to string, replace bool) error {
 // both, the old goes first.
 func (f *File) moveXattr(to string, data []byte) error {
 	from := f.streamXattr()
+	if err := mayAdd(f.fd, streamPrefix+to); err != nil {
+		return err
+	}
 	err := setxattr(f.fd, streamPrefix+to, data, 0)
 	if err == nil {
 		return removexattr(f.fd, from)

@@ -22,6 +22,10 @@ const (
 
 	maxXattrName = 255     // XATTR_NAME_MAX
 	maxXattr     = 1 << 16 // XATTR_SIZE_MAX
+
+	// maxNames is how much the names of a file's xattrs may take together: XATTR_LIST_MAX, beyond which Linux
+	// lists none of them, less some room for what is not a client's.
+	maxNames = 1<<16 - 1<<10
 )
 
 // ErrNoEAs and others: what xattrs can't do.
@@ -84,6 +88,19 @@ func getxattr(fd int, name string) ([]byte, error) {
 
 func setxattr(fd int, name string, value []byte, flags int) error {
 	return retry(func() error { return unix.Setxattr(throughProc(fd), name, value, flags) })
+}
+
+// mayAdd fails with E2BIG if the file's xattrs can't have one more of this name.
+func mayAdd(fd int, name string) error {
+	var n int
+	err := retry(func() (err error) {
+		n, err = unix.Listxattr(throughProc(fd), nil)
+		return err
+	})
+	if err == nil && n+len(name)+1 > maxNames {
+		err = unix.E2BIG
+	}
+	return err
 }
 
 func removexattr(fd int, name string) error {
@@ -216,6 +233,11 @@ type eaChange struct {
 
 func (c *eaChange) apply(fd int, value []byte) error {
 	if len(value) > 0 {
+		if len(c.was) == 0 {
+			if err := mayAdd(fd, eaPrefix+c.name); err != nil {
+				return err
+			}
+		}
 		return setxattr(fd, eaPrefix+c.name, value, 0)
 	}
 	if err := removexattr(fd, eaPrefix+c.name); err != nil && err != unix.ENODATA {

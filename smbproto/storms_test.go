@@ -1,0 +1,116 @@
+package smbproto
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"ustack/smbproto/wire"
+)
+
+// Of what changes in directories no more is kept than a bound, however many of them a client watches and however long
+// it does not look.
+func TestChangesThatAreKeptAreBounded(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	p.sh("mkdir d")
+	const handles, room = 64, 1 << 18
+	var ids []wire.FileID
+	for range handles {
+		id := p.open("d", listing)
+		msg := p.charged(p.notifyMsg(id, room, names, false))
+		charge(msg, room)
+		p.message += uint64(chargeFor(room)) - 1
+		async := p.pends(msg)
+		if err := p.feed(frame(p.cancelMsg(async))); err != nil {
+			t.Fatal(err)
+		}
+		p.wantLater(async, wire.StatusCancelled)
+		ids = append(ids, id)
+	}
+	for i := range room / 600 { // to each 12 bytes and twice 250
+		if err := os.WriteFile(filepath.Join(p.dir, "d", fmt.Sprintf("%0250d", i)), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		p.srv.tellChanges()
+		if n := p.c.changes.Load(); n > maxConnChanges {
+			t.Fatalf("%d bytes are kept", n)
+		}
+	}
+	if n := p.c.changes.Load(); n < maxConnChanges/2 {
+		t.Errorf("only %d bytes are kept", n)
+	}
+	// Those for whom it was too much are told so, the others what has happened; neither counts any more.
+	for i, id := range ids {
+		msg := p.notifyMsg(id, room, names, false)
+		charge(msg, room)
+		p.charged(msg)
+		async := p.pends(msg)
+		r := p.later()
+		if s := status(r); s != wire.StatusOK && s != wire.StatusNotifyEnumDir || wire.Header(r).AsyncID() != async {
+			t.Fatalf("handle %d: %v", i, s)
+		}
+	}
+	if n := p.c.changes.Load(); n != 0 {
+		t.Errorf("%d bytes are kept of what was told", n)
+	}
+	for i := range 100 {
+		p.sh(fmt.Sprintf("touch d/more%d", i))
+	}
+	p.srv.tellChanges()
+	for _, id := range ids {
+		p.want(p.closeMsg(id), wire.StatusOK)
+	}
+	if n := p.c.changes.Load(); n != 0 {
+		t.Errorf("%d bytes are kept for nobody", n)
+	}
+}
+
+// A file that has been given as many streams and EAs as it takes can still be asked about, written over and used: Linux
+// lists no names at all that take more than 64 KiB together.
+func TestNamesOfStreamsAndEAsAreBounded(t *testing.T) {
+	dir, err := os.MkdirTemp("/dev/shm", "storms")
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	p := streamsIn(t, dir)
+	id := p.newFile("file")
+	full := false
+	for i := 0; i < 500 && !full; i++ {
+		stream, s := p.tryOpen(fmt.Sprintf("file:%0200d", i), anyOpen)
+		if full = s == wire.StatusDiskFull; full {
+			break
+		}
+		if s != wire.StatusOK {
+			t.Fatalf("stream %d: %v", i, s)
+		}
+		p.want(p.closeMsg(stream), wire.StatusOK)
+	}
+	if !full {
+		t.Skip("more than 500 streams were made: here they are no xattrs of Linux's")
+	}
+	long := p.open("file:"+fmt.Sprintf("%0200d", 0), anyOpen)
+	if s := status(p.ask(p.setMsg(long, wire.FileRenameInformation, renameInfo(":"+strings.Repeat("y", 230), false)))); s != wire.StatusDiskFull {
+		t.Errorf("renamed to a longer name: %v", s)
+	}
+	p.want(p.closeMsg(long), wire.StatusOK)
+	for i := range 100 {
+		if s := p.setEAs(id, fmt.Sprintf("%0230d", i), "x"); s == wire.StatusEATooLarge {
+			break
+		} else if s != wire.StatusOK {
+			t.Fatalf("EA %d: %v", i, s)
+		}
+	}
+	p.want(p.setMsg(id, wire.FileBasicInformation, basicInfo(0, wire.Filetime(1<<57))), wire.StatusOK)
+	p.want(p.queryMsg(id, wire.InfoFile, uint8(wire.FileAllInformation), 1000), wire.StatusOK)
+	r := p.want(p.charged(p.queryMsg(id, wire.InfoFile, uint8(wire.FileStreamInformation), maxInfo)), wire.StatusBufferOverflow)
+	if len(r) < maxInfo/2 {
+		t.Errorf("streams are listed in %d bytes", len(r))
+	}
+	p.want(p.closeMsg(id), wire.StatusOK)
+	id = p.open("file", opening{wire.AccessAll, shareAll, wire.Supersede, 0})
+	p.wantStreams(id, "::$DATA 0")
+	p.want(p.closeMsg(id), wire.StatusOK)
+}
