@@ -222,8 +222,9 @@ func (c *Conn) openFile(r *request, cr *creation) (*open, wire.CreateAction, wir
 		return o, wire.ActionCreated, wire.StatusOK
 	}
 	if deletes {
-		if err := f.CanRemove(); err != nil {
-			return nil, 0, c.abandon(o, wire.StatusOf(err))
+		// A directory with entries may be opened so; it stays if it has some when it is closed.
+		if s := wire.StatusOf(f.CanRemove()); s != wire.StatusOK && s != wire.StatusDirectoryNotEmpty {
+			return nil, 0, c.abandon(o, s)
 		}
 	}
 	if cuts {

@@ -47,7 +47,7 @@ func outside(t *testing.T) (p *peer, secret string) {
 }
 
 var escapes = []string{
-	"..", `..\secret`, `a\..\..\secret`, `a\..\inside`, `a\..`, ".", `a\.\b`, `.\inside`,
+	"..", `..\secret`, `a\..\..\secret`, `a\b\..\..\..`, ".", `a\.\b`, `.\inside`,
 	"../secret", "a/b", "/etc/passwd", `\etc\passwd`, `\\server\share`, `C:\x`, "C:",
 	"out", "absolute", "absolute-inside", "up", `up\secret`, `up\share\inside`, "magic", `magic\passwd`, "loop",
 	"fifo", "null", "socket", "nul\x00byte", "inside\x00", "tab\tname", "star*", "what?", "pipe|", `quote"`, "<less",
@@ -85,6 +85,29 @@ func TestEveryPathStaysBelowTheRoot(t *testing.T) {
 	p.want(p.closeMsg(id), wire.StatusOK)
 	if b, err := os.ReadFile(secret); err != nil || string(b) != "secret" {
 		t.Errorf("the secret is %q, %v", b, err)
+	}
+}
+
+// A component ".." takes back the one before it, and no more than there are.
+func TestDotDotStaysBelowTheRoot(t *testing.T) {
+	p, _ := outside(t)
+	for path, same := range map[string]string{
+		`a\..`: "", `a\..\inside`: "inside", `a\b\..`: "a", `none\..\a\b\..\..\inside`: "inside", `up\..\inside`: "inside",
+	} {
+		var index [2]uint64
+		for i, name := range []string{path, same} {
+			id := p.open(name, opening{att, shareAll, wire.Open, 0})
+			index[i] = le.Uint64(p.want(p.queryMsg(id, wire.InfoFile, uint8(wire.FileInternalInformation), 8), wire.StatusOK)[72:])
+			p.want(p.closeMsg(id), wire.StatusOK)
+		}
+		if index[0] != index[1] {
+			t.Errorf("%q is not %q", path, same)
+		}
+	}
+	for _, path := range []string{"..", `..\secret`, `a\..\..\secret`} {
+		if _, s := p.tryOpen(path, opening{rd, shareAll, wire.OpenIf, 0}); s != wire.StatusObjectPathSyntaxBad {
+			t.Errorf("%q: %v", path, s)
+		}
 	}
 }
 

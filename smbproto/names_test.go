@@ -171,12 +171,19 @@ func TestWhatCannotBeDeletedShutsNobodyOut(t *testing.T) {
 		want wire.Status
 	}{
 		{"", wire.StatusAccessDenied},
-		{"full", wire.StatusDirectoryNotEmpty},
+		{"full", wire.StatusOK}, // but it stays if it still is
 		{"ro", wire.StatusCannotDelete},
 	} {
 		hold := p.open(c.name, opening{rd | att, shareAll, wire.Open, 0})
-		if _, s := p.tryOpen(c.name, deletes); s != c.want {
+		id, s := p.tryOpen(c.name, deletes)
+		if s != c.want {
 			t.Errorf("%q, to be deleted on close: %v, want %v", c.name, s, c.want)
+		}
+		if s == wire.StatusOK {
+			if s := p.dispose(id, 1); s != wire.StatusDirectoryNotEmpty {
+				t.Errorf("%q, to be deleted: %v", c.name, s)
+			}
+			p.want(p.closeMsg(id), wire.StatusOK)
 		}
 		p.want(p.closeMsg(p.open(c.name, opening{rd | att, shareAll, wire.Open, 0})), wire.StatusOK)
 		p.want(p.closeMsg(hold), wire.StatusOK)

@@ -53,11 +53,12 @@ func (o *open) release() error {
 	files := &o.session.srv.files
 	var errs []error
 	if o.deleteOnClose {
-		// What can't be deleted any more, a directory with entries say, shuts nobody out.
-		if err := o.file.CanRemove(); err != nil {
-			errs = append(errs, err)
-		} else {
+		// What can't be deleted shuts nobody out. A directory that has entries stays, and nobody is told.
+		switch err := o.file.CanRemove(); {
+		case err == nil:
 			files.doom(o)
+		case wire.StatusOf(err) != wire.StatusDirectoryNotEmpty:
+			errs = append(errs, err)
 		}
 	}
 	shut, last := files.leave(o)

@@ -17,7 +17,8 @@ const (
 
 // ParsePath takes a name as it stands in a CREATE or a rename, with backslashes
 // (MS-SMB2 2.2.13, MS-FSCC 2.1.5). The default stream's suffix is taken off; of other
-// streams ParseName knows.
+// streams ParseName knows. A component ".." takes back the one before it, of whatever that is the name, and never
+// leads out: clients should not send it (MS-FSCC 2.1.5.1), and Windows' server takes it so.
 func ParsePath(name string) (Path, error) {
 	name = strings.TrimSuffix(name, "::$DATA")
 	name = strings.TrimSuffix(name, `\`)
@@ -28,15 +29,20 @@ func ParsePath(name string) (Path, error) {
 	if len(parts) > maxDepth {
 		return "", pathError("parse", name, ErrName)
 	}
+	clean := parts[:0]
 	for _, p := range parts {
 		switch {
-		case p == "..":
+		case p == ".." && len(clean) == 0:
 			return "", pathError("parse", name, ErrDotDot)
+		case p == "..":
+			clean = clean[:len(clean)-1]
 		case !Nameable(p):
 			return "", pathError("parse", name, ErrName)
+		default:
+			clean = append(clean, p)
 		}
 	}
-	return Path(strings.Join(parts, "/")), nil
+	return Path(strings.Join(clean, "/")), nil
 }
 
 // Nameable reports whether a client can ask for a file of this name: no reserved

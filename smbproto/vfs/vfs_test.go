@@ -151,12 +151,13 @@ func TestCaseIsFoundAndKept(t *testing.T) {
 func TestParsePath(t *testing.T) {
 	for name, want := range map[string]Path{
 		"": "", `\`: "", "a": "a", `a\b`: "a/b", `a\b\`: "a/b", "a::$DATA": "a", ".hidden": ".hidden", "...": "...", "ü": "ü",
+		`a\..`: "", `a\..\b`: "b", `a\b\..\c\`: "a/c", `a\b\..\..\c`: "c",
 	} {
 		if p, err := ParsePath(name); err != nil || p != want {
 			t.Errorf("%q: %q, %v", name, p, err)
 		}
 	}
-	for _, name := range []string{"..", `a\..`, `..\a`, `\a`, `a\\b`, ".", `a\.`, "a/b", "a:b", "a*", "a?", "a\x00", "a\x1f", `"`, "<", ">", "|",
+	for _, name := range []string{"..", `a\..\..`, `..\a`, `a\..\..\a\b`, `a*\..`, `\a`, `a\\b`, ".", `a\.`, "a/b", "a:b", "a*", "a?", "a\x00", "a\x1f", `"`, "<", ">", "|",
 		"\xff", strings.Repeat("x", 256), strings.Repeat(`x\`, 129) + "x"} {
 		if p, err := ParsePath(name); err == nil {
 			t.Errorf("%q is taken for %q", name, p)
