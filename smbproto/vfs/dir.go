@@ -99,14 +99,14 @@ func (f *File) EntryInfo(name string, info *wire.FileInfo, eas bool) error {
 		err = statx(fd, "", &st)
 		var k kept
 		k, info.EASize = f.entryXattrs(&st, throughProc(fd), ofFile, eas)
-		if err := errors.Join(err, closeAll(fd)); err != nil {
-			return err
+		if err == nil {
+			err = entryInfo(info, &st, k, name, func() (int, error) { return reopen(fd, unix.O_RDONLY|unix.O_NONBLOCK) })
 		}
-		return entryInfo(info, &st, k, name)
+		return errors.Join(err, closeAll(fd))
 	}
 	var k kept
 	k, info.EASize = f.entryXattrs(&st, throughProc(f.fd)+"/"+name, ofEntry, eas)
-	return entryInfo(info, &st, k, name)
+	return entryInfo(info, &st, k, name, func() (int, error) { return openat(f.fd, name, unix.O_RDONLY|unix.O_NONBLOCK, 0) })
 }
 
 // SelfInfo fills info for ".": the directory itself, as of now.
@@ -119,11 +119,16 @@ func (f *File) SelfInfo(info *wire.FileInfo, eas bool) error {
 	return nil
 }
 
-func entryInfo(info *wire.FileInfo, st *unix.Statx_t, k kept, name string) error {
-	if !isType(st, unix.S_IFREG) && !isType(st, unix.S_IFDIR) {
+func entryInfo(info *wire.FileInfo, st *unix.Statx_t, k kept, name string, open func() (int, error)) error {
+	switch {
+	case isType(st, unix.S_IFREG):
+		fillInfo(info, st, k, name)
+		info.AllocationSize = allocated(st, open)
+	case isType(st, unix.S_IFDIR):
+		fillInfo(info, st, k, name)
+	default:
 		return ErrSpecial
 	}
-	fillInfo(info, st, k, name)
 	return nil
 }
 

@@ -122,27 +122,3 @@ func (f *File) Truncate(size int64) error {
 	}
 	return retry(func() error { return unix.Ftruncate(f.fd, size) })
 }
-
-// Allocate reserves or cuts to size bytes (MS-FSCC 2.4.4): a smaller size cuts the
-// file, a larger one reserves room behind its end, where the file system can.
-func (f *File) Allocate(size int64) error {
-	if err := f.statOnly(); err != nil {
-		return err
-	}
-	if size <= int64(f.st.Size) {
-		return f.Truncate(size)
-	}
-	switch {
-	case !f.writable:
-		return ErrNoHandle
-	case f.named && size > MaxStream:
-		return ErrStreamFull
-	case f.named:
-		return nil
-	}
-	err := retry(func() error { return unix.Fallocate(f.fd, unix.FALLOC_FL_KEEP_SIZE, 0, size) })
-	if errors.Is(err, unix.EOPNOTSUPP) {
-		return nil
-	}
-	return err
-}

@@ -49,13 +49,16 @@ func (f *File) LastWrite() wire.Filetime {
 // Size as of the last Stat.
 func (f *File) Size() int64 { return int64(f.st.Size) }
 
-// Info fills what the last Stat knows into info, and leaves what is the open's.
+// Info fills what the last Stat knows into info, and how much room the file has; it leaves what is the open's.
 func (f *File) Info(info *wire.FileInfo) {
 	f.loc.mu.Lock()
 	base := f.loc.path
 	f.loc.mu.Unlock()
 	_, name := base.Split()
 	fillInfo(info, &f.st, f.kept, name)
+	if !f.IsDir() {
+		info.AllocationSize = f.allocated(&f.st)
+	}
 }
 
 func fillInfo(info *wire.FileInfo, st *unix.Statx_t, k kept, name string) {

@@ -316,7 +316,7 @@ func (f *File) Streams() ([]wire.StreamInfo, error) {
 		return nil, err
 	}
 	if !isType(&st, unix.S_IFDIR) {
-		list = append(list, wire.StreamInfo{Name: wire.DefaultStream, Size: st.Size, AllocationSize: st.Blocks * 512})
+		list = append(list, wire.StreamInfo{Name: wire.DefaultStream, Size: st.Size, AllocationSize: f.allocated(&st)})
 	}
 	if !f.root.xattrs {
 		return list, nil
