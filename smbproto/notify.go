@@ -185,7 +185,7 @@ func (n *notification) flush() {
 }
 
 // tellChanges has those told who watch: what a client has changed is told before it has the answer, and
-// not together with what comes next.
+// not together with what comes next. But nobody waits for a tree to be looked through.
 func (s *Server) tellChanges() {
 	if s.watches.Load() == 0 {
 		return

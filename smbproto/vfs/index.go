@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 
@@ -61,7 +62,9 @@ func (x *indexes) find(id ID, name string) (entries []string, known bool) {
 		return nil, false
 	}
 	x.mu.Unlock()
-	i.watch.Sync() // what has happened up to now is in the index
+	if !i.watch.Sync() { // what has happened up to now is in the index
+		return nil, false
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.byDir[id] != i || i.stale {
@@ -85,6 +88,10 @@ func (x *indexes) build(dir int, id ID) {
 	if err != nil {
 		return
 	}
+	if !toldOfAll(fd) {
+		_ = closeAll(fd)
+		return
+	}
 	i := &index{all: x, id: id, fd: fd, names: map[string][]string{}}
 	x.evict() // one that is stale stands in the way
 	x.mu.Lock()
@@ -105,6 +112,25 @@ func (x *indexes) build(dir int, id ID) {
 	i.stale = i.stale || err != nil
 	x.mu.Unlock()
 	x.evict()
+}
+
+// elsewhere are the types of file systems, statfs(2), that change without inotify(7) telling of it: on other machines, in
+// another process that keeps them, or in the kernel itself.
+var elsewhere = []int64{
+	unix.NFS_SUPER_MAGIC, unix.SMB_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.CODA_SUPER_MAGIC, unix.AFS_FS_MAGIC,
+	unix.AFS_SUPER_MAGIC, unix.CEPH_SUPER_MAGIC, unix.V9FS_MAGIC, unix.FUSE_SUPER_MAGIC, unix.OCFS2_SUPER_MAGIC,
+	unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC,
+	0x01161970, // GFS2
+	0x0bd00bd0, // Lustre
+	0x47504653, // GPFS
+	0x20030528, // OrangeFS
+	0x786f4256, // vboxsf
+}
+
+// toldOfAll reports whether inotify tells of all that changes in a directory.
+func toldOfAll(dir int) bool {
+	var st unix.Statfs_t
+	return retry(func() error { return unix.Fstatfs(dir, &st) }) == nil && !slices.Contains(elsewhere, int64(uint32(st.Type)))
 }
 
 func (i *index) read() error {

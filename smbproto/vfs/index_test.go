@@ -223,3 +223,14 @@ func TestANameIsFoundBesideOneThatGoes(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Of what changes without inotify's telling there is no index.
+func TestWhatChangesElsewhereIsNotIndexed(t *testing.T) {
+	for dir, want := range map[string]int{t.TempDir(): 1, "/proc/sys": 0, "/sys": 0} {
+		r := indexedRoot(t, dir)
+		r.indexes.build(r.fd, r.id)
+		if n := len(r.indexes.byDir); n != want {
+			t.Errorf("%s: %d indexes, want %d", dir, n, want)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -55,6 +56,8 @@ type Watcher struct {
 	file *os.File
 	buf  []byte
 	done chan struct{}
+
+	walks atomic.Int32 // of trees, under mu, that are under way
 
 	mu    sync.Mutex
 	dirs  map[int32]*watchedDir // by watch descriptor: one for each inode
@@ -152,7 +155,7 @@ func (w *Watcher) watchHandle(fd int, tree bool, sink Sink, mask uint32) (*Watch
 	t := &Watch{w: w, dir: d, fd: fd, tree: tree, sink: sink}
 	d.watches = append(d.watches, t)
 	if tree {
-		if err := w.extend(d, fd, 0, ignored); err != nil {
+		if err := w.walk(d, fd, ignored); err != nil {
 			w.drop(t)
 			return nil, err
 		}
@@ -161,7 +164,7 @@ func (w *Watcher) watchHandle(fd int, tree bool, sink Sink, mask uint32) (*Watch
 }
 
 // Sync is the watcher's.
-func (t *Watch) Sync() { t.w.Sync() }
+func (t *Watch) Sync() bool { return t.w.Sync() }
 
 // Close ends the watch: its sink is not called any more.
 func (t *Watch) Close() {
@@ -178,13 +181,19 @@ func (w *Watcher) drop(t *Watch) {
 }
 
 // Sync takes what the kernel's queue holds now: what was changed before it is called has been told when it
-// returns. A rename may lack its second half.
-func (w *Watcher) Sync() {
-	w.mu.Lock()
+// returns true. A rename may lack its second half. It does not wait for others who look through a tree, which may take long.
+func (w *Watcher) Sync() bool {
+	if !w.mu.TryLock() {
+		if w.walks.Load() > 0 {
+			return false
+		}
+		w.mu.Lock()
+	}
 	defer w.mu.Unlock()
 	if w.err == nil {
 		w.take()
 	}
+	return true
 }
 
 // run waits for the queue to fill, and takes what is there.

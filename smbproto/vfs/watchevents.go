@@ -48,7 +48,7 @@ func (w *Watcher) overflow() {
 		}
 	}
 	for _, t := range tops {
-		if err := w.extend(t.dir, t.fd, 0, ignored); err != nil {
+		if err := w.walk(t.dir, t.fd, ignored); err != nil {
 			t.sink.Lost()
 		}
 	}
@@ -110,7 +110,7 @@ func (w *Watcher) arrived(d *watchedDir, name string, isNew bool) {
 	if !d.inTree() {
 		return
 	}
-	fd, top, err := d.open(name)
+	fd, err := d.open(name)
 	if err != nil {
 		return // gone again
 	}
@@ -127,16 +127,20 @@ func (w *Watcher) arrived(d *watchedDir, name string, isNew bool) {
 				w.tell(in, name, wire.ChangeAdded, nameKind(isDir))
 			}
 		}
-		err = w.extend(child, fd, 0, found)
+		err = w.walk(child, fd, found)
 	}
 	if err != nil {
-		top.sink.Lost()
-		w.dirty[top] = true
+		d.each(name, func(t *Watch, _ Path) {
+			if t.tree {
+				t.sink.Lost()
+				w.dirty[t] = true
+			}
+		})
 	}
 }
 
-// open opens a directory in d by its place below a watch, which is returned.
-func (d *watchedDir) open(name string) (fd int, top *Watch, err error) {
+// open opens a directory in d by its place below a watch.
+func (d *watchedDir) open(name string) (fd int, err error) {
 	path := name
 	for up := d; up != nil; up = up.parent {
 		for _, t := range up.watches {
@@ -146,12 +150,12 @@ func (d *watchedDir) open(name string) (fd int, top *Watch, err error) {
 					Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS,
 				}
 				fd, err = unix.Openat2(t.fd, path, &how)
-				return fd, t, err
+				return fd, err
 			}
 		}
 		path = up.name + "/" + path
 	}
-	return -1, nil, ErrMoved
+	return -1, ErrMoved
 }
 
 // movedTo: the second half of a rename, or all of one from where nobody watches.

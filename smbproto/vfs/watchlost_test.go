@@ -143,3 +143,79 @@ func asNobody[T any](f func() (T, error)) (T, error) {
 	defer func() { _ = unix.Setfsuid(0) }()
 	return f()
 }
+
+// While a tree is looked through, which may take long, nobody else waits for it: neither who has changed something nor who
+// looks for a name.
+func TestNobodyWaitsForAWalk(t *testing.T) {
+	dir := t.TempDir()
+	fill(t, dir, 2*leastIndexed)
+	r := indexedRoot(t, dir)
+	if _, _, err := r.lookup("missing"); !errors.Is(err, ErrNotFound) {
+		t.Fatal(err)
+	}
+	w, err := r.opts.Watcher()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !w.Sync() {
+		t.Error("it is not known what has changed")
+	}
+	w.mu.Lock()
+	w.walks.Add(1)
+	if w.Sync() {
+		t.Error("what has changed is known from a watcher that is busy")
+	}
+	fd, real, err := r.lookup("NAME7")
+	if err != nil || real != "Name7" {
+		t.Errorf("%q, %v", real, err)
+	}
+	if err := closeAll(fd); err != nil {
+		t.Error(err)
+	}
+	w.walks.Add(-1)
+	w.mu.Unlock()
+	if !w.Sync() {
+		t.Error("the watcher is busy still")
+	}
+}
+
+// All who watch a tree are told that a directory in it could not be watched.
+func TestAllAreToldWhatIsNotWatched(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "sub"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w, f := watching(t, dir)
+	sub, _, err := f.root.Open("sub", How{Read: true, Directory: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Close()
+	sinks := [2]*events{{flushed: make(chan []string, 100)}, {flushed: make(chan []string, 100)}}
+	for i, f := range []*File{f, sub} {
+		watch, err := w.Watch(f, true, sinks[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer watch.Close()
+	}
+	w.mu.Lock()
+	for i := range int32(maxWatched) {
+		w.dirs[-2-i] = &watchedDir{wd: -2 - i}
+	}
+	w.mu.Unlock()
+	if err := os.Mkdir(filepath.Join(dir, "sub", "new"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w.Sync()
+	for i, e := range sinks {
+		if list := <-e.flushed; !slices.Contains(list, "lost") {
+			t.Errorf("watch %d is told %q", i, list)
+		}
+	}
+	w.mu.Lock()
+	for i := range int32(maxWatched) {
+		delete(w.dirs, -2-i)
+	}
+	w.mu.Unlock()
+}

@@ -76,6 +76,13 @@ func (w *Watcher) add(fd int, mask uint32) (*watchedDir, error) {
 	return d, nil
 }
 
+// walk is extend from a directory on whose handle is fd, which is known to be under way.
+func (w *Watcher) walk(d *watchedDir, fd int, found finder) error {
+	w.walks.Add(1)
+	defer w.walks.Add(-1)
+	return w.extend(d, fd, 0, found)
+}
+
 // A finder is told of what there is in a directory.
 type finder func(in *watchedDir, name string, isDir bool)
 
