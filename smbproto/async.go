@@ -46,7 +46,7 @@ func (c *Conn) park(r *request, w *reply, at place) (*pending, wire.Status) {
 	switch {
 	case !r.last:
 		return nil, wire.StatusInternalError // MS-SMB2 3.3.5.2.7, product behaviour
-	case len(c.pending) >= c.srv.cfg.Limits.MaxPending:
+	case len(c.pending) >= c.cfg.Limits.MaxPending:
 		return nil, wire.StatusInsufficientResources
 	}
 	c.lastAsync++

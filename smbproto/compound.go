@@ -84,7 +84,7 @@ func (c *Conn) measure(msg []byte) (room int, err error) {
 		if err != nil {
 			return 0, err
 		}
-		if count > c.srv.cfg.Limits.MaxCompound {
+		if count > c.cfg.Limits.MaxCompound {
 			return 0, fmt.Errorf("%w: compound of more than %d messages", wire.ErrMalformed, count-1)
 		}
 		h := wire.Header(first)

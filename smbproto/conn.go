@@ -19,6 +19,7 @@ import (
 // Handle.
 type Conn struct {
 	srv *Server
+	cfg *Config // the server's, when the connection began
 	a   *ioarea.Area
 	in  *ioarea.Ring // a.In, to be woken by others also when the area is another stream's
 	log *slog.Logger
@@ -69,9 +70,11 @@ type Conn struct {
 // Serve does both.
 func (s *Server) NewConn(a *ioarea.Area) *Conn {
 	in, out := s.RingSize()
-	l := &s.cfg.Limits
+	cfg := &s.settings().cfg
+	l := &cfg.Limits
 	c := &Conn{
 		srv:          s,
+		cfg:          cfg,
 		a:            a,
 		in:           a.In,
 		log:          s.cfg.Log,
@@ -141,7 +144,7 @@ func (c *Conn) Handle(a *ioarea.Area) (ioarea.Next, error) {
 
 // waitFor asks to be called when n bytes are there.
 func (c *Conn) waitFor(n int) (ioarea.Next, error) {
-	l := &c.srv.cfg.Limits
+	l := &c.cfg.Limits
 	have := c.a.In.Len()
 	next := ioarea.Next{Min: min(n, have+piece), Within: l.RequestTimeout, Begun: c.arriving.active}
 	switch {
@@ -221,7 +224,7 @@ func (c *Conn) skipSessionPacket(have, n int, answer []byte) (missing int, err e
 	if answer == nil {
 		return 0, nil
 	}
-	return 0, c.a.Out.Append(c.srv.cfg.Limits.RequestTimeout, answer)
+	return 0, c.a.Out.Append(c.cfg.Limits.RequestTimeout, answer)
 }
 
 // message handles one whole message.
@@ -239,7 +242,7 @@ func (c *Conn) message(msg []byte) error {
 
 // reserve makes room for a frame with n bytes of messages in the out ring.
 func (c *Conn) reserve(n int) ([]byte, error) {
-	b, err := c.a.Out.Reserve(wire.FrameHeaderSize+n, c.srv.cfg.Limits.RequestTimeout)
+	b, err := c.a.Out.Reserve(wire.FrameHeaderSize+n, c.cfg.Limits.RequestTimeout)
 	if err != nil {
 		return nil, fmt.Errorf("no room for a reply of %d bytes: %w", n, err)
 	}

@@ -33,7 +33,7 @@ func (c *Conn) create(r *request, w *reply) wire.Status {
 	if req.Valid() != nil {
 		return wire.StatusInvalidParameter
 	}
-	if c.openCount() >= c.srv.cfg.Limits.MaxOpens {
+	if c.openCount() >= c.cfg.Limits.MaxOpens {
 		return wire.StatusTooManyOpenedFiles
 	}
 	if req.ImpersonationLevel() > 3 {
@@ -43,6 +43,10 @@ func (c *Conn) create(r *request, w *reply) wire.Status {
 	if err != nil {
 		return wire.StatusObjectNameInvalid
 	}
+	if !r.tree.share.hold() {
+		return wire.StatusNetworkNameDeleted
+	}
+	defer c.let(r.tree.share)
 	if r.tree.isPipe() {
 		return c.createPipe(r, w, name)
 	}
@@ -319,6 +323,8 @@ func (c *Conn) enter(o *open, also wire.Access) wire.Status {
 		c.shut(o.file)
 		return status
 	}
+	o.tree.share.holders.Add(1) // the CREATE holds it too
+	o.held = o.tree.share
 	switch gone, err := o.file.Gone(); {
 	case err != nil:
 		return c.abandon(o, wire.StatusOf(err))

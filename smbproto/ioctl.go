@@ -135,7 +135,7 @@ func (c *Conn) validateNegotiate(r *request, in, out []byte) (int, wire.Status) 
 	if req.Valid() != nil || len(out) < 24 {
 		return 0, wire.StatusInvalidParameter
 	}
-	if best := c.srv.bestDialect(req.DialectCount(), req.Dialect); best != c.dialect ||
+	if best := c.cfg.bestDialect(req.DialectCount(), req.Dialect); best != c.dialect ||
 		req.Capabilities() != c.clientCaps || req.SecurityMode() != c.clientMode ||
 		!bytes.Equal(req.GUID(), c.clientGUID[:]) {
 		c.hangUp = fmt.Errorf("%w: the negotiation was changed on its way", wire.ErrMalformed)

@@ -30,12 +30,12 @@ func (c *Conn) negotiateSMB1(msg []byte) error {
 	}
 	c.srv.counters.requests[wire.CommandNegotiate].Add(1)
 	switch {
-	case req.Offers(wire.SMB1DialectWildcard) && c.srv.cfg.MaxDialect >= wire.Dialect210:
+	case req.Offers(wire.SMB1DialectWildcard) && c.cfg.MaxDialect >= wire.Dialect210:
 		c.dialect = wire.DialectWildcard
-	case req.Offers(wire.SMB1Dialect202) && c.srv.cfg.MinDialect == wire.Dialect202:
+	case req.Offers(wire.SMB1Dialect202) && c.cfg.MinDialect == wire.Dialect202:
 		c.setDialect(wire.Dialect202)
 	default:
-		c.log.Info("client speaks no dialect that is allowed here", "least", c.srv.cfg.MinDialect.String())
+		c.log.Info("client speaks no dialect that is allowed here", "least", c.cfg.MinDialect.String())
 		b, err := c.reserve(wire.SMB1RefusalSize)
 		if err != nil {
 			return err
@@ -66,7 +66,7 @@ func (c *Conn) negotiate(r *request, w *reply) wire.Status {
 	if req.Valid() != nil || req.DialectCount() == 0 {
 		return wire.StatusInvalidParameter
 	}
-	best := c.srv.bestDialect(req.DialectCount(), req.Dialect)
+	best := c.cfg.bestDialect(req.DialectCount(), req.Dialect)
 	if best == 0 {
 		return wire.StatusNotSupported
 	}
@@ -92,10 +92,10 @@ func (c *Conn) negotiate(r *request, w *reply) wire.Status {
 }
 
 // bestDialect is the highest one that both sides speak and the configuration allows, or 0.
-func (s *Server) bestDialect(n int, offered func(i int) wire.Dialect) (best wire.Dialect) {
+func (c *Config) bestDialect(n int, offered func(i int) wire.Dialect) (best wire.Dialect) {
 	for i := range n {
 		d := offered(i)
-		if slices.Contains(Dialects, d) && d >= s.cfg.MinDialect && d <= s.cfg.MaxDialect {
+		if slices.Contains(Dialects, d) && d >= c.MinDialect && d <= c.MaxDialect {
 			best = max(best, d)
 		}
 	}
@@ -124,7 +124,7 @@ func (c *Conn) capabilities() (caps uint32) {
 }
 
 func (c *Conn) securityMode() uint16 {
-	if c.srv.cfg.RequireSigning {
+	if c.cfg.RequireSigning {
 		return wire.SigningEnabled | wire.SigningRequired
 	}
 	return wire.SigningEnabled

@@ -32,7 +32,7 @@ func (c *Conn) protect(req wire.NegotiateRequest, d wire.Dialect) (p protection,
 	switch {
 	case d >= wire.Dialect311:
 		status = c.readContexts(req, &p)
-	case d >= wire.Dialect300 && c.srv.cfg.Encryption != EncryptionOff && req.Capabilities()&wire.CapabilityEncryption != 0:
+	case d >= wire.Dialect300 && c.cfg.Encryption != EncryptionOff && req.Capabilities()&wire.CapabilityEncryption != 0:
 		p.cipher = crypt.AES128CCM
 	}
 	return p, status
@@ -86,7 +86,7 @@ func (c *Conn) readEncryption(p *protection, data []byte) error {
 	if err := d.Valid(); err != nil {
 		return err
 	}
-	if c.srv.cfg.Encryption == EncryptionOff {
+	if c.cfg.Encryption == EncryptionOff {
 		return nil // as if the context were unknown here
 	}
 	p.askedCipher = true

@@ -17,7 +17,8 @@ type open struct {
 	session *session
 	conn    *Conn
 	tree    *tree
-	named   bool // opened as a named stream
+	held    *share // dropped when it is closed; nil for a pipe
+	named   bool   // opened as a named stream
 	access  wire.Access
 	share   wire.ShareAccess
 	options wire.CreateOptions
@@ -67,6 +68,9 @@ func (o *open) release() error {
 	}
 	if shut != nil {
 		errs = append(errs, shut.Close())
+	}
+	if o.held != nil {
+		errs = append(errs, o.held.drop())
 	}
 	return errors.Join(errs...)
 }

@@ -18,17 +18,10 @@ import (
 
 const ipcName = "IPC$"
 
-// share is a Share with its directory open; root is nil for IPC$.
-type share struct {
-	Share
-	root *vfs.Root
-}
-
 // Server holds what connections have in common. It may be used from any goroutine.
 type Server struct {
-	cfg    Config
-	shares map[string]*share // by upper-case name
-	list   []rpc.Share
+	cfg    Config // as the server was made: what Reconfigure may change is in settings
+	set    atomic.Pointer[settings]
 	srvsvc *rpc.Server
 	offer  []byte // the token of every negotiate
 
@@ -37,6 +30,8 @@ type Server struct {
 	counters counters
 	fileIDs  atomic.Uint64
 	watches  atomic.Int64 // directories that clients watch
+
+	changing sync.Mutex // one reconfigures at a time; comes before all other locks
 
 	mu       sync.Mutex
 	sessions map[uint64]*session
@@ -50,37 +45,34 @@ func NewServer(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg:      cfg,
-		shares:   map[string]*share{ipcName: {Share: Share{Name: ipcName}}},
 		offer:    auth.Offer(),
 		sessions: map[uint64]*session{},
 		budget:   vfs.NewBudget(cfg.Limits.MaxFiles),
 	}
 	s.files.files = map[vfs.ID]*fileState{}
-	for _, sh := range cfg.Shares {
-		root, err := vfs.OpenRoot(sh.Path, vfs.Options{ReadOnly: sh.ReadOnly, FileMode: sh.FileMode, DirMode: sh.DirMode, Budget: s.budget, Watcher: s.watcher})
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("smbproto: share %q: %w", sh.Name, err), s.Close())
-		}
-		s.shares[strings.ToUpper(sh.Name)] = &share{Share: sh, root: root}
-		s.list = append(s.list, rpc.Share{Name: sh.Name, Comment: sh.Comment, Type: rpc.ShareTypeDisk})
+	set, err := s.open(cfg, nil)
+	if err != nil {
+		return nil, errors.Join(err, s.closeWatcher())
 	}
-	s.list = append(s.list, rpc.Share{Name: ipcName, Comment: cfg.Comment, Type: rpc.ShareTypeIPC})
-	s.srvsvc = rpc.NewSrvsvc(cfg.Auth.ServerName, func() []rpc.Share { return s.list })
+	s.set.Store(set)
+	s.srvsvc = rpc.NewSrvsvc(cfg.Auth.ServerName, func() []rpc.Share { return s.settings().list })
 	return s, nil
 }
 
 // Close closes the shares' directories. All connections must have been closed before.
 func (s *Server) Close() error {
 	var errs []error
-	for _, sh := range s.shares {
-		if sh.root != nil {
-			errs = append(errs, sh.root.Close())
-		}
+	for _, sh := range s.settings().shares {
+		errs = append(errs, sh.drop())
 	}
-	if s.watching != nil {
-		errs = append(errs, s.watching.Close())
+	return errors.Join(append(errs, s.closeWatcher())...)
+}
+
+func (s *Server) closeWatcher() error {
+	if s.watching == nil {
+		return nil
 	}
-	return errors.Join(errs...)
+	return s.watching.Close()
 }
 
 // Framing is the room beside the payload of the largest request and reply:
@@ -168,7 +160,7 @@ func (s *Server) share(path string) *share {
 	if !ok {
 		return nil
 	}
-	return s.shares[strings.ToUpper(name)]
+	return s.settings().shares[strings.ToUpper(name)]
 }
 
 func (s *Server) newFileID() wire.FileID {

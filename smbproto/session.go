@@ -62,11 +62,11 @@ func (s *session) open(id wire.FileID) *open {
 	return nil
 }
 
-// addOpen fails if the session has ended meanwhile.
+// addOpen fails if the session, or the tree, has ended meanwhile.
 func (s *session) addOpen(o *open) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.dead {
+	if s.dead || s.trees[o.tree.id] != o.tree {
 		return false
 	}
 	s.opens[o.id.Volatile] = o
@@ -106,11 +106,11 @@ func (s *session) end() error {
 	}
 	s.dead = true
 	opens := s.opens
-	n := len(s.trees)
+	trees := s.trees
 	s.opens, s.trees = nil, nil
 	s.mu.Unlock()
 
-	s.srv.counters.trees.Add(int64(-n))
+	s.srv.counters.trees.Add(int64(-len(trees)))
 	s.srv.counters.opens.Add(int64(-len(opens)))
 	s.srv.counters.sessions.Add(-1)
 	var errs []error
@@ -118,6 +118,9 @@ func (s *session) end() error {
 		o.mu.Lock()
 		errs = append(errs, o.release())
 		o.mu.Unlock()
+	}
+	for _, t := range trees {
+		errs = append(errs, t.share.drop())
 	}
 	return errors.Join(errs...)
 }
@@ -148,5 +151,5 @@ func (s *session) endTree(id uint32) (bool, error) {
 		errs = append(errs, o.release())
 		o.mu.Unlock()
 	}
-	return true, errors.Join(errs...)
+	return true, errors.Join(append(errs, t.share.drop())...)
 }

@@ -18,7 +18,7 @@ func (c *Conn) sessionSetup(r *request, w *reply) wire.Status {
 	if req.Flags()&wire.SessionBinding != 0 {
 		return wire.StatusRequestNotAccepted // channels are of SMB 3
 	}
-	if c.srv.cfg.Encryption == EncryptionRequired && c.protection.cipher == 0 {
+	if c.cfg.Encryption == EncryptionRequired && c.protection.cipher == 0 {
 		c.log.Info("log-on refused: the client can't encrypt", "dialect", c.dialect.String())
 		return wire.StatusAccessDenied // MS-SMB2 3.3.5.5
 	}
@@ -33,7 +33,7 @@ func (c *Conn) sessionSetup(r *request, w *reply) wire.Status {
 		}
 	}
 	if sess.exchange == nil { // the first of a log-on, or of a renewed one
-		sess.exchange = auth.NewExchange(c.srv.cfg.Auth)
+		sess.exchange = auth.NewExchange(c.srv.settings().cfg.Auth)
 	}
 	w.session = sess.id
 	if c.dialect == wire.Dialect311 {
@@ -70,7 +70,7 @@ const (
 )
 
 func (c *Conn) newSession() (*session, wire.Status) {
-	most := c.srv.cfg.Limits.MaxSessions
+	most := c.cfg.Limits.MaxSessions
 	if !c.loggedOn {
 		most = min(most, maxFirstLogOns)
 	}
@@ -144,8 +144,8 @@ func (c *Conn) accept(sess *session, req wire.SessionSetupRequest) error {
 		}
 		return nil
 	}
-	mustSeal := c.srv.cfg.Encryption == EncryptionRequired
-	if (id.Guest || id.Anonymous) && (c.srv.cfg.RequireSigning || mustSeal) {
+	mustSeal := c.cfg.Encryption == EncryptionRequired
+	if (id.Guest || id.Anonymous) && (c.cfg.RequireSigning || mustSeal) {
 		return errNoKey
 	}
 	if !id.Guest && !id.Anonymous {
@@ -154,7 +154,7 @@ func (c *Conn) accept(sess *session, req wire.SessionSetupRequest) error {
 			return wire.StatusInternalError
 		}
 		sess.mustSeal = mustSeal
-		sess.mustSign = c.srv.cfg.RequireSigning ||
+		sess.mustSign = c.cfg.RequireSigning ||
 			(c.clientMode|uint16(req.SecurityMode()))&wire.SigningRequired != 0
 	}
 	sess.mu.Lock()

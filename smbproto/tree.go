@@ -62,8 +62,11 @@ func (c *Conn) addTree(s *session, t *tree) wire.Status {
 	if s.dead {
 		return wire.StatusUserSessionDeleted
 	}
-	if len(s.trees) >= c.srv.cfg.Limits.MaxTrees {
+	if len(s.trees) >= c.cfg.Limits.MaxTrees {
 		return wire.StatusInsufficientResources
+	}
+	if !t.share.hold() {
+		return wire.StatusBadNetworkName
 	}
 	for {
 		c.nextTree++

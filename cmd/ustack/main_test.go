@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -38,10 +39,32 @@ func program(ctx context.Context, args ...string) *exec.Cmd {
 // socket and the way to stop it, which returns how it ended and what it logged.
 func started(t *testing.T, args ...string) (socket string, stop func() (string, error)) {
 	t.Helper()
+	return startedWithLog(t, new(logBuffer), args...)
+}
+
+// A logBuffer may be read while a server writes it.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+func startedWithLog(t *testing.T, log *logBuffer, args ...string) (socket string, stop func() (string, error)) {
+	t.Helper()
 	socket = filepath.Join(t.TempDir(), "control")
-	var log bytes.Buffer
 	c := program(context.Background(), append(args, "--control", socket)...)
-	c.Stderr = &log
+	c.Stderr = log
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}

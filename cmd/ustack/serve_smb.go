@@ -65,7 +65,7 @@ Examples:
       --stack kernel --addr 127.0.0.1 --port 4450
 
 A change of the file of users holds from the next log-on; who is logged on stays so.
-SIGHUP is ignored. SIGTERM and Ctrl-C let requests that have begun end first.
+SIGHUP has the file of --config read again: shares, users and limits may change. SIGTERM and Ctrl-C let requests that have begun end first.
 
 What is encrypted needs a user and SMB3_00 or later, what must be signed a user. A guest may do
 whatever the share allows: give --user-file, or share with ,ro, where that is not meant.
@@ -73,7 +73,8 @@ whatever the share allows: give --user-file, or share with ,ro, where that is no
 }
 
 func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) error {
-	c, err := c.merged()
+	given := c
+	c, err := given.merged()
 	if err != nil {
 		return err
 	}
@@ -90,8 +91,10 @@ func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) error {
 	if err := srv.CheckRings(cmp.Or(int(c.RingIn), in), cmp.Or(int(c.RingOut), out)); err != nil {
 		return errors.Join(fmt.Errorf("--ring-in %d, --ring-out %d: %w", c.RingIn, c.RingOut, err), srv.Close())
 	}
+	again := smbReload{given: given, now: c, srv: srv, log: log}
 	err = c.run(ctx, log, c.Port, in, out, &server{
 		service: "smb",
+		hangUp:  again.reload,
 		serve:   srv.Serve,
 		serving: func() { c.access(&cfg).warn(log) },
 		extra: func(s *snapshot) {

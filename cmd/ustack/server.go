@@ -35,6 +35,8 @@ type server struct {
 	serving func()
 	// extra adds a service's counters to a snapshot; it may be nil.
 	extra func(*snapshot)
+	// hangUp is called at each SIGHUP, by one goroutine, while connections can come; nil ignores it.
+	hangUp func()
 	// totals leaves connections out of snapshots.
 	totals bool
 
@@ -49,7 +51,9 @@ func (f *stackFlags) run(ctx context.Context, log *slog.Logger, ports []uint16, 
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(max(1, f.Procs, f.Shards))
 	}
-	signal.Ignore(syscall.SIGHUP) // there is nothing to read again
+	hangUps := make(chan os.Signal, 1)
+	signal.Notify(hangUps, syscall.SIGHUP) // from now on: one that comes early waits
+	defer signal.Stop(hangUps)
 	if err := pin(f.CPU); err != nil {
 		return err
 	}
@@ -74,12 +78,20 @@ func (f *stackFlags) run(ctx context.Context, log *slog.Logger, ports []uint16, 
 
 	accepting := make(chan error, 1)
 	go func() { accepting <- s.acceptAll(ln) }()
-	select {
-	case <-ctx.Done():
-		log.Info("stopping", "connections", s.count())
-		err = errors.Join(ln.Close(), ignoreClosed(<-accepting))
-	case err = <-accepting:
-		err = errors.Join(err, ln.Close())
+	for serving := true; serving; {
+		select {
+		case <-hangUps:
+			if s.hangUp != nil {
+				s.hangUp()
+			}
+			continue
+		case <-ctx.Done():
+			log.Info("stopping", "connections", s.count())
+			err = errors.Join(ln.Close(), ignoreClosed(<-accepting))
+		case err = <-accepting:
+			err = errors.Join(err, ln.Close())
+		}
+		serving = false
 	}
 	s.drain()
 	return errors.Join(err, ctl.Close(), b.Close())

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// hangUp sends SIGHUP to a server, and waits until done.
+func hangUp(t *testing.T, socket string, done func() bool) {
+	t.Helper()
+	s, err := readSnapshot(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(s.PID, syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for until := time.Now().Add(10 * time.Second); time.Now().Before(until); <-again.C {
+		if done() {
+			return
+		}
+	}
+	t.Error("the settings have not been read again")
+}
+
+func TestSIGHUPReadsTheSettingsAgain(t *testing.T) {
+	dir, port := t.TempDir(), freePort(t)
+	for _, name := range []string{"a", "b"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	addUser(t, filepath.Join(dir, "users"), "alice", "secret")
+	const server = "network.stack = \"kernel\"\nnetwork.addresses = [\"127.0.0.1\"]\nsecurity.users = \"users\"\n"
+	write := func(text string) string { return writeSMBFile(t, dir, server+text) }
+	file := write("share.a.path = \"a\"\n")
+	var log logBuffer
+	socket, stop := startedWithLog(t, &log, "serve", "smb", "--config", file, "--port", port)
+	open := func(share string) bool { return mounts(t, port, "alice", share) == nil }
+
+	s, err := dial(t, port, "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Logoff()
+	a, err := s.Mount("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("share.a.path = \"a\"\nshare.b.path = \"b\"\n")
+	hangUp(t, socket, func() bool { return open("b") })
+	if err := a.WriteFile("file", []byte("x"), 0o644); err != nil {
+		t.Errorf("a share that stays: %v", err)
+	}
+	write("share.b = {path = \"b\", users = [\"bob\"]}\nserver.workgroup = \"OTHER\"")
+	hangUp(t, socket, func() bool { return !open("b") })
+	if open("a") {
+		t.Error("a share that was removed is still there")
+	}
+	if err := a.WriteFile("file", []byte("y"), 0o644); err == nil {
+		t.Error("who was connected to a share that was removed still writes to it")
+	}
+	for i, wrong := range []string{"share.b.path = 1", "share.c.path = \"c\"", "[share", "limits.opens = 0\nshare.b.path = \"b\""} {
+		write(wrong)
+		hangUp(t, socket, func() bool { return strings.Count(log.String(), "the settings stay as they were") == i+1 })
+	}
+	write("share.a.path = \"a\"\n")
+	hangUp(t, socket, func() bool { return open("a") })
+	if _, err := stop(); err != nil {
+		t.Error(err)
+	}
+	for _, want := range []string{"shares_removed=[a]", "trees_ended=1", "needs a restart to change", "server.workgroup"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log does not say %s:\n%s", want, log.String())
+		}
+	}
+}
