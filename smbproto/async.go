@@ -1,6 +1,7 @@
 package smbproto
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -19,6 +20,8 @@ type pending struct {
 	signed  bool
 	sealed  bool
 	place   place
+	again   []byte // of a request that is to be tried again: it, and what follows in its frame
+	chain   chain  // likewise: what comes before in its frame
 
 	// What settle has said.
 	status wire.Status
@@ -35,9 +38,10 @@ type place interface {
 // settled are a connection's requests that can be answered. Any goroutine may add to
 // it, under any lock; the connection's own takes them out.
 type settled struct {
-	some atomic.Bool
-	mu   sync.Mutex
-	list []*pending
+	some   atomic.Bool
+	mu     sync.Mutex
+	list   []*pending
+	breaks []breakNotice
 }
 
 // park makes a request wait at a place, where it is put by the caller, who returns STATUS_PENDING.
@@ -49,6 +53,10 @@ func (c *Conn) park(r *request, w *reply, at place) (*pending, wire.Status) {
 	case len(c.pending) >= c.cfg.Limits.MaxPending:
 		return nil, wire.StatusInsufficientResources
 	}
+	return c.newPending(r, w, at), wire.StatusOK
+}
+
+func (c *Conn) newPending(r *request, w *reply, at place) *pending {
 	c.lastAsync++
 	p := &pending{
 		conn: c, id: c.lastAsync, cmd: r.cmd, session: r.session, signed: r.signed, sealed: c.sealing != nil, place: at,
@@ -56,6 +64,27 @@ func (c *Conn) park(r *request, w *reply, at place) (*pending, wire.Status) {
 	copy(p.head[:], r.msg)
 	c.pending[p.id] = p
 	w.async = p.id
+	return p
+}
+
+// maxAgain bounds what the requests of a connection that are to be tried again take, bytes.
+const maxAgain = 1 << 20
+
+// parkAgain makes a request wait as park does, but for being tried again when it is settled, and with it what follows in
+// its frame: others may come between (MS-SMB2 3.3.5.2.7, product behaviour on requests that break an oplock).
+func (c *Conn) parkAgain(r *request, w *reply, at place) (*pending, wire.Status) {
+	if p := c.resumed; p != nil && &r.msg[0] == &p.again[0] {
+		p.place = at
+		c.pending[p.id] = p
+		c.againSize += len(p.again)
+		return p, wire.StatusOK
+	}
+	if len(c.pending) >= c.srv.cfg.Limits.MaxPending || c.againSize+len(r.frame) > maxAgain {
+		return nil, wire.StatusInsufficientResources
+	}
+	p := c.newPending(r, w, at)
+	p.again, p.chain = slices.Clone(r.frame), c.chain
+	c.againSize += len(p.again)
 	return p, wire.StatusOK
 }
 
@@ -71,25 +100,47 @@ func (p *pending) settle(status wire.Status, output []byte) {
 	p.conn.in.Wake()
 }
 
-func (s *settled) take() []*pending {
+func (s *settled) take() ([]*pending, []breakNotice) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := s.list
-	s.list = nil
+	list, breaks := s.list, s.breaks
+	s.list, s.breaks = nil, nil
 	s.some.Store(false)
-	return list
+	return list, breaks
 }
 
-// answerSettled answers the requests that have been settled.
+// answerSettled answers the requests that have been settled, and tells the client which oplocks break.
 func (c *Conn) answerSettled() error {
-	for _, p := range c.settled.take() {
+	list, breaks := c.settled.take()
+	for i := range breaks {
+		if err := c.sendBreak(&breaks[i]); err != nil {
+			return err
+		}
+	}
+	for _, p := range list {
 		delete(c.pending, p.id)
-		if err := c.answerPending(p); err != nil {
+		answer := c.answerPending
+		if p.again != nil {
+			c.againSize -= len(p.again)
+			answer = c.tryAgain
+		}
+		if err := answer(p); err != nil {
 			return err
 		}
 		c.changes.Add(-int64(len(p.output)))
 	}
 	return nil
+}
+
+// tryAgain runs a request that has waited once more, or says that it can't be, and then what follows in its frame.
+func (c *Conn) tryAgain(p *pending) error {
+	if p.sealed {
+		c.sealing = p.session
+		defer func() { c.sealing = nil }()
+	}
+	c.resumed = p
+	defer func() { c.resumed = nil }()
+	return c.compound(p.again)
 }
 
 func (c *Conn) answerPending(p *pending) error {

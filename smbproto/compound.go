@@ -97,7 +97,7 @@ func (c *Conn) measure(msg []byte) (room int, err error) {
 		if h.Has(wire.FlagServerToClient) {
 			return 0, fmt.Errorf("%w: a response from a client", wire.ErrMalformed)
 		}
-		if c.sealing != nil && (count == 1 || !h.Has(wire.FlagRelated)) && h.SessionID() != c.sealing.id {
+		if c.sealing != nil && (count == 1 && c.resumed == nil || !h.Has(wire.FlagRelated)) && h.SessionID() != c.sealing.id {
 			return 0, fmt.Errorf("%w: a message of session %#x, encrypted with the key of %#x", wire.ErrMalformed, h.SessionID(), c.sealing.id)
 		}
 		if least := count * wire.Align8(wire.ErrorSize); least > c.largestReply {
@@ -115,19 +115,25 @@ func (c *Conn) measure(msg []byte) (room int, err error) {
 // length of the answers in out.
 func (c *Conn) answer(msg, out []byte) (n int, err error) {
 	c.chain = chain{fileID: wire.FileIDNone}
+	again := c.resumed // the first, if it was counted before
+	if again != nil {
+		c.chain = again.chain
+	}
 	for msg != nil {
+		frame := msg
 		var first []byte
 		if first, msg, err = element(msg); err != nil {
 			return n, err
 		}
-		c.req = request{msg: first, cmd: wire.Header(first).Command(), last: msg == nil}
-		if err := c.checkState(&c.req); err != nil {
-			return n, err
-		}
-		if err := c.count(c.req.header()); err != nil {
-			return n, err
-		}
+		c.req = request{msg: first, cmd: wire.Header(first).Command(), frame: frame, last: msg == nil}
 		c.rep = reply{}
+		if again != nil {
+			c.rep.async = again.id
+		} else if err := c.checkState(&c.req); err != nil {
+			return n, err
+		} else if err := c.count(c.req.header()); err != nil {
+			return n, err
+		}
 		// Each message that follows needs room for an error at least.
 		left := len(out) - n - remaining(msg)*wire.Align8(wire.ErrorSize)
 		var status wire.Status
@@ -136,16 +142,27 @@ func (c *Conn) answer(msg, out []byte) (n int, err error) {
 		if c.req.cmd != wire.CommandRead {
 			least = c.largestReply / 2
 		}
-		if left >= min(need, least, c.largestReply) {
+		refusal := wire.StatusInsufficientResources
+		if again != nil {
+			refusal = again.status
+		}
+		if left >= min(need, least, c.largestReply) && (again == nil || refusal == wire.StatusOK) {
 			c.rep.msg = out[n : n+min(need, left)]
 			status = c.run(&c.req, &c.rep)
 		} else {
 			c.rep.msg = out[n : n+wire.ErrorSize]
 			// Whose request it is decides whether the refusal is signed.
 			if status = c.resolve(&c.req, true); status == wire.StatusOK {
-				status = wire.StatusInsufficientResources
+				status = refusal
 			}
 		}
+		if status == wire.StatusPending {
+			if again != nil {
+				return 0, nil // it has had its interim answer
+			}
+			msg = nil // what follows waits, too
+		}
+		again = nil
 		if c.req.cmd == wire.CommandCancel {
 			return 0, nil // has no answer, and stands alone
 		}

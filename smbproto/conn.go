@@ -56,6 +56,8 @@ type Conn struct {
 	lastAsync uint64
 	settled   settled
 	changes   atomic.Int64 // bytes of changes in directories that are kept for the client
+	againSize int          // what those that are to be tried again take, bytes
+	resumed   *pending     // the one that is tried again, while it is
 
 	// The message in hand. These are fields so that no request allocates them.
 	req      request
@@ -99,6 +101,11 @@ func (s *Server) NewConn(a *ioarea.Area) *Conn {
 // Close ends all sessions: files are closed, locks and share modes given up, and
 // what is to be deleted on close is deleted.
 func (c *Conn) Close() error {
+	for _, p := range c.pending {
+		if p.again != nil {
+			p.place.withdraw(p) // others belong to an open
+		}
+	}
 	var errs []error
 	for _, sess := range c.sessions {
 		errs = append(errs, sess.end())

@@ -8,8 +8,8 @@ import (
 	"ustack/smbproto/wire"
 )
 
-// createRoom is the greatest CREATE response: with both contexts that are answered.
-const createRoom = wire.CreateResponseFixed + 32 + 56
+// createRoom is the greatest CREATE response: with all contexts that are answered.
+const createRoom = wire.CreateResponseFixed + 32 + 56 + 80
 
 // creation is what a CREATE asks for, after the rules on its fields.
 type creation struct {
@@ -23,6 +23,7 @@ type creation struct {
 	options     wire.CreateOptions
 	attributes  wire.Attributes
 	allocation  int64 // for a file that is made or cut
+	asked       asked
 	wantMxAc    bool
 	wantQFid    bool
 }
@@ -54,7 +55,7 @@ func (c *Conn) create(r *request, w *reply) wire.Status {
 	if status != wire.StatusOK {
 		return status
 	}
-	o, action, status := c.openFile(r, &cr)
+	o, action, status := c.openFile(r, w, &cr)
 	if status != wire.StatusOK {
 		return status
 	}
@@ -64,8 +65,9 @@ func (c *Conn) create(r *request, w *reply) wire.Status {
 	if !r.session.addOpen(o) {
 		return c.abandon(o, wire.StatusUserSessionDeleted)
 	}
-	n := c.putContexts(w.msg[wire.CreateResponseFixed:], &cr, r.tree)
-	wire.CreateResponse(w.msg).Put(action, &c.info, o.id, n)
+	held := c.srv.files.held(o)
+	n := c.putContexts(w.msg[wire.CreateResponseFixed:], &cr, r.tree, &held)
+	wire.CreateResponse(w.msg).Put(action, held.level, &c.info, o.id, n)
 	w.fileID = o.id
 	w.n = wire.CreateResponseFixed + n
 	return wire.StatusOK
@@ -121,6 +123,7 @@ func (c *Conn) readCreate(r *request, req wire.CreateRequest, name string) (crea
 	case cr.attributes&wire.AttributeEncrypted != 0:
 		return cr, wire.StatusAccessDenied // nothing is encrypted on disk here
 	}
+	cr.asked.state = req.OplockLevel().State()
 	if cr.options&wire.OptionDeleteOnClose != 0 && !cr.access.Has(wire.AccessDelete) {
 		return cr, wire.StatusInvalidParameter
 	}
@@ -141,6 +144,14 @@ func (c *Conn) readCreate(r *request, req wire.CreateRequest, name string) (crea
 				return cr, wire.StatusInvalidParameter
 			}
 			cr.allocation = size.Size()
+		case wire.ContextLease:
+			lease := wire.LeaseContext(data)
+			if lease.Valid() != nil {
+				return cr, wire.StatusInvalidParameter
+			}
+			if req.OplockLevel() == wire.OplockLease {
+				cr.asked.askLease(c, lease)
+			}
 		case wire.ContextTimewarp:
 			return cr, wire.StatusObjectNameNotFound // there are no snapshots
 		}
@@ -171,7 +182,7 @@ func (cr *creation) how() (h vfs.How, impossible bool) {
 	h = vfs.How{
 		Read:         cr.access.Has(wire.AccessReadData | wire.AccessExecute),
 		Write:        cr.access.Has(wire.AccessWriteData | wire.AccessAppendData),
-		Locate:       cr.access.Has(wire.AccessDelete) || len(cr.eas) > 0, // without its EAs, it is taken back
+		Locate:       cr.access.Has(wire.AccessDelete) || len(cr.eas) > 0 || cr.asked.lease, // without its EAs, or its lease, it is taken back
 		Directory:    cr.options&wire.OptionDirectory != 0,
 		NonDirectory: cr.options&wire.OptionNonDirectory != 0,
 		MayReadOnly:  cr.maximum,
@@ -202,12 +213,12 @@ func (cr *creation) how() (h vfs.How, impossible bool) {
 
 // openFile opens the file, enters the open with its share mode, and only then cuts
 // the file if that was asked for: nothing of another's is lost to a conflict.
-func (c *Conn) openFile(r *request, cr *creation) (*open, wire.CreateAction, wire.Status) {
+func (c *Conn) openFile(r *request, w *reply, cr *creation) (*open, wire.CreateAction, wire.Status) {
 	if r.tree.share.ReadOnly && cr.disposition != wire.Open && cr.disposition != wire.OpenIf {
 		return nil, 0, wire.StatusMediaWriteProtected
 	}
 	cuts := cr.disposition != wire.Open && cr.disposition != wire.OpenIf
-	o, created, status := c.admit(r, cr, cuts)
+	o, created, status := c.admit(r, w, cr, cuts)
 	if status != wire.StatusOK {
 		return nil, 0, status
 	}
@@ -282,7 +293,7 @@ func (o *open) reserve(cr *creation) wire.Status {
 
 // admit opens the file and enters its open in the table of files. cuts says that a file that is
 // there will be cut: to others' share modes that is to write it.
-func (c *Conn) admit(r *request, cr *creation, cuts bool) (o *open, created bool, status wire.Status) {
+func (c *Conn) admit(r *request, w *reply, cr *creation, cuts bool) (o *open, created bool, status wire.Status) {
 	c.srv.files.paths.RLock()
 	defer c.srv.files.paths.RUnlock()
 	how, impossible := cr.how()
@@ -309,17 +320,25 @@ func (c *Conn) admit(r *request, cr *creation, cuts bool) (o *open, created bool
 		id: c.srv.newFileID(), session: r.session, conn: c, tree: r.tree, access: cr.access, share: cr.share,
 		options: cr.options, mode: cr.options & wire.OptionsMode, named: f.Named(), file: f,
 	}
-	var also wire.Access
-	if cuts && !created {
-		also = wire.AccessWriteData
+	if !f.IsDir() {
+		o.asked = cr.asked
 	}
-	return o, created, c.enter(o, also)
+	e := entry{created: created, park: func(st *fileState) wire.Status { return c.waitForOplock(r, w, st) }}
+	if cuts && !created {
+		e.also, e.overwrites = wire.AccessWriteData, true
+	}
+	return o, created, c.enter(o, e)
 }
 
 // enter admits an open, or closes it. Its file was opened before, so it may have been
 // removed up to here; from here on, others wait for it to be closed.
-func (c *Conn) enter(o *open, also wire.Access) wire.Status {
-	if status := c.srv.files.admit(o, also); status != wire.StatusOK {
+func (c *Conn) enter(o *open, e entry) wire.Status {
+	if status := c.srv.files.admit(o, e); status != wire.StatusOK {
+		if e.created {
+			if err := o.file.Remove(); err != nil {
+				c.log.Warn("removing a file that could not be entered", "cause", err)
+			}
+		}
 		c.shut(o.file)
 		return status
 	}
@@ -341,7 +360,7 @@ func (c *Conn) shut(f *vfs.File) {
 }
 
 // putContexts answers the create contexts that were asked for, MS-SMB2 2.2.14.2.
-func (c *Conn) putContexts(b []byte, cr *creation, t *tree) (n int) {
+func (c *Conn) putContexts(b []byte, cr *creation, t *tree, held *held) (n int) {
 	last := -1
 	add := func(name string, data int) []byte {
 		if last >= 0 {
@@ -356,6 +375,9 @@ func (c *Conn) putContexts(b []byte, cr *creation, t *tree) (n int) {
 	}
 	if cr.wantQFid {
 		wire.PutOnDiskID(add(wire.ContextQueryOnDiskID, 32), &c.info)
+	}
+	if held.level == wire.OplockLease {
+		held.put(add(wire.ContextLease, held.size()))
 	}
 	return n
 }

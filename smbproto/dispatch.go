@@ -14,8 +14,9 @@ type request struct {
 	session *session
 	tree    *tree
 	open    *open
-	signed  bool // the reply is to be signed
-	last    bool // of its frame
+	signed  bool   // the reply is to be signed
+	frame   []byte // the message and what follows in its frame
+	last    bool   // of its frame
 }
 
 func (r *request) header() wire.Header { return wire.Header(r.msg) }
@@ -77,7 +78,7 @@ var commands = [wire.CommandCount]command{
 	wire.CommandChangeNotify:   {needs: needSession | needTree | needOpen, size: 32, fileID: 72, fixed: wire.OutputFixed, run: (*Conn).changeNotify},
 	wire.CommandQueryInfo:      {needs: needSession | needTree | needOpen, size: 41, fileID: 88, fixed: wire.ErrorValueSize, room: queryInfoRoom, run: (*Conn).queryInfo},
 	wire.CommandSetInfo:        {needs: needSession | needTree | needOpen | changesNames, size: 33, fileID: 80, fixed: wire.SetInfoResponseSize, run: (*Conn).setInfo},
-	wire.CommandOplockBreak:    {needs: needSession | needTree, size: 24, fixed: wire.ErrorSize, run: (*Conn).oplockBreak},
+	wire.CommandOplockBreak:    {needs: needSession | needTree, size: 24, fixed: wire.LeaseAckSize, run: (*Conn).oplockBreak},
 }
 
 // maxToken is the largest security token that is sent. A challenge with the

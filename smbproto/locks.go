@@ -163,6 +163,8 @@ func (c *Conn) lock(r *request, w *reply) wire.Status {
 	_, _, first := req.Element(0)
 	if first == wire.LockUnlock {
 		defer o.state.grant() // once, however many are unlocked
+	} else {
+		t.outdates(o)
 	}
 	for i := range req.Count() {
 		off, length, flags := req.Element(i)

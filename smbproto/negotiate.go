@@ -115,7 +115,7 @@ func (c *Conn) setDialect(d wire.Dialect) {
 // negotiate context says it (MS-SMB2 3.3.5.4).
 func (c *Conn) capabilities() (caps uint32) {
 	if c.largeMTU {
-		caps |= wire.CapabilityLargeMTU
+		caps |= wire.CapabilityLargeMTU | wire.CapabilityLeasing
 	}
 	if c.protection.cipher != 0 && c.dialect < wire.Dialect311 {
 		caps |= wire.CapabilityEncryption

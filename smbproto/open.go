@@ -23,6 +23,7 @@ type open struct {
 	share   wire.ShareAccess
 	options wire.CreateOptions
 	notify  atomic.Pointer[notification] // set under mu
+	asked   asked
 
 	mu            sync.Mutex
 	closed        bool
@@ -30,7 +31,8 @@ type open struct {
 	pipe          *rpc.Pipe
 	state         *fileState
 	deleteOnClose bool
-	doomed        bool // its name is to be deleted; under the table's lock
+	oplock        *oplock // set under the table's lock, too
+	doomed        bool    // its name is to be deleted; under the table's lock
 	position      uint64
 	nextEA        int                // how many EAs have been listed
 	mode          wire.CreateOptions // Open.Mode, MS-FSA 2.1.1.6

@@ -26,7 +26,7 @@ func (c *Conn) createPipe(r *request, w *reply, name string) wire.Status {
 		return wire.StatusUserSessionDeleted
 	}
 	c.info = wire.FileInfo{Attributes: wire.AttributeNormal, AllocationSize: 4096}
-	wire.CreateResponse(w.msg).Put(wire.ActionOpened, &c.info, o.id, 0)
+	wire.CreateResponse(w.msg).Put(wire.ActionOpened, wire.OplockNone, &c.info, o.id, 0)
 	w.fileID = o.id
 	w.n = wire.CreateResponseFixed
 	return wire.StatusOK

@@ -14,6 +14,8 @@ import (
 type fileTable struct {
 	mu    sync.Mutex
 	files map[vfs.ID]*fileState
+	// leases are all that are held.
+	leases map[leaseID]*oplock
 
 	// paths keeps a path and what it leads to together. It is held for reading from
 	// a path's lookup until its open is admitted, and while a file is renamed; for writing while a
@@ -42,6 +44,10 @@ type fileState struct {
 	locked  atomic.Int32 // len(locks), to be asked without the table's lock
 	archive atomic.Bool  // the file has the archive attribute; if not, the next change sets it
 	waiting []waitingLock
+
+	oplocks []*oplock
+	caching atomic.Int32 // how many of them let clients keep what they have read, to be asked without the table's lock
+	openers []*pending   // requests that wait for an oplock to be broken
 }
 
 // dataAccess is what share modes are about: an open for attributes alone neither
@@ -70,9 +76,17 @@ func (s *fileState) shares(access wire.Access, share wire.ShareAccess) bool {
 	return true
 }
 
-// admit enters an open, or says why the file can't be opened so. To others' share
-// modes it asks for what it has and for also: to cut a file is to write it.
-func (t *fileTable) admit(o *open, also wire.Access) wire.Status {
+// entry is how an open is entered in the table of files.
+type entry struct {
+	also       wire.Access // what others' share modes are asked for beside what the open has: to cut a file is to write it
+	overwrites bool
+	created    bool // its file was made for it
+	// park makes the request wait for an oplock of the file's; nil says that it does not wait.
+	park func(*fileState) wire.Status
+}
+
+// admit enters an open, or says why the file can't be opened so: STATUS_PENDING if the request waits for an oplock to be broken.
+func (t *fileTable) admit(o *open, e entry) wire.Status {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	st := t.files[o.file.ID()]
@@ -80,10 +94,15 @@ func (t *fileTable) admit(o *open, also wire.Access) wire.Status {
 		st = &fileState{id: o.file.ID()}
 		t.files[st.id] = st
 	}
+	defer func() {
+		if o.state == nil {
+			t.last(st) // it may have been made for nothing
+		}
+	}()
 	if st.deletePending() {
 		return wire.StatusDeletePending
 	}
-	if !o.named && (also != 0 || o.access.Has(wire.AccessDelete)) && !st.streamsMayGo() {
+	if !o.named && (e.also != 0 || o.access.Has(wire.AccessDelete)) && !st.streamsMayGo() {
 		return wire.StatusSharingViolation
 	}
 	if o.named {
@@ -91,11 +110,20 @@ func (t *fileTable) admit(o *open, also wire.Access) wire.Status {
 			return wire.StatusDeletePending
 		}
 	}
-	if asks := o.access | also; asks.Has(dataAccess) && !st.shares(asks, o.share) {
+	if h := t.leases[o.asked.id]; h != nil && o.asked.lease && h.st != st {
+		return wire.StatusInvalidParameter // a key is one file's, MS-SMB2 3.3.5.9.8
+	}
+	asks := o.access | e.also
+	violates := asks.Has(dataAccess) && !st.shares(asks, o.share)
+	if t.clear(st, o, e.overwrites, violates) && e.park != nil {
+		return e.park(st)
+	}
+	if violates {
 		return wire.StatusSharingViolation
 	}
 	st.opens = append(st.opens, o)
 	o.state = st
+	t.grant(st, o)
 	return wire.StatusOK
 }
 
@@ -108,6 +136,8 @@ func (t *fileTable) leave(o *open) (shut *vfs.File, last *fileState) {
 	st := o.state
 	o.state = nil
 	st.dropLocks(o)
+	t.giveUp(o)
+	st.retry()
 	st.opens = slices.DeleteFunc(st.opens, func(other *open) bool { return other == o })
 	shut = o.file
 	if o.doomed && !st.dooms(o.file.Name()) {

@@ -22,12 +22,15 @@ type Stats struct {
 	// WritesArriving counts the WRITEs whose data went to the file piece by piece,
 	// while the rest was still under way.
 	WritesArriving uint64 `json:"writes_arriving"`
+	// OplockBreaks counts the notifications that an oplock or a lease breaks.
+	OplockBreaks uint64 `json:"oplock_breaks"`
 }
 
 type counters struct {
 	connections, sessions, trees, opens     atomic.Int64
 	requests                                [wire.CommandCount]atomic.Uint64
 	bytesRead, bytesWritten, writesArriving atomic.Uint64
+	breaks                                  atomic.Uint64
 
 	mu       sync.Mutex
 	statuses map[wire.Status]uint64
@@ -58,6 +61,7 @@ func (s *Server) Stats() Stats {
 		BytesRead:      c.bytesRead.Load(),
 		BytesWritten:   c.bytesWritten.Load(),
 		WritesArriving: c.writesArriving.Load(),
+		OplockBreaks:   c.breaks.Load(),
 	}
 	for i := range c.requests {
 		if n := c.requests[i].Load(); n > 0 {

@@ -89,6 +89,7 @@ func (c *Conn) writeDone(o *open, req wire.WriteRequest) error {
 // unless the client has said that this one is to stay. The change has been made: what can't be noted
 // does not make it fail.
 func (o *open) modified() {
+	o.session.srv.files.changes(o)
 	if o.frozen != 0 {
 		if err := o.file.SetTimes(0, o.frozen); err != nil {
 			o.conn.log.Debug("keeping the time of the last write", "cause", err)

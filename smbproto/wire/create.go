@@ -20,7 +20,7 @@ func (m CreateRequest) Valid() error {
 }
 
 // OplockLevel asked for.
-func (m CreateRequest) OplockLevel() uint8 { return m[67] }
+func (m CreateRequest) OplockLevel() OplockLevel { return OplockLevel(m[67]) }
 
 // ImpersonationLevel of the client, 0 to 3.
 func (m CreateRequest) ImpersonationLevel() uint32 { return le.Uint32(m[68:]) }
@@ -103,6 +103,7 @@ const (
 	ContextTimewarp       = "TWrp"
 	ContextEABuffer       = "ExtA"
 	ContextAllocationSize = "AlSi"
+	ContextLease          = "RqLs"
 )
 
 // PutContext writes a create context with a four-letter name at b and returns its
@@ -130,9 +131,10 @@ const CreateResponseFixed = HeaderSize + 88
 type CreateResponse []byte
 
 // Put writes the fixed body; contexts of the given length follow right behind.
-func (m CreateResponse) Put(action CreateAction, info *FileInfo, id FileID, contexts int) {
+func (m CreateResponse) Put(action CreateAction, level OplockLevel, info *FileInfo, id FileID, contexts int) {
 	clear(m[HeaderSize:CreateResponseFixed])
 	le.PutUint16(m[64:], 89)
+	m[66] = byte(level)
 	le.PutUint32(m[68:], uint32(action))
 	info.putTimes(m[72:])
 	le.PutUint64(m[104:], info.AllocationSize)

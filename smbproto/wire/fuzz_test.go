@@ -123,7 +123,24 @@ func FuzzFixedRequests(f *testing.F) {
 		if r := CloseRequest(m); r.Valid() == nil {
 			_ = r.Flags()
 		}
-		_, _, _, _ = EmptyRequest(m).Valid(), FlushRequest(m).Valid(), OplockBreakRequest(m).Valid(), ChangeNotifyRequest(m).Valid()
+		_, _, _, _ = EmptyRequest(m).Valid(), FlushRequest(m).Valid(), OplockBreak(m).Valid(), ChangeNotifyRequest(m).Valid()
+	})
+}
+
+func FuzzOplocks(f *testing.F) {
+	fuzz(f, func(m []byte) {
+		if r := OplockBreak(m); r.Valid() == nil {
+			_, _ = r.Level().State().Level(), r.FileID()
+		}
+		if r := LeaseAck(m); r.Is() && r.Valid() == nil {
+			_, _ = r.Key(), r.State()
+		}
+		if r := LeaseContext(m); r.Valid() == nil {
+			_, _, _ = r.Key(), r.State(), r.Flags()
+			if r.V2() {
+				_, _ = r.Parent(), r.Epoch()
+			}
+		}
 	})
 }
 

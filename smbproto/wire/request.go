@@ -157,17 +157,6 @@ type FlushRequest []byte
 // Valid checks the layout.
 func (m FlushRequest) Valid() error { return checkBody(m, 24) }
 
-// OplockBreakRequest is an acknowledgement of an oplock or a lease break, MS-SMB2 2.2.24.
-type OplockBreakRequest []byte
-
-// Valid checks the layout: 24 for an oplock, 36 for a lease.
-func (m OplockBreakRequest) Valid() error {
-	if checkBody(m, 36) == nil {
-		return nil
-	}
-	return checkBody(m, 24)
-}
-
 // Lock flags, MS-SMB2 2.2.26.1.
 const (
 	LockShared          uint32 = 1

@@ -1,0 +1,368 @@
+package smbproto
+
+import (
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"ustack/smbproto/wire"
+)
+
+// An oplock is what a client may keep of a file while nobody else is in the way: an opportunistic lock, which belongs
+// to one open, or a lease, which belongs to all opens that a client makes with its key (MS-FSA 2.1.1.11, MS-SMB2
+// 3.3.1.12). An oplock's levels are states of a lease: see wire.OplockLevel. The table's lock guards it, but for shown.
+//
+// Others' requests take away what is in their way. The client is told (a break), and where it may have to write back
+// or to close first, it acknowledges, for which those who need it wait.
+type oplock struct {
+	st    *fileState
+	lease *lease // nil for that of one open
+	opens []*open
+	state wire.LeaseState
+
+	// breaking says that an acknowledgment is awaited: that the state comes to breakTo at most. Those who
+	// came since need it to come to required, of which it is told then.
+	breaking          bool
+	breakTo, required wire.LeaseState
+	timer             *time.Timer // while breaking
+	rounds            int         // how many breaks there have been, by which the timer knows its own
+
+	shown atomic.Uint32 // the state, to be asked without the table's lock
+}
+
+// lease is what tells a lease from an oplock.
+type lease struct {
+	id        leaseID
+	v2        bool
+	parent    wire.LeaseKey
+	hasParent bool
+	epoch     uint16 // counts the changes of the state
+}
+
+// leaseID names a lease: by the client and by the client's key, MS-SMB2 3.3.1.11.
+type leaseID struct {
+	client [16]byte
+	key    wire.LeaseKey
+}
+
+// asked is the oplock or the lease that a CREATE asks for; the zero value is none.
+type asked struct {
+	state     wire.LeaseState
+	lease     bool
+	id        leaseID
+	v2        bool
+	parent    wire.LeaseKey
+	hasParent bool
+	epoch     uint16
+}
+
+// Opens for attributes alone are in nobody's way, MS-FSA 2.1.4.12; of leases, those that read the
+// security descriptor neither.
+const (
+	statAccess      = wire.AccessReadAttributes | wire.AccessWriteAttributes | wire.AccessSynchronize
+	leaseStatAccess = statAccess | wire.AccessReadControl
+)
+
+// same reports whether an open may do as it likes beside the oplock: it is its own, or its lease's.
+func (h *oplock) same(o *open) bool {
+	return o.oplock == h || o.oplock == nil && h.lease != nil && o.asked.lease && h.lease.id == o.asked.id
+}
+
+func (h *oplock) setState(s wire.LeaseState) {
+	switch was := h.state & wire.LeaseRead; {
+	case was < s&wire.LeaseRead:
+		h.st.caching.Add(1)
+	case was > s&wire.LeaseRead:
+		h.st.caching.Add(-1)
+	}
+	h.state = s
+	h.shown.Store(uint32(s))
+}
+
+// clear takes away what is in the way of an open: what clients may have to write back, and, where share modes are
+// against it, that they keep the file open. It reports whether that must be waited for. overwrites says that
+// nothing that was kept stays right.
+func (t *fileTable) clear(st *fileState, o *open, overwrites, violates bool) (wait bool) {
+	stat := !overwrites && o.access&^statAccess == 0
+	leaseStat := !overwrites && o.access&^leaseStatAccess == 0
+	takes := wire.LeaseWrite
+	if violates {
+		takes = wire.LeaseHandle
+	}
+	for _, h := range slices.Clone(st.oplocks) {
+		if stat || leaseStat && h.lease != nil || h.same(o) {
+			continue
+		}
+		to := h.state &^ takes
+		if overwrites {
+			to = 0
+		}
+		if h.state&takes != 0 || h.breaking {
+			wait = true
+		}
+		t.demote(h, to)
+	}
+	return wait
+}
+
+// demote has an oplock come to a state, or to less. A client that only keeps what it has read is told, and need not
+// answer.
+func (t *fileTable) demote(h *oplock, to wire.LeaseState) {
+	if to &= h.state; h.lease == nil {
+		to &= wire.LeaseRead
+	}
+	switch {
+	case h.breaking:
+		h.required &= to
+	case to == h.state:
+	case h.state == wire.LeaseRead:
+		h.tell(to, false)
+		h.setState(to)
+	default:
+		h.breaking, h.breakTo, h.required = true, to, to
+		h.tell(to, true)
+		h.rounds++
+		round := h.rounds
+		h.timer = time.AfterFunc(oplockTimeout, func() { t.timeout(h, round) })
+	}
+}
+
+// oplockTimeout is how long a client has to acknowledge a break, MS-SMB2 3.3.2.1.
+const oplockTimeout = 35 * time.Second
+
+// timeout goes on without a client's acknowledgment, MS-SMB2 3.3.6.1 and 3.3.6.4.
+func (t *fileTable) timeout(h *oplock, round int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if h.breaking && h.rounds == round {
+		o := h.opens[0]
+		o.conn.log.Info("oplock break not acknowledged", "file", o.file.Path().Backslashed(), "after", oplockTimeout)
+		t.acknowledged(h, h.breakTo)
+	}
+}
+
+// acknowledged ends a break. What was asked for meanwhile breaks at once again.
+func (t *fileTable) acknowledged(h *oplock, state wire.LeaseState) {
+	h.timer.Stop()
+	h.breaking, h.timer = false, nil
+	h.setState(state)
+	t.demote(h, h.required)
+	h.st.retry()
+}
+
+// tell sends the notification of a break by the connection of one of the opens.
+func (h *oplock) tell(to wire.LeaseState, ack bool) {
+	o := h.opens[0]
+	b := breakNotice{from: h.state, to: to, ack: ack, open: o.id, session: o.session}
+	if l := h.lease; l != nil {
+		l.epoch++
+		b.lease, b.key = true, l.id.key
+		if l.v2 {
+			b.epoch = l.epoch
+		}
+	}
+	o.conn.notify(b)
+}
+
+// grant gives an open that has been entered what it asks for, as far as others let it, MS-FSA 2.1.5.18.
+func (t *fileTable) grant(st *fileState, o *open) {
+	a := &o.asked
+	if a.state == 0 && !a.lease {
+		return
+	}
+	h := t.leases[a.id]
+	if !a.lease {
+		h = nil
+	}
+	state := a.state
+	if a.lease && state&wire.LeaseRead == 0 {
+		state = 0 // without what was read nothing else is kept, MS-FSA 2.1.5.18
+	}
+	if len(st.locks) > 0 {
+		state &^= wire.LeaseRead // other clients' locks would be broken by what is kept
+	}
+	for _, other := range st.opens {
+		if other == o || h != nil && other.oplock == h {
+			continue
+		}
+		q := other.oplock
+		if q != nil && (q.lease != nil || q.state != 0) || other.access&^statAccess != 0 {
+			state &^= wire.LeaseWrite // only one can write back
+		}
+		switch {
+		case q == nil:
+		case a.lease && q.lease == nil && q.state != 0:
+			state &^= wire.LeaseHandle
+		case !a.lease && q.state&wire.LeaseHandle != 0:
+			state = 0
+		}
+	}
+	if !a.lease {
+		if state&wire.LeaseWrite == 0 {
+			state &= wire.LeaseRead
+		}
+		if state = state.Level().State(); state == 0 {
+			return
+		}
+	}
+	switch {
+	case h == nil:
+		h = &oplock{st: st}
+		if a.lease {
+			h.lease = &lease{id: a.id, v2: a.v2, parent: a.parent, hasParent: a.hasParent, epoch: a.epoch}
+			if a.v2 {
+				h.lease.epoch++
+			}
+			if t.leases == nil {
+				t.leases = map[leaseID]*oplock{}
+			}
+			t.leases[a.id] = h
+		}
+		h.setState(state)
+		st.oplocks = append(st.oplocks, h)
+	case !h.breaking && state&h.state == h.state && state != h.state:
+		h.setState(state) // more than before; less is never asked for
+		h.lease.epoch++
+	}
+	h.opens = append(h.opens, o)
+	o.oplock = h
+}
+
+// giveUp takes an open that is closed out of its oplock. An oplock ends with its open, a lease with its last.
+func (t *fileTable) giveUp(o *open) {
+	h := o.oplock
+	if h == nil {
+		return
+	}
+	o.oplock = nil
+	h.opens = slices.DeleteFunc(h.opens, func(other *open) bool { return other == o })
+	if len(h.opens) > 0 {
+		return
+	}
+	if h.timer != nil {
+		h.timer.Stop()
+	}
+	h.breaking, h.timer = false, nil
+	h.setState(0)
+	h.st.oplocks = slices.DeleteFunc(h.st.oplocks, func(other *oplock) bool { return other == h })
+	if h.lease != nil {
+		delete(t.leases, h.lease.id)
+	}
+}
+
+// changes takes what others have read away when an open changes the file: a WRITE, a lock, a new size. A client's own lease
+// stays, an open's own oplock of level II does not (MS-FSA 2.1.4.12). Files of which nobody else keeps anything, nearly all,
+// cost an atomic load or two.
+func (t *fileTable) changes(o *open) {
+	n := o.state.caching.Load()
+	if n == 0 || n == 1 && o.oplock != nil && o.oplock.keeps() {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.outdates(o)
+}
+
+// outdates is changes under the table's lock.
+func (t *fileTable) outdates(o *open) {
+	for _, h := range slices.Clone(o.state.oplocks) {
+		if o.oplock != h || !h.keeps() {
+			t.demote(h, 0)
+		}
+	}
+}
+
+// keeps reports whether it caches what its own opens write: of oplocks, those of level II don't.
+func (h *oplock) keeps() bool {
+	s := wire.LeaseState(h.shown.Load())
+	return s&wire.LeaseRead != 0 && (h.lease != nil || s&wire.LeaseWrite != 0)
+}
+
+// askLease asks for a lease, of which every version is taken in every dialect that has leases (MS-SMB2 3.3.5.9.8 and 3.3.5.9.11).
+func (a *asked) askLease(c *Conn, b wire.LeaseContext) {
+	if c.dialect < wire.Dialect210 {
+		return
+	}
+	*a = asked{lease: true, state: b.State() & wire.LeaseAll, id: leaseID{c.clientGUID, b.Key()}}
+	if b.V2() && c.dialect >= wire.Dialect300 {
+		a.v2, a.epoch = true, b.Epoch()
+		a.hasParent, a.parent = b.Flags()&wire.LeaseParentKeySet != 0, b.Parent()
+	}
+}
+
+// held is what the answer to a CREATE says of the oplock.
+type held struct {
+	level wire.OplockLevel
+	state wire.LeaseState
+	flags uint32
+	lease lease
+}
+
+func (t *fileTable) held(o *open) (a held) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h := o.oplock
+	switch {
+	case h == nil:
+		return a
+	case h.lease == nil:
+		a.level = h.state.Level()
+		return a
+	}
+	a = held{level: wire.OplockLease, state: h.state, lease: *h.lease}
+	if h.breaking {
+		a.flags = wire.LeaseBreakInProgress
+	}
+	return a
+}
+
+func (a *held) size() int {
+	if a.lease.v2 {
+		return wire.LeaseV2ContextSize
+	}
+	return wire.LeaseContextSize
+}
+
+// put writes the lease's create context, MS-SMB2 2.2.14.2.10 and 2.2.14.2.11.
+func (a *held) put(b wire.LeaseContext) {
+	l := &a.lease
+	if l.hasParent {
+		a.flags |= wire.LeaseParentKeySet
+	}
+	b.Put(l.id.key, a.state, a.flags)
+	if l.v2 {
+		b.PutV2(l.parent, l.epoch)
+	}
+}
+
+// waitForOplock has a request wait until an oplock of the file's is broken, under the table's lock.
+func (c *Conn) waitForOplock(r *request, w *reply, st *fileState) wire.Status {
+	p, status := c.parkAgain(r, w, openers{&c.srv.files, st})
+	if status != wire.StatusOK {
+		return status
+	}
+	st.openers = append(st.openers, p)
+	return wire.StatusPending
+}
+
+// openers are where requests wait for an oplock to be broken.
+type openers struct {
+	t  *fileTable
+	st *fileState
+}
+
+func (q openers) withdraw(p *pending) bool {
+	q.t.mu.Lock()
+	defer q.t.mu.Unlock()
+	n := len(q.st.openers)
+	q.st.openers = slices.DeleteFunc(q.st.openers, func(other *pending) bool { return other == p })
+	return len(q.st.openers) < n
+}
+
+// retry has those who wait for the file try again.
+func (s *fileState) retry() {
+	for _, p := range s.openers {
+		p.settle(wire.StatusOK, nil)
+	}
+	s.openers = nil
+}
