@@ -318,12 +318,9 @@ func (c *Conn) admit(r *request, w *reply, cr *creation, cuts bool) (o *open, cr
 	}
 	o = &open{
 		id: c.srv.newFileID(), session: r.session, conn: c, tree: r.tree, access: cr.access, share: cr.share,
-		options: cr.options, mode: cr.options & wire.OptionsMode, named: f.Named(), file: f,
+		options: cr.options, mode: cr.options & wire.OptionsMode, named: f.Named(), file: f, asked: cr.asked,
 	}
-	if !f.IsDir() {
-		o.asked = cr.asked
-	}
-	e := entry{created: created, park: func(st *fileState) wire.Status { return c.waitForOplock(r, w, st) }}
+	e := entry{created: created, again: w.async != 0, park: func(st *fileState) wire.Status { return c.waitForOplock(r, w, st) }}
 	if cuts && !created {
 		e.also, e.overwrites = wire.AccessWriteData, true
 	}

@@ -80,11 +80,11 @@ func (h *oplock) setState(s wire.LeaseState) {
 }
 
 // clear takes away what is in the way of an open: what clients may have to write back, and, where share modes are
-// against it, that they keep the file open. It reports whether that must be waited for. overwrites says that
-// nothing that was kept stays right.
-func (t *fileTable) clear(st *fileState, o *open, overwrites, violates bool) (wait bool) {
-	stat := !overwrites && o.access&^statAccess == 0
-	leaseStat := !overwrites && o.access&^leaseStatAccess == 0
+// against it, that they keep the file open. Where the file is overwritten, nothing that was kept stays right. It reports
+// whether the client must be waited for.
+func (t *fileTable) clear(st *fileState, o *open, e *entry, violates bool) (wait bool) {
+	stat := !e.overwrites && o.access&^statAccess == 0
+	leaseStat := !e.overwrites && o.access&^leaseStatAccess == 0
 	takes := wire.LeaseWrite
 	if violates {
 		takes = wire.LeaseHandle
@@ -94,13 +94,16 @@ func (t *fileTable) clear(st *fileState, o *open, overwrites, violates bool) (wa
 			continue
 		}
 		to := h.state &^ takes
-		if overwrites {
+		if e.overwrites {
 			to = 0
 		}
-		if h.state&takes != 0 || h.breaking {
+		// Who comes to a break that takes nothing more waits for its end, and so does who has waited before.
+		if h.state&takes != 0 || h.breaking && (to == h.state || e.again) {
 			wait = true
 		}
-		t.demote(h, to)
+		if to != h.state {
+			t.demote(h, to)
+		}
 	}
 	return wait
 }
@@ -116,15 +119,26 @@ func (t *fileTable) demote(h *oplock, to wire.LeaseState) {
 		h.required &= to
 	case to == h.state:
 	case h.state == wire.LeaseRead:
+		if h.lease != nil {
+			h.lease.epoch++
+		}
 		h.tell(to, false)
 		h.setState(to)
 	default:
-		h.breaking, h.breakTo, h.required = true, to, to
-		h.tell(to, true)
-		h.rounds++
-		round := h.rounds
-		h.timer = time.AfterFunc(oplockTimeout, func() { t.timeout(h, round) })
+		if h.lease != nil {
+			h.lease.epoch++
+		}
+		t.startBreak(h, to, to)
 	}
+}
+
+// startBreak asks the client to come to a state. It has to come to required in the end.
+func (t *fileTable) startBreak(h *oplock, to, required wire.LeaseState) {
+	h.breaking, h.breakTo, h.required = true, to, required
+	h.tell(to, true)
+	h.rounds++
+	round := h.rounds
+	h.timer = time.AfterFunc(oplockTimeout, func() { t.timeout(h, round) })
 }
 
 // oplockTimeout is how long a client has to acknowledge a break, MS-SMB2 3.3.2.1.
@@ -137,16 +151,24 @@ func (t *fileTable) timeout(h *oplock, round int) {
 	if h.breaking && h.rounds == round {
 		o := h.opens[0]
 		o.conn.log.Info("oplock break not acknowledged", "file", o.file.Path().Backslashed(), "after", oplockTimeout)
-		t.acknowledged(h, h.breakTo)
+		t.acknowledged(h, 0)
 	}
 }
 
-// acknowledged ends a break. What was asked for meanwhile breaks at once again.
+// acknowledged ends a break. What was asked for meanwhile breaks at once again, in the same epoch: first what the client
+// has to answer to, and then what it has read.
 func (t *fileTable) acknowledged(h *oplock, state wire.LeaseState) {
 	h.timer.Stop()
 	h.breaking, h.timer = false, nil
 	h.setState(state)
-	t.demote(h, h.required)
+	switch to := state & h.required; {
+	case to == state:
+	case state == wire.LeaseRead:
+		h.tell(to, false)
+		h.setState(to)
+	default:
+		t.startBreak(h, to|state&wire.LeaseRead, h.required)
+	}
 	h.st.retry()
 }
 
@@ -155,7 +177,6 @@ func (h *oplock) tell(to wire.LeaseState, ack bool) {
 	o := h.opens[0]
 	b := breakNotice{from: h.state, to: to, ack: ack, open: o.id, session: o.session}
 	if l := h.lease; l != nil {
-		l.epoch++
 		b.lease, b.key = true, l.id.key
 		if l.v2 {
 			b.epoch = l.epoch
@@ -167,7 +188,7 @@ func (h *oplock) tell(to wire.LeaseState, ack bool) {
 // grant gives an open that has been entered what it asks for, as far as others let it, MS-FSA 2.1.5.18.
 func (t *fileTable) grant(st *fileState, o *open) {
 	a := &o.asked
-	if a.state == 0 && !a.lease {
+	if a.state == 0 && !a.lease || o.file.IsDir() {
 		return
 	}
 	h := t.leases[a.id]
@@ -191,6 +212,8 @@ func (t *fileTable) grant(st *fileState, o *open) {
 		}
 		switch {
 		case q == nil:
+		case q.state&wire.LeaseWrite != 0:
+			state = 0 // this open was not in its way
 		case a.lease && q.lease == nil && q.state != 0:
 			state &^= wire.LeaseHandle
 		case !a.lease && q.state&wire.LeaseHandle != 0:
@@ -220,8 +243,8 @@ func (t *fileTable) grant(st *fileState, o *open) {
 		}
 		h.setState(state)
 		st.oplocks = append(st.oplocks, h)
-	case !h.breaking && state&h.state == h.state && state != h.state:
-		h.setState(state) // more than before; less is never asked for
+	case !h.breaking && state == a.state && state&h.state == h.state && state != h.state:
+		h.setState(state) // all that was asked for, and more than before
 		h.lease.epoch++
 	}
 	h.opens = append(h.opens, o)
@@ -343,6 +366,29 @@ func (c *Conn) waitForOplock(r *request, w *reply, st *fileState) wire.Status {
 	}
 	st.openers = append(st.openers, p)
 	return wire.StatusPending
+}
+
+// wantHandles asks others to close what they keep open of o's file, whose name is to go (MS-FSA 2.1.5.15.3 and 2.1.5.15.11). It
+// reports whether somebody has not done so yet.
+func (t *fileTable) wantHandles(o *open) (kept bool) {
+	for _, h := range slices.Clone(o.state.oplocks) {
+		if h.state&wire.LeaseHandle != 0 && !h.same(o) {
+			t.demote(h, h.state&^wire.LeaseHandle)
+			kept = kept || h.state&wire.LeaseHandle != 0
+		}
+	}
+	return kept
+}
+
+// waitForHandles has a request wait until nobody keeps the file open that an application has closed.
+func (c *Conn) waitForHandles(r *request, w *reply) wire.Status {
+	t := &c.srv.files
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.wantHandles(r.open) {
+		return wire.StatusOK
+	}
+	return c.waitForOplock(r, w, r.open.state)
 }
 
 // openers are where requests wait for an oplock to be broken.

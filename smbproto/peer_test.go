@@ -27,6 +27,8 @@ type peer struct {
 	message uint64
 	session uint64
 	tree    uint32
+	dialect uint16   // that logOn negotiates, if not 2.1
+	guid    [16]byte // the client's
 }
 
 func newServerIn(t testing.TB, dir string, change func(*Config)) *Server {
@@ -192,6 +194,7 @@ func (p *peer) negotiateMsg(dialects ...uint16) []byte {
 	return p.request(wire.CommandNegotiate, 36, func(m []byte) {
 		le.PutUint16(m[66:], uint16(len(dialects)))
 		le.PutUint16(m[68:], 1)
+		copy(m[76:92], p.guid[:])
 	}, list...)
 }
 
@@ -226,10 +229,14 @@ func (p *peer) treeMsg(path string) []byte {
 	}, name...)
 }
 
-// logOn negotiates 2.1, logs on as nobody and connects to a share.
+// logOn negotiates 2.1, or p.dialect, logs on as nobody and connects to a share.
 func (p *peer) logOn(share string) *peer {
 	p.t.Helper()
-	p.want(p.negotiateMsg(0x0202, 0x0210), wire.StatusOK)
+	dialects := []uint16{0x0202, 0x0210}
+	if p.dialect != 0 {
+		dialects = []uint16{p.dialect}
+	}
+	p.want(p.negotiateMsg(dialects...), wire.StatusOK)
 	r := p.want(p.setupMsg(ntlmNegotiate()), wire.StatusMoreProcessingRequired)
 	p.session = wire.Header(r).SessionID()
 	p.want(p.setupMsg(ntlmAnonymous()), wire.StatusOK)

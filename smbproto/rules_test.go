@@ -127,7 +127,8 @@ func TestWhatMayBeSet(t *testing.T) {
 	p.want(p.request(wire.CommandFlush, 24, func(m []byte) { all.Put(m[72:]) }), wire.StatusOK)
 	p.want(p.request(wire.CommandFlush, 24, func(m []byte) { reader.Put(m[72:]) }), wire.StatusAccessDenied)
 	p.want(p.request(wire.CommandChangeNotify, 32, func(m []byte) { all.Put(m[72:]) }), wire.StatusInvalidParameter)
-	p.want(p.request(wire.CommandOplockBreak, 24, nil), wire.StatusInvalidOplockProtocol)
+	p.want(p.request(wire.CommandOplockBreak, 24, nil), wire.StatusFileClosed)
+	p.want(p.request(wire.CommandOplockBreak, 24, func(m []byte) { all.Put(m[72:]) }), wire.StatusInvalidOplockProtocol)
 	if err := p.feed(frame(p.request(wire.CommandCancel, 4, nil))); err != nil || p.reply() != nil {
 		t.Errorf("CANCEL: %v, or an answer", err)
 	}

@@ -14,6 +14,11 @@ func (c *Conn) setInfo(r *request, w *reply) wire.Status {
 	if req.Type() != wire.InfoFile || r.open.file == nil {
 		return wire.StatusNotSupported
 	}
+	if wire.FileInfoClass(req.Class()) == wire.FileRenameInformation && !r.open.file.IsDir() {
+		if status := c.waitForHandles(r, w); status != wire.StatusOK {
+			return status
+		}
+	}
 	if status := c.setFile(r.open, wire.FileInfoClass(req.Class()), req.Buffer()); status != wire.StatusOK {
 		return status
 	}

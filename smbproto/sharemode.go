@@ -81,6 +81,7 @@ type entry struct {
 	also       wire.Access // what others' share modes are asked for beside what the open has: to cut a file is to write it
 	overwrites bool
 	created    bool // its file was made for it
+	again      bool // the request has waited before
 	// park makes the request wait for an oplock of the file's; nil says that it does not wait.
 	park func(*fileState) wire.Status
 }
@@ -115,7 +116,7 @@ func (t *fileTable) admit(o *open, e entry) wire.Status {
 	}
 	asks := o.access | e.also
 	violates := asks.Has(dataAccess) && !st.shares(asks, o.share)
-	if t.clear(st, o, e.overwrites, violates) && e.park != nil {
+	if t.clear(st, o, &e, violates) && e.park != nil {
 		return e.park(st)
 	}
 	if violates {
