@@ -182,7 +182,7 @@ func (cr *creation) how() (h vfs.How, impossible bool) {
 	h = vfs.How{
 		Read:         cr.access.Has(wire.AccessReadData | wire.AccessExecute),
 		Write:        cr.access.Has(wire.AccessWriteData | wire.AccessAppendData),
-		Locate:       cr.access.Has(wire.AccessDelete) || len(cr.eas) > 0 || cr.asked.lease, // without its EAs, or its lease, it is taken back
+		Locate:       cr.access.Has(wire.AccessDelete) || len(cr.eas) > 0, // without its EAs, it is taken back
 		Directory:    cr.options&wire.OptionDirectory != 0,
 		NonDirectory: cr.options&wire.OptionNonDirectory != 0,
 		MayReadOnly:  cr.maximum,
@@ -298,8 +298,18 @@ func (c *Conn) admit(r *request, w *reply, cr *creation, cuts bool) (o *open, cr
 	defer c.srv.files.paths.RUnlock()
 	how, impossible := cr.how()
 	how.MayFill = c.srv.files.mayFill
+	// A key that has a lease is another file's than one that would be made, MS-SMB2 3.3.5.9.8.
+	leased := how.Create && c.srv.files.leased(&cr.asked)
+	if leased {
+		how.Create = false
+	}
 	f, created, err := r.tree.share.root.Open(cr.path, how)
 	switch {
+	case leased && errors.Is(err, vfs.ErrNotFound):
+		return nil, false, wire.StatusInvalidParameter
+	case leased && how.Exclusive && err == nil:
+		c.shut(f)
+		return nil, false, wire.StatusObjectNameCollision
 	case impossible && errors.Is(err, vfs.ErrNotFound):
 		return nil, false, wire.StatusCannotDelete
 	case err != nil:
@@ -320,7 +330,7 @@ func (c *Conn) admit(r *request, w *reply, cr *creation, cuts bool) (o *open, cr
 		id: c.srv.newFileID(), session: r.session, conn: c, tree: r.tree, access: cr.access, share: cr.share,
 		options: cr.options, mode: cr.options & wire.OptionsMode, named: f.Named(), file: f, asked: cr.asked,
 	}
-	e := entry{created: created, again: w.async != 0, park: func(st *fileState) wire.Status { return c.waitForOplock(r, w, st) }}
+	e := entry{again: w.async != 0, park: func(st *fileState) wire.Status { return c.waitForOplock(r, w, st) }}
 	if cuts && !created {
 		e.also, e.overwrites = wire.AccessWriteData, true
 	}
@@ -331,11 +341,6 @@ func (c *Conn) admit(r *request, w *reply, cr *creation, cuts bool) (o *open, cr
 // removed up to here; from here on, others wait for it to be closed.
 func (c *Conn) enter(o *open, e entry) wire.Status {
 	if status := c.srv.files.admit(o, e); status != wire.StatusOK {
-		if e.created {
-			if err := o.file.Remove(); err != nil {
-				c.log.Warn("removing a file that could not be entered", "cause", err)
-			}
-		}
 		c.shut(o.file)
 		return status
 	}

@@ -313,6 +313,16 @@ func (a *asked) askLease(c *Conn, b wire.LeaseContext) {
 	}
 }
 
+// leased tells whether the client holds the lease that it asks for.
+func (t *fileTable) leased(a *asked) bool {
+	if !a.lease {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.leases[a.id] != nil
+}
+
 // held is what the answer to a CREATE says of the oplock.
 type held struct {
 	level wire.OplockLevel

@@ -80,7 +80,6 @@ func (s *fileState) shares(access wire.Access, share wire.ShareAccess) bool {
 type entry struct {
 	also       wire.Access // what others' share modes are asked for beside what the open has: to cut a file is to write it
 	overwrites bool
-	created    bool // its file was made for it
 	again      bool // the request has waited before
 	// park makes the request wait for an oplock of the file's; nil says that it does not wait.
 	park func(*fileState) wire.Status
