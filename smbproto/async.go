@@ -12,11 +12,11 @@ import (
 // answer, STATUS_PENDING, and gets its final one when it is settled (MS-SMB2 3.3.4.2). What waits for
 // it holds it until then, and whoever takes it from there settles it: once.
 type pending struct {
-	conn    *Conn
+	conn    *Conn  // on which it came, and is answered
 	id      uint64 // AsyncId
 	head    [wire.HeaderSize]byte
 	cmd     wire.Command
-	session *session
+	channel *channel
 	signed  bool
 	sealed  bool
 	place   place
@@ -42,6 +42,7 @@ type settled struct {
 	mu     sync.Mutex
 	list   []*pending
 	breaks []breakNotice
+	closed bool // the connection has ended: what comes now is not heard
 }
 
 // park makes a request wait at a place, where it is put by the caller, who returns STATUS_PENDING.
@@ -57,12 +58,11 @@ func (c *Conn) park(r *request, w *reply, at place) (*pending, wire.Status) {
 }
 
 func (c *Conn) newPending(r *request, w *reply, at place) *pending {
-	c.lastAsync++
 	p := &pending{
-		conn: c, id: c.lastAsync, cmd: r.cmd, session: r.session, signed: r.signed, sealed: c.sealing != nil, place: at,
+		conn: c, id: c.srv.asyncIDs.Add(1), cmd: r.cmd, channel: r.channel, signed: r.signed, sealed: c.sealing != nil, place: at,
 	}
 	copy(p.head[:], r.msg)
-	c.pending[p.id] = p
+	c.keep(p)
 	w.async = p.id
 	return p
 }
@@ -75,8 +75,7 @@ const maxAgain = 1 << 20
 func (c *Conn) parkAgain(r *request, w *reply, at place) (*pending, wire.Status) {
 	if p := c.resumed; p != nil && &r.msg[0] == &p.again[0] {
 		p.place = at
-		c.pending[p.id] = p
-		c.againSize += len(p.again)
+		c.keep(p)
 		return p, wire.StatusOK
 	}
 	if len(c.pending) >= c.srv.cfg.Limits.MaxPending || c.againSize+len(r.frame) > maxAgain {
@@ -118,10 +117,9 @@ func (c *Conn) answerSettled() error {
 		}
 	}
 	for _, p := range list {
-		delete(c.pending, p.id)
+		c.forget(p)
 		answer := c.answerPending
 		if p.again != nil {
-			c.againSize -= len(p.again)
 			answer = c.tryAgain
 		}
 		if err := answer(p); err != nil {
@@ -135,7 +133,7 @@ func (c *Conn) answerSettled() error {
 // tryAgain runs a request that has waited once more, or says that it can't be, and then what follows in its frame.
 func (c *Conn) tryAgain(p *pending) error {
 	if p.sealed {
-		c.sealing = p.session
+		c.sealing = p.channel
 		defer func() { c.sealing = nil }()
 	}
 	c.resumed = p
@@ -143,9 +141,48 @@ func (c *Conn) tryAgain(p *pending) error {
 	return c.compound(p.again)
 }
 
+// keep notes that a request waits, where it is answered and where its session finds it.
+func (c *Conn) keep(p *pending) {
+	c.pending[p.id] = p
+	c.againSize += len(p.again)
+	s := p.channel.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting[p.id] = p
+}
+
+// forget ends what keep began.
+func (c *Conn) forget(p *pending) {
+	delete(c.pending, p.id)
+	c.againSize -= len(p.again)
+	s := p.channel.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.waiting, p.id)
+}
+
+// forgetPending gives up the requests that wait, without an answer. What was to be told of oplocks is told over other channels
+// of which the connection was one.
+func (c *Conn) forgetPending() {
+	for _, p := range c.pending {
+		p.place.withdraw(p)
+		c.forget(p)
+	}
+	c.settled.mu.Lock()
+	c.settled.closed = true
+	c.settled.mu.Unlock()
+	list, breaks := c.settled.take()
+	for _, p := range list {
+		c.changes.Add(-int64(len(p.output))) // its own watches may go on
+	}
+	for _, b := range breaks {
+		b.session.notify(nil, b)
+	}
+}
+
 func (c *Conn) answerPending(p *pending) error {
 	if p.sealed {
-		c.sealing = p.session
+		c.sealing = p.channel
 		defer func() { c.sealing = nil }()
 	}
 	room := max(wire.ErrorSize, wire.EmptySize, wire.OutputFixed+len(p.output))
@@ -153,7 +190,7 @@ func (c *Conn) answerPending(p *pending) error {
 	if err != nil {
 		return err
 	}
-	c.req = request{msg: p.head[:], cmd: p.cmd, session: p.session, signed: p.signed}
+	c.req = request{msg: p.head[:], cmd: p.cmd, session: p.channel.session, channel: p.channel, signed: p.signed}
 	c.rep = reply{msg: b[at : at+room], async: p.id}
 	r, w := &c.req, &c.rep
 	switch {
@@ -174,11 +211,17 @@ func (c *Conn) answerPending(p *pending) error {
 }
 
 // cancel: MS-SMB2 3.3.5.16. It has no answer; what it cancels has. A request that does not wait has its
-// answer already.
+// answer already. One that waits may have come over another channel of the session.
 func (c *Conn) cancel(r *request, _ *reply) wire.Status {
 	h := r.header()
 	if h.Has(wire.FlagAsync) {
-		c.cancelPending(c.pending[h.AsyncID()])
+		p := c.pending[h.AsyncID()]
+		if p == nil && r.session != nil {
+			r.session.mu.Lock()
+			p = r.session.waiting[h.AsyncID()]
+			r.session.mu.Unlock()
+		}
+		c.cancelPending(p)
 		return wire.StatusOK
 	}
 	for _, p := range c.pending {

@@ -23,6 +23,7 @@ const (
 	DefaultMaxIO          = 1 << 20
 	DefaultMaxOpens       = 4096
 	DefaultMaxSessions    = 64
+	DefaultMaxChannels    = 32
 	DefaultMaxTrees       = 256
 	DefaultMaxCredits     = 8192
 	DefaultMaxCompound    = 64
@@ -65,6 +66,9 @@ type Limits struct {
 	MaxRead, MaxWrite, MaxTransact int
 
 	MaxSessions, MaxTrees, MaxOpens int // of one connection
+	// MaxChannels is how many connections one session may have, SMB 3's channels: 1 to 1024. With 1, clients are
+	// told that there can be no more.
+	MaxChannels int
 	// MaxFiles bounds the open files and directories of all connections together; a further
 	// CREATE gets STATUS_TOO_MANY_OPENED_FILES. By default they take three quarters of the
 	// descriptors that the process may have (RLIMIT_NOFILE), and leave the rest to connections.
@@ -189,6 +193,7 @@ func (l *Limits) setDefaults() error {
 		{"MaxWrite", &l.MaxWrite, DefaultMaxIO, LeastIO, MostIO},
 		{"MaxTransact", &l.MaxTransact, DefaultMaxIO, LeastIO, MostIO},
 		{"MaxSessions", &l.MaxSessions, DefaultMaxSessions, 1, 1 << 16},
+		{"MaxChannels", &l.MaxChannels, DefaultMaxChannels, 1, 1 << 10},
 		{"MaxTrees", &l.MaxTrees, DefaultMaxTrees, 1, 1 << 16},
 		{"MaxOpens", &l.MaxOpens, DefaultMaxOpens, 1, 1 << 20},
 		{"MaxCredits", &l.MaxCredits, DefaultMaxCredits, 1, DefaultMaxCredits},

@@ -46,14 +46,14 @@ type Conn struct {
 	hangUp error
 
 	credits  credits
-	sessions map[uint64]*session
+	sessions map[uint64]*channel // whose channel it is
+	binding  map[uint64]*channel // whose channel it becomes, if the log-on succeeds
 	nextTree uint32
 	locks    int // byte-range locks of all opens; guarded by the lock of the table of files
 	refusals int // log-ons that failed
 
 	// The requests that wait, by AsyncId, and those of them that wait no more.
 	pending   map[uint64]*pending
-	lastAsync uint64
 	settled   settled
 	changes   atomic.Int64 // bytes of changes in directories that are kept for the client
 	againSize int          // what those that are to be tried again take, bytes
@@ -63,7 +63,7 @@ type Conn struct {
 	req      request
 	rep      reply
 	chain    chain
-	sealing  *session // whose key it was encrypted with; nil if it was not
+	sealing  *channel // whose key it was encrypted with; nil if it was not
 	arriving arriving
 	info     wire.FileInfo
 }
@@ -83,7 +83,8 @@ func (s *Server) NewConn(a *ioarea.Area) *Conn {
 		largestFrame: min(in, a.In.Cap()-wire.FrameHeaderSize),
 		largestReply: min(out, a.Out.Cap()-wire.FrameHeaderSize) - sealOverhead,
 		credits:      newCredits(l.MaxCredits),
-		sessions:     map[uint64]*session{},
+		sessions:     map[uint64]*channel{},
+		binding:      map[uint64]*channel{},
 		pending:      map[uint64]*pending{},
 		began:        s.cfg.Now(),
 	}
@@ -98,19 +99,16 @@ func (s *Server) NewConn(a *ioarea.Area) *Conn {
 	return c
 }
 
-// Close ends all sessions: files are closed, locks and share modes given up, and
-// what is to be deleted on close is deleted.
+// Close ends the sessions that have no other channel: files are closed, locks and share modes given up, and
+// what is to be deleted on close is deleted. The requests that wait are given up, MS-SMB2 3.3.7.1.
 func (c *Conn) Close() error {
-	for _, p := range c.pending {
-		if p.again != nil {
-			p.place.withdraw(p) // others belong to an open
-		}
-	}
 	var errs []error
-	for _, sess := range c.sessions {
-		errs = append(errs, sess.end())
+	for _, ch := range c.sessions {
+		errs = append(errs, ch.leave())
 	}
+	c.forgetPending()
 	clear(c.sessions)
+	clear(c.binding)
 	c.arriving.open = nil
 	c.srv.counters.connections.Add(-1)
 	return errors.Join(errs...)

@@ -26,8 +26,9 @@ func (c *Conn) copyChunks(o *open, in, out []byte, reads bool) (n int, status wi
 		return 0, status
 	}
 	if src != o {
-		// Only this connection's goroutine, the session's, ever locks two opens.
-		src.mu.Lock()
+		if !o.lockAlso(src) {
+			return 0, wire.StatusFileClosed
+		}
 		defer src.mu.Unlock()
 		if src.closed || src.file == nil {
 			return 0, wire.StatusObjectNameNotFound
@@ -53,6 +54,27 @@ func (c *Conn) copyChunks(o *open, in, out []byte, reads bool) (n int, status wi
 		o.modified()
 	}
 	return wire.PutCopyChunk(out, chunks, 0, total), status
+}
+
+// lockAlso locks a second open besides o, which is locked. Another channel of the session may copy the other way, so the
+// one that was opened first is locked first; o is given up for that where it has to be, and false says that it was closed
+// meanwhile: then only o is locked.
+func (o *open) lockAlso(other *open) bool {
+	if o.id.Volatile < other.id.Volatile {
+		other.mu.Lock()
+		return true
+	}
+	if other.mu.TryLock() {
+		return true
+	}
+	o.mu.Unlock()
+	other.mu.Lock()
+	o.mu.Lock()
+	if o.closed {
+		other.mu.Unlock()
+		return false
+	}
+	return true
 }
 
 // copySource finds the open that a key is of. The session's own is known already.

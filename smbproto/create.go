@@ -55,6 +55,9 @@ func (c *Conn) create(r *request, w *reply) wire.Status {
 	if status != wire.StatusOK {
 		return status
 	}
+	if !r.session.admits(r.tree.share) {
+		return wire.StatusAccessDenied
+	}
 	o, action, status := c.openFile(r, w, &cr)
 	if status != wire.StatusOK {
 		return status
@@ -150,7 +153,7 @@ func (c *Conn) readCreate(r *request, req wire.CreateRequest, name string) (crea
 				return cr, wire.StatusInvalidParameter
 			}
 			if req.OplockLevel() == wire.OplockLease {
-				cr.asked.askLease(c, lease)
+				cr.asked.askLease(c, r.session, lease)
 			}
 		case wire.ContextTimewarp:
 			return cr, wire.StatusObjectNameNotFound // there are no snapshots

@@ -12,6 +12,7 @@ type request struct {
 	msg     []byte // from its header to its end; while a WRITE arrives, only the fixed part
 	cmd     wire.Command
 	session *session
+	channel *channel // of the session, or one that is to become one
 	tree    *tree
 	open    *open
 	signed  bool   // the reply is to be signed
@@ -112,11 +113,13 @@ func (c *Conn) resolve(r *request, verify bool) wire.Status {
 	if related {
 		sessionID, treeID = c.chain.session, c.chain.tree
 	}
-	if sess := c.sessions[sessionID]; sess != nil && !sess.ended() {
-		if c.sealing != nil && sess != c.sealing {
+	if ch := c.sessions[sessionID]; ch != nil && !ch.ended() {
+		if c.sealing != nil && ch != c.sealing {
 			return wire.StatusAccessDenied // one session's key opens no other's door; see measure
 		}
-		r.session = sess
+		r.session, r.channel = ch.session, ch
+	} else if r.cmd == wire.CommandSessionSetup && sessionID != 0 && c.sealing == nil {
+		r.channel = c.foreign(h)
 	}
 	if cmd.needs&needSession != 0 {
 		if r.session == nil || !r.session.valid {

@@ -51,14 +51,15 @@
 // # Who owns what
 //
 // A [Server] may be used from any goroutine. A [Conn] belongs to the goroutine that
-// serves its area, with its sessions and trees. Another connection may end a session
-// (PreviousSessionId), so what a session holds is under its lock, and an open is used
+// serves its area, with its channels of sessions (channel.go). A session may have several, and another
+// connection may end it (PreviousSessionId), so what a session holds, trees and opens, is under its lock, and an open is used
 // under the open's: taken before a handler runs, given back after, and never
-// held while waiting for a peer. The table of open files (share modes, byte-range locks,
+// held while waiting for a peer. A request that waits is answered on the connection that it came on, and given up with it;
+// any channel of its session may cancel it. The session ends with its last channel. The table of open files (share modes, byte-range locks,
 // deletions to come) has one lock for the whole server, and one more that keeps paths from
 // changing while they are looked up. The watcher of directories has one lock too, for which its own goroutine calls [notification].
 // The order is: open, paths, renaming, table or watcher, then a notification, file location, and a connection's list of what is settled; no session lock is
-// held when one of these is taken. A copy locks two opens, which only the goroutine of their session does. Files are removed and replaced without the table's lock: their entry,
+// held when one of these is taken. A copy locks two opens, of which the one that was opened first comes first. Files are removed and replaced without the table's lock: their entry,
 // with the deletion pending, keeps others off meanwhile. An open's file goes to the table when the
 // open ends, and is closed there or given back to be closed: [vfs.Budget] counts that none is lost.
 //

@@ -122,16 +122,18 @@ func TestCreateContextsAreAnswered(t *testing.T) {
 }
 
 func TestLogOnMayBeRenewedByTheSameUserOnly(t *testing.T) {
-	p := newPeer(t, nil).logOn("pub")
-	id := p.newFile("file")
-	p.want(p.setupMsg(ntlmNegotiate()), wire.StatusMoreProcessingRequired)
+	m := newMember(t, nil, wire.Dialect210).logOn("alice", "secret")
+	m.treeOf("pub")
+	id, p := m.newFile("file"), m.peer
+	challenge := p.want(p.setupMsg(ntlmNegotiate()), wire.StatusMoreProcessingRequired)
 	p.want(p.readMsg(id, 0, 0), wire.StatusOK) // goes on meanwhile
-	p.want(p.setupMsg(ntlmAnonymous()), wire.StatusOK)
+	token, _ := ntlmAuthenticate(challenge[wire.SessionSetupFixed:], "alice", "secret")
+	p.want(p.setupMsg(token), wire.StatusOK)
 	p.want(p.writeMsg(id, 0, []byte("x")), wire.StatusOK)
 
-	p.c.sessions[p.session].identity.User = "somebody else"
-	p.want(p.setupMsg(ntlmNegotiate()), wire.StatusMoreProcessingRequired)
-	p.want(p.setupMsg(ntlmAnonymous()), wire.StatusAccessDenied)
+	challenge = p.want(p.setupMsg(ntlmNegotiate()), wire.StatusMoreProcessingRequired)
+	token, _ = ntlmAuthenticate(challenge[wire.SessionSetupFixed:], "bob", "hidden")
+	p.want(p.setupMsg(token), wire.StatusAccessDenied)
 	p.want(p.writeMsg(id, 0, []byte("y")), wire.StatusUserSessionDeleted) // the session is gone with it
 	q := connect(t, p.srv, p.dir).logOn("pub")
 	id = q.newFile("file")

@@ -8,22 +8,28 @@ import (
 // makeKeys gives a session what protects its messages, MS-SMB2 3.3.5.5.3. It is called
 // once for each session: a log-on that is renewed keeps the keys (3.3.5.5.2), and the nonces go on.
 // NTLM's session key has 16 bytes, and so is the whole one that AES-256 asks for.
-func (c *Conn) makeKeys(sess *session, sessionKey [16]byte) error {
+func (c *Conn) makeKeys(ch *channel, sessionKey [16]byte) error {
 	var err error
+	own := &ch.keys
+	own.dialect, own.with, own.signing = c.dialect, c.protection, sessionKey[:]
 	if c.dialect < wire.Dialect300 {
-		sess.signer, err = crypt.NewSigner(c.protection.signing, sessionKey[:])
+		ch.signer, err = crypt.NewSigner(c.protection.signing, own.signing)
 		return err
 	}
 	cipher := c.protection.cipher
-	keys := crypt.DeriveKeys(crypt.Parameters{Dialect: c.dialect, Cipher: cipher, Preauth: sess.preauth}, sessionKey)
-	if sess.signer, err = crypt.NewSigner(c.protection.signing, keys.Signing); err != nil || cipher == 0 {
+	keys := crypt.DeriveKeys(crypt.Parameters{Dialect: c.dialect, Cipher: cipher, Preauth: ch.preauth}, sessionKey)
+	own.signing = keys.Signing
+	if ch.signer, err = crypt.NewSigner(c.protection.signing, keys.Signing); err != nil || cipher == 0 {
 		return err
 	}
-	if sess.sealer, err = crypt.NewSealer(cipher, keys.Encryption, sess.id); err != nil {
+	if own.sealer, err = crypt.NewSealer(cipher, keys.Encryption, ch.id); err != nil {
 		return err
 	}
-	sess.opener, err = crypt.NewOpener(cipher, keys.Decryption)
-	return err
+	if own.opener, err = crypt.NewOpener(cipher, keys.Decryption); err != nil {
+		return err
+	}
+	ch.sealer, ch.opener = own.sealer, own.opener
+	return nil
 }
 
 // hashPreauth takes a request and its answer into the preauth integrity hash, MS-SMB2 3.3.5.4
@@ -38,8 +44,9 @@ func (c *Conn) hashPreauth(r *request, w *reply, answer []byte, status wire.Stat
 		c.preauth.Add(r.msg)
 		c.preauth.Add(answer)
 	case r.cmd == wire.CommandSessionSetup && status == wire.StatusMoreProcessingRequired:
-		if sess := c.sessions[w.session]; sess != nil {
-			sess.preauth.Add(answer)
+		if r.channel == nil { // the first of a new session
+			r.channel = c.sessions[w.session]
 		}
+		r.channel.preauth.Add(answer)
 	}
 }

@@ -179,7 +179,9 @@ func (n *notification) flush() {
 		n.drop()
 		r.p.settle(wire.StatusNotifyEnumDir, nil)
 	} else {
-		r.p.settle(wire.StatusOK, n.changes) // which counts until the client has it
+		n.conn.changes.Add(-int64(len(n.changes)))
+		r.p.conn.changes.Add(int64(len(n.changes))) // it counts until the client has it
+		r.p.settle(wire.StatusOK, n.changes)
 	}
 	n.changes, n.at, n.lost = nil, -1, false
 }

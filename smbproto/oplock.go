@@ -182,7 +182,7 @@ func (h *oplock) tell(to wire.LeaseState, ack bool) {
 			b.epoch = l.epoch
 		}
 	}
-	o.conn.notify(b)
+	o.session.notify(o.conn, b)
 }
 
 // grant gives an open that has been entered what it asks for, as far as others let it, MS-FSA 2.1.5.18.
@@ -302,11 +302,11 @@ func (h *oplock) keeps() bool {
 }
 
 // askLease asks for a lease, of which every version is taken in every dialect that has leases (MS-SMB2 3.3.5.9.8 and 3.3.5.9.11).
-func (a *asked) askLease(c *Conn, b wire.LeaseContext) {
+func (a *asked) askLease(c *Conn, s *session, b wire.LeaseContext) {
 	if c.dialect < wire.Dialect210 {
 		return
 	}
-	*a = asked{lease: true, state: b.State() & wire.LeaseAll, id: leaseID{c.clientGUID, b.Key()}}
+	*a = asked{lease: true, state: b.State() & wire.LeaseAll, id: leaseID{s.client, b.Key()}}
 	if b.V2() && c.dialect >= wire.Dialect300 {
 		a.v2, a.epoch = true, b.Epoch()
 		a.hasParent, a.parent = b.Flags()&wire.LeaseParentKeySet != 0, b.Parent()

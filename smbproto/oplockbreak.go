@@ -13,24 +13,40 @@ type breakNotice struct {
 	ack      bool
 }
 
-// notify has the connection's goroutine send a notice. Any goroutine may call it, under any lock. There are never more
-// than the client has had oplocks granted, for each of which it made a request.
-func (c *Conn) notify(b breakNotice) {
+// notify has a notice sent over a channel that lives: want, or another one (MS-SMB2 3.3.4.6). Any goroutine may call it, under
+// any lock but a session's.
+func (s *session) notify(want *Conn, b breakNotice) {
+	for {
+		c := s.channelFor(want)
+		if c == nil || c.notify(b) {
+			return
+		}
+	}
+}
+
+// notify has the connection's goroutine send a notice; false if the connection has ended. Any goroutine may call it, under any
+// lock. There are never more than the client has had oplocks granted, for each of which it made a request.
+func (c *Conn) notify(b breakNotice) bool {
 	s := &c.settled
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
 	s.breaks = append(s.breaks, b)
 	s.some.Store(true)
-	s.mu.Unlock()
 	c.in.Wake()
+	return true
 }
 
 // sendBreak sends a notice, MS-SMB2 3.3.4.6 and 3.3.4.7. It is never signed.
 func (c *Conn) sendBreak(n *breakNotice) error {
-	if n.session.ended() {
+	ch := c.sessions[n.session.id]
+	if ch == nil || ch.ended() {
 		return nil
 	}
-	if n.session.mustSeal {
-		c.sealing = n.session
+	if ch.mustSeal {
+		c.sealing = ch
 		defer func() { c.sealing = nil }()
 	}
 	size := wire.OplockBreakSize
@@ -104,7 +120,7 @@ func (c *Conn) leaseAck(r *request, w *reply) wire.Status {
 		return wire.StatusInvalidParameter
 	}
 	key, state := req.Key(), req.State()
-	if status := c.srv.files.acknowledgeLease(leaseID{c.clientGUID, key}, state); status != wire.StatusOK {
+	if status := c.srv.files.acknowledgeLease(leaseID{r.session.client, key}, state); status != wire.StatusOK {
 		return status
 	}
 	wire.LeaseAck(w.msg).Put(key, state)

@@ -41,18 +41,18 @@ func (c *Conn) sealed(b []byte) error {
 	if err := h.Valid(); err != nil {
 		return err
 	}
-	sess := c.sessions[h.SessionID()]
-	if sess == nil || sess.opener == nil || sess.ended() {
+	ch := c.sessions[h.SessionID()]
+	if ch == nil || ch.opener == nil || ch.ended() {
 		return fmt.Errorf("%w: an encrypted message of session %#x, which has no key for that", wire.ErrMalformed, h.SessionID())
 	}
-	msg, ok := sess.opener.Open(b)
+	msg, ok := ch.opener.Open(b)
 	if !ok {
-		return fmt.Errorf("%w: an encrypted message of session %#x does not bear the right tag", wire.ErrMalformed, sess.id)
+		return fmt.Errorf("%w: an encrypted message of session %#x does not bear the right tag", wire.ErrMalformed, ch.id)
 	}
 	if !wire.IsSMB2(msg) {
 		return fmt.Errorf("%w: protocol identifier % x in an encrypted message", wire.ErrMalformed, msg[:4])
 	}
-	c.sealing = sess
+	c.sealing = ch
 	err := c.compound(msg)
 	c.sealing = nil
 	return err

@@ -12,15 +12,15 @@ import (
 
 var allCiphers = []crypt.Cipher{crypt.AES128CCM, crypt.AES128GCM, crypt.AES256CCM, crypt.AES256GCM}
 
-// channel is a client's side of an encrypted session.
-type channel struct {
+// sealedPeer is a client's side of an encrypted session.
+type sealedPeer struct {
 	p      *peer
 	sealer *crypt.Sealer
 	opener *crypt.Opener
 }
 
 // sealKeys gives the session keys for encryption, as a log-on with a password does.
-func (p *peer) sealKeys(c crypt.Cipher) *channel {
+func (p *peer) sealKeys(c crypt.Cipher) *sealedPeer {
 	p.t.Helper()
 	size := 16
 	if c == crypt.AES256CCM || c == crypt.AES256GCM {
@@ -28,7 +28,7 @@ func (p *peer) sealKeys(c crypt.Cipher) *channel {
 	}
 	up, down := bytes.Repeat([]byte{1}, size), bytes.Repeat([]byte{2}, size)
 	sess := p.c.sessions[p.session]
-	ch := &channel{p: p}
+	ch := &sealedPeer{p: p}
 	var err [4]error
 	ch.sealer, err[0] = crypt.NewSealer(c, up, sess.id)
 	ch.opener, err[1] = crypt.NewOpener(c, down)
@@ -41,7 +41,7 @@ func (p *peer) sealKeys(c crypt.Cipher) *channel {
 }
 
 // seal encrypts what a client sends.
-func (ch *channel) seal(msg []byte) []byte {
+func (ch *sealedPeer) seal(msg []byte) []byte {
 	b := make([]byte, wire.TransformSize+len(msg)+crypt.SealRoom)
 	copy(b[wire.TransformSize:], msg)
 	if err := ch.sealer.Seal(b, len(msg)); err != nil {
@@ -51,7 +51,7 @@ func (ch *channel) seal(msg []byte) []byte {
 }
 
 // ask sends messages in one encrypted frame, and decrypts the answer.
-func (ch *channel) ask(msg []byte) []byte {
+func (ch *sealedPeer) ask(msg []byte) []byte {
 	ch.p.t.Helper()
 	r := ch.p.ask(ch.seal(msg))
 	if err := wire.TransformHeader(r).Valid(); err != nil {
@@ -153,8 +153,8 @@ func TestEachChangedBitOfAnEncryptedFrameIsRefused(t *testing.T) {
 
 func TestWhatEndsAnEncryptedConnection(t *testing.T) {
 	echo := func(p *peer) []byte { return p.request(wire.CommandEcho, 4, nil) }
-	for name, build := range map[string]func(p *peer, ch *channel) []byte{
-		"unknown session": func(p *peer, ch *channel) []byte {
+	for name, build := range map[string]func(p *peer, ch *sealedPeer) []byte{
+		"unknown session": func(p *peer, ch *sealedPeer) []byte {
 			other, err := crypt.NewSealer(crypt.AES128GCM, bytes.Repeat([]byte{1}, 16), p.session+1)
 			if err != nil {
 				p.t.Fatal(err)
@@ -162,39 +162,39 @@ func TestWhatEndsAnEncryptedConnection(t *testing.T) {
 			ch.sealer = other
 			return ch.seal(echo(p))
 		},
-		"session without keys": func(p *peer, ch *channel) []byte {
+		"session without keys": func(p *peer, ch *sealedPeer) []byte {
 			p.c.sessions[p.session].opener = nil
 			return ch.seal(echo(p))
 		},
-		"session that another connection has ended": func(p *peer, ch *channel) []byte {
+		"session that another connection has ended": func(p *peer, ch *sealedPeer) []byte {
 			if err := p.c.sessions[p.session].end(); err != nil {
 				p.t.Fatal(err)
 			}
 			return ch.seal(echo(p))
 		},
-		"other session inside": func(p *peer, ch *channel) []byte {
+		"other session inside": func(p *peer, ch *sealedPeer) []byte {
 			m := echo(p)
 			wire.Header(m).PutSessionID(p.session + 1)
 			return ch.seal(m)
 		},
-		"other session in the second message": func(p *peer, ch *channel) []byte {
+		"other session in the second message": func(p *peer, ch *sealedPeer) []byte {
 			m := chainOf(false, echo(p), echo(p))
 			wire.Header(m[wire.Header(m).NextCommand():]).PutSessionID(p.session + 1)
 			return ch.seal(m)
 		},
-		"other session in the first message, which says that it is related": func(p *peer, ch *channel) []byte {
+		"other session in the first message, which says that it is related": func(p *peer, ch *sealedPeer) []byte {
 			m := chainOf(true, echo(p), echo(p))
 			wire.Header(m).PutSessionID(p.session + 1)
 			wire.Header(m).PutFlags(wire.FlagRelated)
 			return ch.seal(m)
 		},
-		"nested":          func(p *peer, ch *channel) []byte { return ch.seal(ch.seal(echo(p))) },
-		"SMB1 inside":     func(p *peer, ch *channel) []byte { return ch.seal(slices.Grow(smb1Negotiate("SMB 2.???"), 64)[:64]) },
-		"only the header": func(p *peer, ch *channel) []byte { return ch.seal(echo(p))[:wire.TransformSize] },
-		"cut":             func(p *peer, ch *channel) []byte { b := ch.seal(echo(p)); return b[:len(b)-1] },
-		"too long":        func(p *peer, ch *channel) []byte { return append(ch.seal(echo(p)), 0) },
-		"sent again":      func(p *peer, ch *channel) []byte { b := ch.seal(echo(p)); p.ask(bytes.Clone(b)); return b },
-		"negotiate":       func(p *peer, ch *channel) []byte { return ch.seal(p.negotiateMsg(0x0210)) },
+		"nested":          func(p *peer, ch *sealedPeer) []byte { return ch.seal(ch.seal(echo(p))) },
+		"SMB1 inside":     func(p *peer, ch *sealedPeer) []byte { return ch.seal(slices.Grow(smb1Negotiate("SMB 2.???"), 64)[:64]) },
+		"only the header": func(p *peer, ch *sealedPeer) []byte { return ch.seal(echo(p))[:wire.TransformSize] },
+		"cut":             func(p *peer, ch *sealedPeer) []byte { b := ch.seal(echo(p)); return b[:len(b)-1] },
+		"too long":        func(p *peer, ch *sealedPeer) []byte { return append(ch.seal(echo(p)), 0) },
+		"sent again":      func(p *peer, ch *sealedPeer) []byte { b := ch.seal(echo(p)); p.ask(bytes.Clone(b)); return b },
+		"negotiate":       func(p *peer, ch *sealedPeer) []byte { return ch.seal(p.negotiateMsg(0x0210)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPeer(t, nil).logOn("pub")
@@ -229,12 +229,12 @@ func TestWhatIsNotEncryptedIsRefused(t *testing.T) {
 
 func TestTreeConnectIsSignedOrEncryptedIn311(t *testing.T) {
 	for name, c := range map[string]struct {
-		send func(p *peer, ch *channel) []byte
+		send func(p *peer, ch *sealedPeer) []byte
 		ok   bool
 	}{
-		"plain":     {func(p *peer, ch *channel) []byte { return p.treeMsg(`\\s\pub`) }, false},
-		"signed":    {func(p *peer, ch *channel) []byte { return p.signMsg(p.treeMsg(`\\s\pub`)) }, true},
-		"encrypted": {func(p *peer, ch *channel) []byte { return ch.seal(p.treeMsg(`\\s\pub`)) }, true},
+		"plain":     {func(p *peer, ch *sealedPeer) []byte { return p.treeMsg(`\\s\pub`) }, false},
+		"signed":    {func(p *peer, ch *sealedPeer) []byte { return p.signMsg(p.treeMsg(`\\s\pub`)) }, true},
+		"encrypted": {func(p *peer, ch *sealedPeer) []byte { return ch.seal(p.treeMsg(`\\s\pub`)) }, true},
 	} {
 		p := newPeer(t, nil).logOn("pub")
 		p.key()

@@ -29,7 +29,8 @@ type Server struct {
 	budget   *vfs.Budget // of MaxFiles
 	counters counters
 	fileIDs  atomic.Uint64
-	watches  atomic.Int64 // directories that clients watch
+	asyncIDs atomic.Uint64 // of all connections: a request may be cancelled over another channel
+	watches  atomic.Int64  // directories that clients watch
 
 	changing sync.Mutex // one reconfigures at a time; comes before all other locks
 

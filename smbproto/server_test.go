@@ -19,12 +19,15 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// testUsers knows alice, whose password is "secret".
+// testUsers knows alice, whose password is "secret", and bob, whose is "hidden".
 type testUsers struct{}
 
 func (testUsers) Lookup(name string) ([16]byte, bool) {
-	if strings.EqualFold(name, "alice") {
+	switch strings.ToLower(name) {
+	case "alice":
 		return auth.NTHash("secret"), true
+	case "bob":
+		return auth.NTHash("hidden"), true
 	}
 	return [16]byte{}, false
 }

@@ -9,27 +9,43 @@ import (
 	"ustack/smbproto/wire"
 )
 
-// session is a user's log-on, MS-SMB2 3.3.1.8. It belongs to its connection's
-// goroutine, but another may end it.
+// session is a user's log-on, MS-SMB2 3.3.1.8, on one connection or, in SMB 3, several: its channels. Requests
+// come over any of them, so what they share is guarded:
+//   - client, keys, user, anonymous, mustSign and mustSeal are set by the goroutine of the first channel before the
+//     session is valid, and stay. Another connection comes to a session only when it has seen it valid, under mu.
+//   - mu guards what stands below it. It is held for a moment, and no other lock is taken under it.
+//   - an open is its own lock's, a tree does not change.
+//
+// Any goroutine may end a session: a channel's with LOGOFF, or another's with PreviousSessionId. The
+// channels find it dead when their next request comes.
 type session struct {
-	srv  *Server
-	conn *Conn
-	id   uint64
+	srv *Server
+	id  uint64
 
-	exchange *auth.Exchange
-	signer   *crypt.Signer // nil for guests
-	sealer   *crypt.Sealer // nil where nothing can be encrypted: for guests, too
-	opener   *crypt.Opener // likewise
-	mustSign bool
-	mustSeal bool          // Session.EncryptData
-	preauth  crypt.Preauth // of the connection and this log-on, in dialect 3.1.1
+	client    [16]byte // ClientGuid of the first channel: whose leases it has
+	keys      sessionKeys
+	user      auth.Identity // who logged on first
+	anonymous bool          // it was nobody: the keys are known to whoever listens
+	mustSign  bool
+	mustSeal  bool // Session.EncryptData
 
 	mu       sync.Mutex
 	valid    bool // a user has logged on; may be so while another exchange runs
 	identity auth.Identity
 	dead     bool
+	channels []*channel
 	trees    map[uint32]*tree
 	opens    map[uint64]*open
+	waiting  map[uint64]*pending // its requests that wait, by AsyncId
+}
+
+// sessionKeys are what a channel is bound with.
+type sessionKeys struct {
+	dialect wire.Dialect
+	with    protection // of the first channel
+	signing []byte     // Session.SigningKey; nil for guests
+	sealer  *crypt.Sealer
+	opener  *crypt.Opener
 }
 
 // tree is a session's connection to a share, MS-SMB2 3.3.1.9.
@@ -45,6 +61,19 @@ func (s *session) ended() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.dead
+}
+
+func (s *session) isValid() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.valid && !s.dead
+}
+
+// who is the user as whom the client has logged on last.
+func (s *session) who() auth.Identity {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.identity
 }
 
 func (s *session) tree(id uint32) *tree {
@@ -98,8 +127,12 @@ func (s *session) dropOpen(o *open) {
 
 // end closes all that the session has. Any goroutine may call it, again too.
 func (s *session) end() error {
-	s.srv.removeSession(s.id)
 	s.mu.Lock()
+	return s.endLocked()
+}
+
+// endLocked is end for who holds the lock, and gives it up.
+func (s *session) endLocked() error {
 	if s.dead {
 		s.mu.Unlock()
 		return nil
@@ -107,9 +140,10 @@ func (s *session) end() error {
 	s.dead = true
 	opens := s.opens
 	trees := s.trees
-	s.opens, s.trees = nil, nil
+	s.opens, s.trees, s.channels = nil, nil, nil
 	s.mu.Unlock()
 
+	s.srv.removeSession(s.id)
 	s.srv.counters.trees.Add(int64(-len(trees)))
 	s.srv.counters.opens.Add(int64(-len(opens)))
 	s.srv.counters.sessions.Add(-1)

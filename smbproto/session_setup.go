@@ -3,6 +3,7 @@ package smbproto
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"ustack/smbproto/auth"
@@ -15,50 +16,60 @@ func (c *Conn) sessionSetup(r *request, w *reply) wire.Status {
 	if req.Valid() != nil {
 		return wire.StatusInvalidParameter
 	}
-	if req.Flags()&wire.SessionBinding != 0 {
-		return wire.StatusRequestNotAccepted // channels are of SMB 3
-	}
 	if c.cfg.Encryption == EncryptionRequired && c.protection.cipher == 0 {
 		c.log.Info("log-on refused: the client can't encrypt", "dialect", c.dialect.String())
 		return wire.StatusAccessDenied // MS-SMB2 3.3.5.5
 	}
-	sess := r.session
-	if sess == nil {
-		if r.header().SessionID() != 0 {
-			return wire.StatusUserSessionDeleted
-		}
-		var status wire.Status
-		if sess, status = c.newSession(); status != wire.StatusOK {
-			return status
-		}
+	ch, status := c.logOnOf(r, req)
+	if status != wire.StatusOK {
+		return status
 	}
-	if sess.exchange == nil { // the first of a log-on, or of a renewed one
-		sess.exchange = auth.NewExchange(c.srv.settings().cfg.Auth)
-	}
-	w.session = sess.id
+	w.session = ch.id
 	if c.dialect == wire.Dialect311 {
-		sess.preauth.Add(r.msg)
+		ch.preauth.Add(r.msg)
 	}
-	token, done, err := sess.exchange.Step(req.Token())
+	token, done, err := ch.exchange.Step(req.Token())
 	if err != nil {
-		return c.refuse(r, sess, err)
+		return c.refuse(r, ch, err)
 	}
 	if len(token) > maxToken {
-		return c.refuse(r, sess, errors.New("the reply token is too long"))
+		return c.refuse(r, ch, errors.New("the reply token is too long"))
 	}
-	status := wire.StatusMoreProcessingRequired
+	status = wire.StatusMoreProcessingRequired
 	var flags uint16
 	if done {
-		if err := c.accept(sess, req); err != nil {
-			return c.refuse(r, sess, err)
+		if err := c.accept(ch, req); err != nil {
+			return c.refuse(r, ch, err)
 		}
-		status, flags = wire.StatusOK, sess.flags()
-		r.session = sess
-		r.signed = sess.signer != nil // so that the client knows who granted it
+		status, flags = wire.StatusOK, ch.flags()
+		r.session, r.channel = ch.session, ch
+		r.signed = ch.signer != nil && !ch.anonymous // so that the client knows who granted it
 	}
 	wire.PutSessionSetup(w.msg, flags, len(token))
 	w.n = wire.SessionSetupFixed + copy(w.msg[wire.SessionSetupFixed:], token)
 	return status
+}
+
+// logOnOf finds the log-on that a request begins or goes on with: of a new session, of one that the connection
+// has, or one that binds it to another's.
+func (c *Conn) logOnOf(r *request, req wire.SessionSetupRequest) (ch *channel, status wire.Status) {
+	cfg := c.srv.settings().cfg.Auth
+	switch {
+	case req.Flags()&wire.SessionBinding != 0:
+		ch, status = c.bind(r)
+	case r.session != nil:
+		ch = r.channel
+		cfg.Anonymous = ch.valid // who is somebody may become nobody
+	case r.header().SessionID() != 0:
+		delete(c.binding, r.header().SessionID())
+		status = wire.StatusUserSessionDeleted
+	default:
+		ch, status = c.newSession()
+	}
+	if status == wire.StatusOK && ch.exchange == nil { // the first of a log-on, or of a renewed one
+		ch.exchange = auth.NewExchange(cfg)
+	}
+	return ch, status
 }
 
 const (
@@ -69,47 +80,57 @@ const (
 	maxRefusals = 10
 )
 
-func (c *Conn) newSession() (*session, wire.Status) {
+// admitLogOn says whether the connection may begin one more log-on.
+func (c *Conn) admitLogOn() wire.Status {
 	most := c.cfg.Limits.MaxSessions
 	if !c.loggedOn {
 		most = min(most, maxFirstLogOns)
 	}
-	if len(c.sessions) >= most {
+	if len(c.sessions)+len(c.binding) >= most {
 		c.dropEnded()
 	}
-	if len(c.sessions) >= most {
-		return nil, wire.StatusInsufficientResources
+	if len(c.sessions)+len(c.binding) >= most {
+		return wire.StatusInsufficientResources
 	}
-	sess := &session{srv: c.srv, conn: c, preauth: c.preauth, trees: map[uint32]*tree{}, opens: map[uint64]*open{}}
+	return wire.StatusOK
+}
+
+func (c *Conn) newSession() (*channel, wire.Status) {
+	if status := c.admitLogOn(); status != wire.StatusOK {
+		return nil, status
+	}
+	sess := &session{srv: c.srv, client: c.clientGUID, trees: map[uint32]*tree{}, opens: map[uint64]*open{}, waiting: map[uint64]*pending{}}
+	ch := &channel{session: sess, conn: c, preauth: c.preauth}
+	sess.channels = []*channel{ch}
 	if err := c.srv.addSession(sess); err != nil {
 		c.log.Error("session id", "cause", err)
 		return nil, wire.StatusInsufficientResources
 	}
-	c.sessions[sess.id] = sess
+	c.sessions[sess.id] = ch
 	c.srv.counters.sessions.Add(1)
-	return sess, wire.StatusOK
+	return ch, wire.StatusOK
 }
 
-// dropEnded forgets the sessions that other connections have ended.
+// dropEnded forgets the sessions that others have ended.
 func (c *Conn) dropEnded() {
-	for id, sess := range c.sessions {
-		if sess.ended() {
-			delete(c.sessions, id)
-		}
-	}
+	ended := func(_ uint64, ch *channel) bool { return ch.ended() }
+	maps.DeleteFunc(c.sessions, ended)
+	maps.DeleteFunc(c.binding, ended)
 }
 
-// refuse ends an exchange, and its session: also one whose user has not been able to log on again, as Windows does.
-func (c *Conn) refuse(r *request, sess *session, cause error) wire.Status {
+// refuse ends an exchange, and its session: also one whose user has not been able to log on again, as Windows does. A
+// session that was to get one more channel stays as it is.
+func (c *Conn) refuse(r *request, ch *channel, cause error) wire.Status {
 	c.log.Info("log-on refused", "cause", cause)
 	if c.refusals++; c.refusals >= maxRefusals {
 		c.log.Warn("connection ended: too many log-ons were refused", "refusals", c.refusals)
 		c.hangUp = errHangUp
 	}
-	sess.exchange = nil
-	c.endSession(sess)
-	if !sess.valid {
-		r.session = nil // with none that could sign the refusal
+	ch.exchange = nil
+	if c.binding[ch.id] == ch {
+		delete(c.binding, ch.id)
+	} else {
+		c.endSession(ch.session)
 	}
 	var status wire.Status
 	switch {
@@ -133,26 +154,33 @@ func (c *Conn) endSession(sess *session) {
 // errNoKey refuses a guest: a log with the status alone would leave open what was not allowed.
 var errNoKey = fmt.Errorf("guests have no key to sign or encrypt with: %w", wire.StatusAccessDenied)
 
-// accept makes a session valid, MS-SMB2 3.3.5.5.3. A renewed log-on keeps the
-// key of the first, and must be by the same user.
-func (c *Conn) accept(sess *session, req wire.SessionSetupRequest) error {
-	id := sess.exchange.Identity()
-	sess.exchange = nil
-	if sess.valid {
-		if !sameUser(sess.identity, id) {
-			return wire.StatusAccessDenied
+// accept makes a session valid, MS-SMB2 3.3.5.5.3, or one more channel of it. A renewed log-on keeps the
+// keys of the first, and must be by the same user, or by nobody.
+func (c *Conn) accept(ch *channel, req wire.SessionSetupRequest) error {
+	id, sess := ch.exchange.Identity(), ch.session
+	ch.exchange = nil
+	switch {
+	case c.binding[ch.id] == ch:
+		if err := c.bound(ch, id); err != nil {
+			return err
 		}
+		c.log.Info("channel bound", "user", id.User, "session", sess.id)
 		return nil
+	case sess.valid:
+		return c.renew(sess, id)
 	}
 	mustSeal := c.cfg.Encryption == EncryptionRequired
-	if (id.Guest || id.Anonymous) && (c.cfg.RequireSigning || mustSeal) {
+	if id.Guest && (c.cfg.RequireSigning || mustSeal) {
 		return errNoKey
 	}
-	if !id.Guest && !id.Anonymous {
-		if err := c.makeKeys(sess, id.SessionKey); err != nil {
+	sess.user, sess.anonymous = id, id.Anonymous
+	if !id.Guest || id.Anonymous {
+		if err := c.makeKeys(ch, id.SessionKey); err != nil {
 			c.log.Error("keys of a session", "cause", err)
 			return wire.StatusInternalError
 		}
+	}
+	if !id.Guest {
 		sess.mustSeal = mustSeal
 		sess.mustSign = c.cfg.RequireSigning ||
 			(c.clientMode|uint16(req.SecurityMode()))&wire.SigningRequired != 0
@@ -169,6 +197,17 @@ func (c *Conn) accept(sess *session, req wire.SessionSetupRequest) error {
 	return nil
 }
 
+// renew gives a session the identity of a log-on that was renewed. The user may become nobody, and the same user again.
+func (c *Conn) renew(sess *session, id auth.Identity) error {
+	sess.mu.Lock()
+	defer sess.mu.Unlock()
+	if !id.Anonymous && !sameUser(sess.user, id) {
+		return wire.StatusAccessDenied
+	}
+	sess.identity = id
+	return nil
+}
+
 // endPrevious ends the session that a client had before its connection broke, if
 // the same user has come back.
 func (c *Conn) endPrevious(sess *session, old uint64) {
@@ -176,10 +215,7 @@ func (c *Conn) endPrevious(sess *session, old uint64) {
 	if prev == nil {
 		return
 	}
-	prev.mu.Lock()
-	same := prev.valid && sameUser(prev.identity, sess.identity)
-	prev.mu.Unlock()
-	if !same {
+	if !prev.isValid() || !sameUser(prev.who(), sess.who()) {
 		return
 	}
 	if err := prev.end(); err != nil {
@@ -192,11 +228,12 @@ func sameUser(a, b auth.Identity) bool {
 		strings.EqualFold(a.User, b.User) && strings.EqualFold(a.Domain, b.Domain)
 }
 
+// flags of the answer to a log-on: of the first, whose keys hold when it is renewed.
 func (s *session) flags() uint16 {
 	switch {
-	case s.identity.Anonymous:
+	case s.anonymous:
 		return wire.SessionAnonymous
-	case s.identity.Guest:
+	case s.keys.signing == nil:
 		return wire.SessionGuest
 	case s.mustSeal:
 		return wire.SessionEncryptData

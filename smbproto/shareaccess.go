@@ -14,3 +14,9 @@ func (s *Share) admits(id auth.Identity) bool {
 	}
 	return len(s.Users) == 0 || slices.ContainsFunc(s.Users, func(u string) bool { return strings.EqualFold(u, id.User) })
 }
+
+// admits says so of a session. Who has become nobody since the log-on, where nobody else is let in, has IPC$ only.
+func (s *session) admits(sh *share) bool {
+	id := s.who()
+	return sh.admits(id) && (sh.root == nil || !id.Anonymous || s.anonymous || s.srv.settings().cfg.Auth.Guest)
+}

@@ -3,21 +3,22 @@ package smbproto
 import "ustack/smbproto/wire"
 
 // checkSignature applies the session's signing rule, MS-SMB2 3.3.5.2.4. Requests of
-// sessions that have no key, those of guests, are taken as unsigned; what was encrypted needs no signature.
+// sessions that have no key, those of guests, are taken as unsigned; what was encrypted needs no signature. A log-on that
+// is renewed is signed, for it has a key.
 func (c *Conn) checkSignature(r *request, cmd *command, verify bool) wire.Status {
-	sess := r.session
+	ch := r.channel
 	signed := r.header().Has(wire.FlagSigned)
-	if sess == nil || sess.signer == nil || c.sealing != nil {
+	if ch == nil || ch.signer == nil || c.sealing != nil {
 		return wire.StatusOK
 	}
 	switch {
 	case signed && verify:
-		if !sess.signer.Verify(r.msg) {
-			c.log.Warn("bad signature", "command", r.cmd.String(), "session", sess.id)
+		if !ch.signer.Verify(r.msg) {
+			c.log.Warn("bad signature", "command", r.cmd.String(), "session", ch.id)
 			return wire.StatusAccessDenied
 		}
 		r.signed = true
-	case !signed && sess.mustSign && cmd.needs&canBeUnsigned == 0:
+	case !signed && ch.mustSign && (cmd.needs&canBeUnsigned == 0 || r.cmd == wire.CommandSessionSetup):
 		return wire.StatusAccessDenied
 	}
 	return wire.StatusOK
@@ -27,14 +28,14 @@ func (c *Conn) checkSignature(r *request, cmd *command, verify bool) wire.Status
 // message of a compound is signed too. In an encrypted frame nothing is signed (3.1.4.1).
 func (c *Conn) sign(r *request, msg []byte) {
 	h := wire.Header(msg)
-	if c.sealing != nil || r.session == nil || r.session.signer == nil || !r.signed && !r.session.mustSign {
+	if c.sealing != nil || r.channel == nil || r.channel.signer == nil || !r.signed && !r.channel.mustSign {
 		return
 	}
 	if h.Status() == wire.StatusPending {
 		return // an interim answer is not signed (3.3.4.2): it would use up the nonce of the final one
 	}
 	h.PutFlags(h.Flags() | wire.FlagSigned)
-	if err := r.session.signer.Sign(msg); err != nil {
+	if err := r.channel.signer.Sign(msg); err != nil {
 		panic(err) // msg has a whole header: a mistake in this package
 	}
 }

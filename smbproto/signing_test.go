@@ -21,7 +21,8 @@ func testSigner(tb testing.TB) *crypt.Signer {
 
 // key gives the session a key, as a log-on with a password does.
 func (p *peer) key() {
-	p.c.sessions[p.session].signer = testSigner(p.t)
+	ch := p.c.sessions[p.session]
+	ch.signer, ch.anonymous = testSigner(p.t), false
 }
 
 func (p *peer) signMsg(m []byte) []byte {

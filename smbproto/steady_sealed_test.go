@@ -9,7 +9,7 @@ import (
 
 // once encrypts a request with the next id, feeds it, and opens its answer where it
 // lies. b is the frame, with room for the tag behind it.
-func (ch *channel) once(tb testing.TB, s *steady, b []byte) {
+func (ch *sealedPeer) once(tb testing.TB, s *steady, b []byte) {
 	s.renumber()
 	wire.FrameHeader(b).Put(wire.FrameMessage, wire.TransformSize+len(s.msg))
 	copy(b[wire.FrameHeaderSize+wire.TransformSize:], s.msg)

@@ -39,7 +39,7 @@ func (o *open) name() string {
 
 // toStream reports whether a WRITE is for a named stream. Such a write is one change of an xattr,
 // so it waits for all of its data. What is too long for any stream is refused anyway, and need not wait.
-func toStream(s *session, req wire.WriteRequest) bool {
+func toStream(s *channel, req wire.WriteRequest) bool {
 	if req.Length() > vfs.MaxStream {
 		return false
 	}

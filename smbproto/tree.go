@@ -8,7 +8,7 @@ import (
 
 // treeConnect connects a session to a share, MS-SMB2 3.3.5.7.
 func (c *Conn) treeConnect(r *request, w *reply) wire.Status {
-	if c.dialect >= wire.Dialect311 && r.session.signer != nil && !r.signed && c.sealing == nil {
+	if c.dialect >= wire.Dialect311 && r.channel.signer != nil && !r.session.anonymous && !r.signed && c.sealing == nil {
 		c.hangUp = fmt.Errorf("%w: TREE_CONNECT that is neither signed nor encrypted in dialect %v", wire.ErrMalformed, c.dialect)
 		return wire.StatusAccessDenied
 	}
@@ -24,13 +24,14 @@ func (c *Conn) treeConnect(r *request, w *reply) wire.Status {
 	if sh == nil {
 		return wire.StatusBadNetworkName
 	}
-	if !sh.admits(r.session.identity) {
-		c.log.Info("share refused: it is not this user's", "share", sh.Name, "user", r.session.identity.User, "guest", r.session.identity.Guest, "session", r.session.id)
+	if !r.session.admits(sh) {
+		user := r.session.who()
+		c.log.Info("share refused: it is not this user's", "share", sh.Name, "user", user.User, "guest", user.Guest, "session", r.session.id)
 		return wire.StatusAccessDenied
 	}
-	if sh.Encrypt && r.session.opener == nil {
+	if sh.Encrypt && (r.channel.opener == nil || r.session.anonymous) {
 		why := "the client can't encrypt"
-		if r.session.signer == nil {
+		if r.channel.signer == nil || r.session.anonymous {
 			why = "it must be encrypted, and guests have no key"
 		}
 		c.log.Info("share refused: "+why, "share", sh.Name, "dialect", c.dialect.String(), "session", r.session.id)

@@ -42,12 +42,12 @@ func (a *acceptor) accept(msg []byte) error {
 	}
 	id := Identity{User: fromUTF16(m.user), Domain: fromUTF16(m.domain), Workstation: fromUTF16(m.host)}
 	if m.anonymous() {
-		if !a.cfg.Guest {
+		if !a.cfg.Guest && !a.cfg.Anonymous {
 			return refused("anonymous logon")
 		}
 		id.Anonymous, id.Guest = true, true
 		// MS-NLMP 3.3.1 and 3.3.2: the base key of a null session is zero.
-		if _, err := a.setKeys(&m, [16]byte{}); err != nil {
+		if id.SessionKey, err = a.setKeys(&m, [16]byte{}); err != nil {
 			return err
 		}
 		a.id = id

@@ -20,6 +20,8 @@ type Users interface {
 type Config struct {
 	Users Users // nil: nobody has an account
 	Guest bool  // unknown users and anonymous logons become guest
+	// Anonymous lets in who gives no name, also without Guest.
+	Anonymous bool
 
 	ServerName string // NetBIOS name in the challenge, up to 255 characters; default "USTACK"
 	Domain     string // NetBIOS domain in the challenge, likewise; default "WORKGROUP"
@@ -33,10 +35,11 @@ type Config struct {
 type Identity struct {
 	User, Domain, Workstation string
 
-	Guest     bool // no account: SessionKey is zero
+	Guest     bool // no account: SessionKey is zero, unless Anonymous
 	Anonymous bool // gave no name; Guest is set as well
 
-	// SessionKey is the key after key exchange, which MS-SMB2 3.3.5.5.3 calls Session.SessionKey.
+	// SessionKey is the key after key exchange, which MS-SMB2 3.3.5.5.3 calls Session.SessionKey. That of an
+	// anonymous user is no secret: what it is made of goes over the wire.
 	SessionKey [16]byte
 }
 

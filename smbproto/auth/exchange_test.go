@@ -130,7 +130,7 @@ func TestLogonDecisions(t *testing.T) {
 				if id.User != c.user || id.Guest != tc.refused || id.Anonymous != tc.anonymous {
 					t.Errorf("identity %+v", id)
 				}
-				if id.Guest != (id.SessionKey == [16]byte{}) {
+				if (id.Guest && !id.Anonymous) != (id.SessionKey == [16]byte{}) {
 					t.Errorf("guest %v with session key %x", id.Guest, id.SessionKey)
 				}
 			})

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync/atomic"
 
 	"ustack/smbproto/wire"
 )
@@ -83,6 +84,14 @@ func newAEAD(c Cipher, key []byte) (*aead, error) {
 	return &aead{gcm: g}, nil
 }
 
+// another has the same key and a working memory of its own.
+func (a *aead) another() *aead {
+	if a.ccm != nil {
+		return &aead{ccm: newCCM(a.ccm.block, ccmNonceSize, tagSize)}
+	}
+	return &aead{gcm: a.gcm}
+}
+
 func (a *aead) nonceSize() int {
 	if a.ccm != nil {
 		return ccmNonceSize
@@ -91,11 +100,11 @@ func (a *aead) nonceSize() int {
 }
 
 // A Sealer encrypts what one side of a session sends, MS-SMB2 3.1.4.3. It counts
-// its nonces, so one key must have one Sealer.
+// its nonces, so one key must have one Sealer, and those that come of it by Another. One goroutine uses a Sealer.
 type Sealer struct {
 	aead    *aead
 	session uint64
-	count   uint64
+	count   *atomic.Uint64
 }
 
 // NewSealer makes a sealer for a session. The key has the cipher's length, 16 or 32 bytes.
@@ -104,8 +113,16 @@ func NewSealer(c Cipher, key []byte, session uint64) (*Sealer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Sealer{aead: a, session: session}, nil
+	return &Sealer{aead: a, session: session, count: new(atomic.Uint64)}, nil
 }
+
+// Another returns a sealer with the same key, for another goroutine: both count their nonces together.
+func (s *Sealer) Another() *Sealer {
+	return &Sealer{aead: s.aead.another(), session: s.session, count: s.count}
+}
+
+// lastNonce leaves so many that no number of goroutines gets to the end between the question and the answer.
+const lastNonce = math.MaxUint64 - 1<<32
 
 // ErrNonces: the key has encrypted as many messages as it may.
 var ErrNonces = errors.New("crypt: no nonce is left")
@@ -114,15 +131,15 @@ var ErrNonces = errors.New("crypt: no nonce is left")
 // header, in place, and writes the header. b has SealRoom bytes more behind the messages, which it
 // changes. What is to be sent are the first wire.TransformSize+n bytes.
 func (s *Sealer) Seal(b []byte, n int) error {
-	if s.count == math.MaxUint64 {
+	if s.count.Load() >= lastNonce {
 		return ErrNonces
 	}
-	s.count++
+	count := s.count.Add(1)
 	a := s.aead
 	h := wire.TransformHeader(b)
 	h.Put(n, s.session)
 	clear(a.nonce[:])
-	binary.LittleEndian.PutUint64(a.nonce[:], s.count)
+	binary.LittleEndian.PutUint64(a.nonce[:], count)
 	copy(h.Nonce(), a.nonce[:])
 	copy(a.aad[:], b[wire.TransformAuthenticated:])
 	msg := b[wire.TransformSize : wire.TransformSize+n+SealRoom]
@@ -146,6 +163,9 @@ func NewOpener(c Cipher, key []byte) (*Opener, error) {
 	}
 	return &Opener{a}, nil
 }
+
+// Another returns an opener with the same key, for another goroutine.
+func (o *Opener) Another() *Opener { return &Opener{o.aead.another()} }
 
 // Open authenticates and decrypts the frame b, whose transform header has been found
 // Valid, in place, and returns the messages in it: a slice of b. If the tag is not right,

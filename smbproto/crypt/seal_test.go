@@ -5,6 +5,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"math"
+	"sync"
 	"testing"
 
 	"ustack/smbproto/wire"
@@ -146,9 +147,39 @@ func TestNoncesNeverRepeat(t *testing.T) {
 			}
 			seen[nonce] = true
 		}
-		s.count = math.MaxUint64
+		s.count.Store(math.MaxUint64)
 		if err := s.Seal(make([]byte, 200), 100); err != ErrNonces {
 			t.Errorf("%v: %v when no nonce is left", c, err)
+		}
+	}
+}
+
+func TestSealersOfOneKeyShareTheirNonces(t *testing.T) {
+	for _, c := range ciphers {
+		s, o := newPair(t, c)
+		sealers, openers := []*Sealer{s, s.Another()}, []*Opener{o, o.Another()}
+		frames := make([][][]byte, len(sealers))
+		var wg sync.WaitGroup
+		for i := range sealers {
+			wg.Go(func() {
+				for range 500 {
+					frames[i] = append(frames[i], sealed(t, sealers[i], 64))
+				}
+			})
+		}
+		wg.Wait()
+		seen := map[string]bool{}
+		for i := range frames {
+			for _, f := range frames[i] {
+				nonce := string(wire.TransformHeader(f).Nonce())
+				if seen[nonce] {
+					t.Fatalf("%v: nonce %x a second time", c, nonce)
+				}
+				seen[nonce] = true
+				if _, ok := openers[1-i].Open(f); !ok {
+					t.Fatalf("%v: what one sealed, the other one's opener can't open", c)
+				}
+			}
 		}
 	}
 }

@@ -85,6 +85,8 @@ var statusNames = map[Status]string{
 	StatusNotAReparsePoint:       "STATUS_NOT_A_REPARSE_POINT",
 	StatusNetworkSessionExpired:  "STATUS_NETWORK_SESSION_EXPIRED",
 	StatusInvalidLockRange:       "STATUS_INVALID_LOCK_RANGE",
+	StatusRequestOutOfSequence:   "STATUS_REQUEST_OUT_OF_SEQUENCE",
+	StatusFileNotAvailable:       "STATUS_FILE_NOT_AVAILABLE",
 	StatusFileTooLarge:           "STATUS_FILE_TOO_LARGE",
 	StatusNoPreauthHashOverlap:   "STATUS_SMB_NO_PREAUTH_INTEGRITY_HASH_OVERLAP",
 	StatusSMBBadTID:              "STATUS_SMB_BAD_TID",
