@@ -198,6 +198,18 @@ func (s *Server) tellChanges() {
 	w.Sync()
 }
 
+// tellRenamed has those told who watch the directory of a file whose name was changed, when the open by which it was is
+// closed: Windows tells a change of its attributes then, though not of a directory's.
+func (s *Server) tellRenamed(f *vfs.File) {
+	if s.watches.Load() == 0 || f.IsDir() {
+		return
+	}
+	s.mu.Lock()
+	w := s.watching
+	s.mu.Unlock()
+	w.Modified(f, wire.NotifyAttributes|wire.NotifyCreation)
+}
+
 // watcher is started by the first that watches.
 func (s *Server) watcher() (*vfs.Watcher, error) {
 	s.mu.Lock()

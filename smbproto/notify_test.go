@@ -85,6 +85,32 @@ func (w *watch) expect(want ...string) {
 	}
 }
 
+// Of a file that was renamed a change of its attributes is told, when it is closed.
+func TestRenamedFileIsToldAsModifiedWhenItIsClosed(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	p.sh("mkdir dir", "mkdir dir/sub")
+	top := &watch{p: p, id: p.open("", listing), filter: wire.NotifyAttributes, tree: true}
+	dir := &watch{p: connect(t, p.srv, p.dir).logOn("pub"), filter: names | wire.NotifyCreation}
+	dir.id = dir.p.open("dir", listing)
+	id, sub := p.newFile(`dir\file`), p.openAll(`dir\sub`)
+	top.ask()
+	dir.ask()
+	if s := p.rename(id, `dir\new`, false); s != wire.StatusOK {
+		t.Fatal(s)
+	}
+	top.expect()
+	dir.expect("<file", ">new")
+	p.want(p.closeMsg(id), wire.StatusOK)
+	top.expect(`*dir\new`)
+	dir.expect("*new")
+	if s := p.rename(sub, `dir\sub2`, false); s != wire.StatusOK {
+		t.Fatal(s)
+	}
+	p.want(p.closeMsg(sub), wire.StatusOK)
+	top.expect()
+	dir.expect("<sub", ">sub2")
+}
+
 var listing = opening{wire.AccessReadData, shareAll, wire.OpenIf, wire.OptionDirectory}
 
 const names = wire.NotifyFileName | wire.NotifyDirName
@@ -165,7 +191,7 @@ func TestChangesOfATreeAreTold(t *testing.T) {
 	p.sh("mv d/x d/w", "touch d/w/y/g") // what is below a renamed directory has another path
 	w.expect("<x", ">w", `+w\y\g`)
 	p.sh("mv d/w/y d/w/v", "mv d/w/v d/u")
-	w.expect(`<w\y`, `>w\v`, `<w\v`, ">u")
+	w.expect(`<w\y`, `>w\v`, `-w\v`, "+u")                                 // between directories no name is another's
 	p.sh("touch d/u/h", "mkdir d/new", "mkdir d/new/n", "touch d/new/n/o") // some of it before the new directory is watched
 	w.expect(`+u\h`, "+new", `+new\n`, `+new\n\o`)
 	p.sh("touch d/new/n/p", "mv out/z d/z") // what came with a directory is not told

@@ -33,6 +33,7 @@ type open struct {
 	deleteOnClose bool
 	oplock        *oplock // set under the table's lock, too
 	doomed        bool    // its name is to be deleted; under the table's lock
+	renamed       bool    // the file has been, by this open
 	position      uint64
 	nextEA        int                // how many EAs have been listed
 	mode          wire.CreateOptions // Open.Mode, MS-FSA 2.1.1.6
@@ -63,6 +64,9 @@ func (o *open) release() error {
 		case wire.StatusOf(err) != wire.StatusDirectoryNotEmpty:
 			errs = append(errs, err)
 		}
+	}
+	if o.renamed && !files.pending(o) {
+		o.session.srv.tellRenamed(o.file)
 	}
 	shut, last := files.leave(o)
 	if last != nil {

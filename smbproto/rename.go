@@ -124,6 +124,7 @@ func (c *Conn) move(o *open, to vfs.Path, replace bool) wire.Status {
 	if err := o.file.Rename(to, replace, c.srv.files.mayEnter); err != nil {
 		return wire.StatusOf(err)
 	}
+	o.renamed = true
 	if err := c.srv.files.renamed(o, was); err != nil {
 		c.log.Warn("telling other opens of a rename", "cause", err)
 	}

@@ -171,20 +171,16 @@ func (w *Watcher) movedTo(d *watchedDir, name string, cookie uint32, isDir bool)
 	}
 	w.moved = nil
 	kind := nameKind(isDir)
-	// Who sees one end only, sees it come or go.
-	d.each(name, func(t *Watch, to Path) {
-		if old, ok := from.dir.below(t, from.name); ok {
+	if from.dir == d {
+		d.each(name, func(t *Watch, to Path) {
+			old, _ := d.below(t, from.name)
 			w.give(t, Change{wire.ChangeRenamedOld, kind, old})
 			w.give(t, Change{wire.ChangeRenamedNew, kind, to})
-		} else {
-			w.give(t, Change{wire.ChangeAdded, kind, to})
-		}
-	})
-	from.dir.each(from.name, func(t *Watch, old Path) {
-		if _, ok := d.below(t, name); !ok {
-			w.give(t, Change{wire.ChangeRemoved, kind, old})
-		}
-	})
+		})
+	} else { // into another directory: for who sees both too, as with Windows
+		w.tell(from.dir, from.name, wire.ChangeRemoved, kind)
+		w.tell(d, name, wire.ChangeAdded, kind)
+	}
 	if !isDir {
 		return
 	}
