@@ -6,7 +6,8 @@
 #
 # SUITE is a name of "smbtorture --list-suites", such as smb2.create; by default all of
 # smb2 but those that take very long or only measure. With --out the output of each suite is
-# kept. A suite may take 60 s, one of leases, oplocks, notifications, replay or channels
+# kept. The server takes requests of up to 8 MiB (--max-io), as Samba does, for which one test
+# asks. A suite may take 60 s, one of leases, oplocks, notifications, replay or channels
 # 280 s. It ends with 1 if the server did not live through it.
 set -euo pipefail
 . "$(dirname "$0")/in-lab.sh"
@@ -42,19 +43,25 @@ fi
 
 "$work/ustack" smb user add --user-file "$work/users" --password secret-1 tester >/dev/null
 start() {
-	start_server "$side" "$out/server.log" smb --stack "$stack" --addr "$addr" --share "share=$work/share" --user-file "$work/users"
+	start_server "$side" "$out/server.log" smb --stack "$stack" --addr "$addr" --share "share=$work/share" --user-file "$work/users" --max-io 8MiB
 }
 start
 
-# smb2.ea asks for a name that no EA may have: one of the server's own.
+# What suites want to be told: smb2.ea a name that no EA may have, one of the server's own;
+# smb2.samba3misc the share's directory; smb2.set-sparse-ioctl and smb2.zero-data-ioctl a file of
+# it, which the latter does not make, and a range.
+options=(--option=torture:acl_xattr_name=ustack.stream.x --option=torture:localdir="$work/share"
+	--option=torture:filename=file --option=torture:offset=4096 --option=torture:beyond_final_zero=12288)
+
 count() { grep -c "^$1: " "$out/$suite" || true; }
 status=0 passed=0 failed=0 skipped=0
 printf '%-40s %6s %6s %6s\n' suite pass fail skip
 for suite in "${suites[@]}"; do
 	limit=60
 	[[ ! $suite =~ lease|oplock|notify|replay|multichannel ]] || limit=280
+	[[ $suite != smb2.zero-data-ioctl ]] || head -c 16K /dev/zero >"$work/share/file"
 	timeout -k 5 "$limit" "${exec_in[@]}" smbtorture "//$at/share" -U tester%secret-1 "$suite" \
-		--basedir="$work" --option=torture:acl_xattr_name=ustack.stream.x >"$out/$suite" 2>&1 </dev/null && note= || { [[ $? -lt 124 ]] && note= || note="not done in $limit s"; }
+		--basedir="$work" "${options[@]}" >"$out/$suite" 2>&1 </dev/null && note= || { [[ $? -lt 124 ]] && note= || note="not done in $limit s"; }
 	pass=$(count success) fail=$(($(count failure) + $(count error))) skip=$(count skip)
 	passed=$((passed + pass)) failed=$((failed + fail)) skipped=$((skipped + skip))
 	if ! kill -0 "$child" 2>/dev/null; then
