@@ -101,6 +101,10 @@ type Config struct {
 	GUID   [16]byte
 	Limits Limits
 
+	// Audit is told what users do, an event a record, by the goroutines that serve them: it must not make them
+	// wait (package audit does not). nil: nobody is told.
+	Audit *slog.Logger
+
 	Log  *slog.Logger     // nil: no log
 	Now  func() time.Time // nil: time.Now
 	Rand io.Reader        // nil: crypto/rand

@@ -23,6 +23,8 @@ type Conn struct {
 	a   *ioarea.Area
 	in  *ioarea.Ring // a.In, to be woken by others also when the area is another stream's
 	log *slog.Logger
+	// remote is the client's address, or "".
+	remote string
 
 	// What was negotiated.
 	dialect      wire.Dialect // 0 before, wire.DialectWildcard in between
@@ -89,7 +91,8 @@ func (s *Server) NewConn(a *ioarea.Area) *Conn {
 		began:        s.cfg.Now(),
 	}
 	if st := a.Stream(); st != nil && st.RemoteAddr() != nil {
-		c.log = c.log.With("remote", st.RemoteAddr().String())
+		c.remote = st.RemoteAddr().String()
+		c.log = c.log.With("remote", c.remote)
 	}
 	const around = framing - sealOverhead // of a reply's payload
 	c.maxRead = max(min(l.MaxRead, c.largestReply-around), 0)

@@ -75,13 +75,15 @@ func (t *fileTable) mayFill(dir vfs.ID) error {
 	return nil
 }
 
-// remove deletes the names of a file that leave has said was the last, and forgets it.
-func (t *fileTable) remove(st *fileState) error {
+// remove deletes the names of a file that leave has said was the last, tells what came of each, and forgets it.
+func (t *fileTable) remove(st *fileState, tell func(*vfs.File, error)) error {
 	var errs []error
 	for st != nil {
 		doomed := st.doomed
 		for _, f := range doomed {
-			errs = append(errs, f.Remove())
+			err := f.Remove()
+			tell(f, err)
+			errs = append(errs, err)
 		}
 		st = t.forget(st) // a stream's last open may have been its file's
 		for _, f := range doomed {

@@ -174,7 +174,11 @@ func (c *Conn) resolveOpen(r *request, id wire.FileID) wire.Status {
 func (c *Conn) run(r *request, w *reply) wire.Status {
 	status := c.resolve(r, true)
 	if status == wire.StatusOK {
-		status = c.runResolved(r, w)
+		if c.srv.audited(r.cmd) {
+			status = c.runAudited(r, w)
+		} else {
+			status = c.runResolved(r, w)
+		}
 		if commands[r.cmd].needs&changesNames != 0 {
 			c.srv.tellChanges()
 		}

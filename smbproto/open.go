@@ -70,7 +70,7 @@ func (o *open) release() error {
 	}
 	shut, last := files.leave(o)
 	if last != nil {
-		errs = append(errs, files.remove(last))
+		errs = append(errs, files.remove(last, o.auditRemoval))
 	}
 	if shut != nil {
 		errs = append(errs, shut.Close())

@@ -11,7 +11,7 @@ import (
 
 // session is a user's log-on, MS-SMB2 3.3.1.8, on one connection or, in SMB 3, several: its channels. Requests
 // come over any of them, so what they share is guarded:
-//   - client, keys, user, anonymous, mustSign and mustSeal are set by the goroutine of the first channel before the
+//   - remote, client, keys, user, anonymous, mustSign and mustSeal are set by the goroutine of the first channel before the
 //     session is valid, and stay. Another connection comes to a session only when it has seen it valid, under mu.
 //   - mu guards what stands below it. It is held for a moment, and no other lock is taken under it.
 //   - an open is its own lock's, a tree does not change.
@@ -22,6 +22,7 @@ type session struct {
 	srv *Server
 	id  uint64
 
+	remote    string   // the first channel's client, for the audit log
 	client    [16]byte // ClientGuid of the first channel: whose leases it has
 	keys      sessionKeys
 	user      auth.Identity // who logged on first
@@ -156,6 +157,7 @@ func (s *session) endLocked() error {
 	for _, t := range trees {
 		errs = append(errs, t.share.drop())
 	}
+	s.auditLogOff()
 	return errors.Join(errs...)
 }
 

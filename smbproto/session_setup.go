@@ -28,19 +28,23 @@ func (c *Conn) sessionSetup(r *request, w *reply) wire.Status {
 	if c.dialect == wire.Dialect311 {
 		ch.preauth.Add(r.msg)
 	}
-	token, done, err := ch.exchange.Step(req.Token())
-	if err != nil {
-		return c.refuse(r, ch, err)
+	exchange := ch.exchange
+	token, done, err := exchange.Step(req.Token())
+	if err == nil && len(token) > maxToken {
+		err = errors.New("the reply token is too long")
 	}
-	if len(token) > maxToken {
-		return c.refuse(r, ch, errors.New("the reply token is too long"))
+	if err == nil && done {
+		err = c.accept(ch, req)
+	}
+	if err != nil {
+		status := c.refuse(r, ch, err)
+		c.auditLogOn(ch.session, exchange.Claimed(), status, err)
+		return status
 	}
 	status = wire.StatusMoreProcessingRequired
 	var flags uint16
 	if done {
-		if err := c.accept(ch, req); err != nil {
-			return c.refuse(r, ch, err)
-		}
+		c.auditLogOn(ch.session, exchange.Claimed(), wire.StatusOK, nil)
 		status, flags = wire.StatusOK, ch.flags()
 		r.session, r.channel = ch.session, ch
 		r.signed = ch.signer != nil && !ch.anonymous // so that the client knows who granted it
@@ -99,7 +103,7 @@ func (c *Conn) newSession() (*channel, wire.Status) {
 	if status := c.admitLogOn(); status != wire.StatusOK {
 		return nil, status
 	}
-	sess := &session{srv: c.srv, client: c.clientGUID, trees: map[uint32]*tree{}, opens: map[uint64]*open{}, waiting: map[uint64]*pending{}}
+	sess := &session{srv: c.srv, client: c.clientGUID, remote: c.remote, trees: map[uint32]*tree{}, opens: map[uint64]*open{}, waiting: map[uint64]*pending{}}
 	ch := &channel{session: sess, conn: c, preauth: c.preauth}
 	sess.channels = []*channel{ch}
 	if err := c.srv.addSession(sess); err != nil {

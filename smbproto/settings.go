@@ -34,7 +34,7 @@ type Changes struct {
 // Reconfigure exchanges the settings of a server that serves: its shares, who may log on, dialects, signing, encryption, and
 // limits. Sessions stay; tree connects to a share that is there no more are ended, and their files closed. Dialects, signing,
 // encryption and limits hold for new connections, but for MaxFiles, which holds at once. What a server is made with stays as it
-// was: its names, its GUID, its clock, its log, and the largest READ, WRITE and transaction, by which rings have been made.
+// was: its names, its GUID, its clock, its logs, and the largest READ, WRITE and transaction, by which rings have been made.
 // After an error all is as it was. It may be called from any goroutine.
 func (s *Server) Reconfigure(cfg Config) (Changes, error) {
 	s.changing.Lock()
@@ -56,7 +56,7 @@ func (s *Server) Reconfigure(cfg Config) (Changes, error) {
 // keepFixed takes what can't change from the settings that there are.
 func (s *Server) keepFixed(cfg *Config) {
 	f := &s.cfg
-	cfg.GUID, cfg.Log, cfg.Now, cfg.Rand = f.GUID, f.Log, f.Now, f.Rand
+	cfg.GUID, cfg.Audit, cfg.Log, cfg.Now, cfg.Rand = f.GUID, f.Audit, f.Log, f.Now, f.Rand
 	cfg.Auth.ServerName, cfg.Auth.Domain, cfg.Auth.Now, cfg.Auth.Rand = f.Auth.ServerName, f.Auth.Domain, f.Auth.Now, f.Auth.Rand
 	l := &f.Limits
 	cfg.Limits.MaxRead, cfg.Limits.MaxWrite, cfg.Limits.MaxTransact = l.MaxRead, l.MaxWrite, l.MaxTransact

@@ -16,6 +16,7 @@ import (
 	"ustack/ioarea"
 	"ustack/netstack"
 	"ustack/smbproto"
+	"ustack/smbproto/audit"
 )
 
 // A snapshot is what a running server tells about itself.
@@ -39,6 +40,7 @@ type snapshot struct {
 	Conns    []netstack.Conn `json:"conns"`
 	Netstack *netstack.Stats `json:"netstack,omitempty"`
 	SMB      *smbproto.Stats `json:"smb,omitempty"`
+	Audit    *audit.Stats    `json:"audit,omitempty"`
 	Process  processStats    `json:"process"`
 
 	// beside is the CPU time of what had to run beside the server: who samples it adds it.

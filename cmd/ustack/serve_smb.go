@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ustack/smbproto"
+	"ustack/smbproto/audit"
 	"ustack/smbproto/auth"
 )
 
@@ -43,6 +44,7 @@ type serveSMBCmd struct {
 	MaxProtocol    string        `help:"Greatest dialect." default:"SMB3_11"`
 	Encrypt        string        `help:"Encryption: off, offered or required. Required refuses guests, and clients below SMB3_00." default:"offered"`
 	MaxIO          byteSize      `name:"max-io" help:"Largest READ and WRITE." default:"1MiB"`
+	Audit          string        `help:"File to which what users do is appended, an event a line, in JSON. Opened again at SIGHUP." type:"path"`
 	RequestTimeout time.Duration `help:"Longest that a request, once begun, may rest." default:"30s"`
 	IdleTimeout    time.Duration `help:"Longest that a connection may rest between requests." default:"15m"`
 
@@ -72,15 +74,23 @@ whatever the share allows: give --user-file, or share with ,ro, where that is no
 `
 }
 
-func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) error {
+func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) (err error) {
 	given := c
-	c, err := given.merged()
+	c, err = given.merged()
 	if err != nil {
 		return err
 	}
 	cfg, err := c.settings(log)
 	if err != nil {
 		return err
+	}
+	var events *audit.File
+	if c.Audit != "" {
+		if events, err = audit.Open(c.Audit, log); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, events.Close()) }()
+		cfg.Audit = audit.NewLogger(events)
 	}
 	srv, err := smbproto.NewServer(cfg)
 	if err != nil {
@@ -91,7 +101,7 @@ func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) error {
 	if err := srv.CheckRings(cmp.Or(int(c.RingIn), in), cmp.Or(int(c.RingOut), out)); err != nil {
 		return errors.Join(fmt.Errorf("--ring-in %d, --ring-out %d: %w", c.RingIn, c.RingOut, err), srv.Close())
 	}
-	again := smbReload{given: given, now: c, srv: srv, log: log}
+	again := smbReload{given: given, now: c, srv: srv, audit: events, log: log}
 	err = c.run(ctx, log, c.Port, in, out, &server{
 		service: "smb",
 		hangUp:  again.reload,
@@ -100,6 +110,10 @@ func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) error {
 		extra: func(s *snapshot) {
 			st := srv.Stats()
 			s.SMB = &st
+			if events != nil {
+				st := events.Stats()
+				s.Audit = &st
+			}
 		},
 	})
 	return errors.Join(err, srv.Close())

@@ -37,6 +37,7 @@ type smbFile struct {
 		Workgroup *string `toml:"workgroup"`
 		Comment   *string `toml:"comment"`
 		Control   *string `toml:"control"`
+		Audit     *string `toml:"audit"`
 	} `toml:"server"`
 	Security struct {
 		Users       *string `toml:"users"`

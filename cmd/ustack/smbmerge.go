@@ -76,6 +76,7 @@ func (m *serveSMBCmd) take(f *smbFile) error {
 	takeKey(m, "workgroup", "server.workgroup", &m.Workgroup, s.Workgroup)
 	takeKey(m, "comment", "server.comment", &m.Comment, s.Comment)
 	takeKey(m, "control", "server.control", &m.Control, m.beside(s.Control))
+	takeKey(m, "audit", "server.audit", &m.Audit, m.beside(s.Audit))
 
 	sec := &f.Security
 	takeKey(m, "user-file", "security.users", &m.UserFile, m.beside(sec.Users))

@@ -5,6 +5,7 @@ import (
 	"reflect"
 
 	"ustack/smbproto"
+	"ustack/smbproto/audit"
 )
 
 // smbReload reads settings again for a server that serves. One goroutine calls it.
@@ -12,11 +13,13 @@ type smbReload struct {
 	given *serveSMBCmd // as the command line has it
 	now   *serveSMBCmd // as it was merged last
 	srv   *smbproto.Server
+	audit *audit.File // nil: there is none
 	log   *slog.Logger
 }
 
 // reload reads the file of settings, and that of users, again. What is wrong with either changes nothing.
 func (r *smbReload) reload() {
+	defer r.reopenAudit() // whatever is wrong with the settings: it may have been moved away
 	next, cfg, err := r.read()
 	if err != nil {
 		r.log.Error("the settings stay as they were", "err", err)
@@ -34,6 +37,15 @@ func (r *smbReload) reload() {
 		r.log.Warn("needs a restart to change", "setting", setting)
 	}
 	next.access(&cfg).warn(r.log)
+}
+
+func (r *smbReload) reopenAudit() {
+	if r.audit == nil {
+		return
+	}
+	if err := r.audit.Reopen(r.now.Audit); err != nil {
+		r.log.Error("the audit log goes on to the file that it had", "err", err)
+	}
 }
 
 func (r *smbReload) read() (*serveSMBCmd, smbproto.Config, error) {
@@ -73,6 +85,10 @@ func (c *serveSMBCmd) keepFixed(was *serveSMBCmd) (labels []string) {
 			next.Set(reflect.ValueOf(v.was).Elem())
 			labels = append(labels, c.label(v.flag))
 		}
+	}
+	if (c.Audit == "") != (was.Audit == "") {
+		c.Audit = was.Audit
+		labels = append(labels, c.label("audit"))
 	}
 	return labels
 }

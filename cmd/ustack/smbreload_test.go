@@ -81,3 +81,34 @@ func TestSIGHUPReadsTheSettingsAgain(t *testing.T) {
 		}
 	}
 }
+
+func TestTheAuditLogIsOpenedAgainAtSIGHUP(t *testing.T) {
+	dir, port := t.TempDir(), freePort(t)
+	file := filepath.Join(dir, "audit")
+	socket, stop := started(t, kernelServer("smb", port, "--share", "pub="+dir, "--audit", file)...)
+	if err := mounts(t, port, "alice", "pub"); err != nil {
+		t.Fatal(err)
+	}
+	moved := file + ".1"
+	if err := os.Rename(file, moved); err != nil {
+		t.Fatal(err)
+	}
+	hangUp(t, socket, func() bool { _, err := os.Stat(file); return err == nil })
+	if err := mounts(t, port, "bob", "pub"); err != nil {
+		t.Fatal(err)
+	}
+	s, err := readSnapshot(socket)
+	if err != nil || s.Audit == nil || s.Audit.Events < 4 || s.Audit.Lost != 0 {
+		t.Errorf("%+v, %v", s.Audit, err)
+	}
+	if _, err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{moved: "alice", file: "bob"} {
+		text, err := os.ReadFile(path)
+		if err != nil || !strings.Contains(string(text), `"event":"log-on"`) || !strings.Contains(string(text), `"user":"`+want+`"`) ||
+			strings.Count(string(text), `"event":"tree connect"`) != 1 {
+			t.Errorf("%s: %v: %s", path, err, text)
+		}
+	}
+}

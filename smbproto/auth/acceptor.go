@@ -14,7 +14,8 @@ type acceptor struct {
 	negotiate       []byte // the messages as they went over the wire, for the MIC
 	challenge       []byte
 
-	id Identity
+	id      Identity
+	claimed Identity // of the names alone, before anything is proved
 	// What signs mechListMIC, each way; nil when the client's key is not known,
 	// as with a guest that gave some password.
 	fromClient, toClient *security
@@ -41,6 +42,7 @@ func (a *acceptor) accept(msg []byte) error {
 		return err
 	}
 	id := Identity{User: fromUTF16(m.user), Domain: fromUTF16(m.domain), Workstation: fromUTF16(m.host)}
+	a.claimed = id
 	if m.anonymous() {
 		if !a.cfg.Guest && !a.cfg.Anonymous {
 			return refused("anonymous logon")

@@ -87,6 +87,9 @@ func (e *Exchange) Identity() Identity {
 	return e.ntlm.id
 }
 
+// Claimed is who the client says that it is, whether or not it could prove it: the zero value before it has said so.
+func (e *Exchange) Claimed() Identity { return e.ntlm.claimed }
+
 // Step takes the client's next token, SPNEGO or raw NTLMSSP, and returns the
 // reply to send: with done, together with success (a raw exchange has then
 // nothing to send), else with the request for more. After an error or done every further Step

@@ -1,5 +1,7 @@
 package wire
 
+import "fmt"
+
 // Access is an access mask, MS-SMB2 2.2.13.1.
 type Access uint32
 
@@ -78,6 +80,15 @@ const (
 	Overwrite
 	OverwriteIf
 )
+
+// String is the value's name in MS-SMB2, without what all begin with.
+func (d Disposition) String() string {
+	names := [...]string{"supersede", "open", "create", "open_if", "overwrite", "overwrite_if"}
+	if int64(d) >= int64(len(names)) {
+		return fmt.Sprintf("%#x", uint32(d))
+	}
+	return names[d]
+}
 
 // CreateAction is what a create did, MS-SMB2 2.2.14.
 type CreateAction uint32

@@ -1,0 +1,144 @@
+package smbproto
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"ustack/smbproto/auth"
+	"ustack/smbproto/vfs"
+	"ustack/smbproto/wire"
+)
+
+// The events of Config.Audit, one line each: log-on, log-on refused, log-off, tree connect, create, delete, rename,
+// link and set security. READ and WRITE have none, and ask for none.
+
+// audited says whether a request is an event.
+func (s *Server) audited(cmd wire.Command) bool {
+	return s.cfg.Audit != nil && (cmd == wire.CommandCreate || cmd == wire.CommandSetInfo || cmd == wire.CommandTreeConnect)
+}
+
+// auditEvent writes a line of what a session did, or was refused.
+func (s *Server) auditEvent(event string, sess *session, remote string, status wire.Status, more ...slog.Attr) {
+	sess.mu.Lock()
+	id := sess.identity
+	sess.mu.Unlock()
+	s.auditOf(event, sess, id, remote, status, more...)
+}
+
+func (s *Server) auditOf(event string, sess *session, id auth.Identity, remote string, status wire.Status, more ...slog.Attr) {
+	attrs := append([]slog.Attr{
+		slog.String("status", status.String()), slog.String("session", fmt.Sprintf("%#x", sess.id)),
+		slog.String("user", id.User), slog.String("domain", id.Domain), slog.Bool("guest", id.Guest), slog.String("remote", remote),
+	}, more...)
+	s.cfg.Audit.LogAttrs(context.Background(), slog.LevelInfo, event, attrs...)
+}
+
+// auditLogOn is about a log-on that has ended. claimed is who the client said that it was: what was refused is nobody else's word.
+func (c *Conn) auditLogOn(sess *session, claimed auth.Identity, status wire.Status, cause error) {
+	if c.srv.cfg.Audit == nil {
+		return
+	}
+	workstation := slog.String("workstation", claimed.Workstation)
+	if cause != nil {
+		c.srv.auditOf("log-on refused", sess, claimed, c.remote, status, workstation, slog.String("cause", cause.Error()))
+		return
+	}
+	c.srv.auditEvent("log-on", sess, c.remote, status, workstation, slog.String("dialect", c.dialect.String()))
+}
+
+// auditLogOff is about a session that has ended, for whatever reason.
+func (s *session) auditLogOff() {
+	s.mu.Lock()
+	valid := s.valid
+	s.mu.Unlock()
+	if valid && s.srv.cfg.Audit != nil {
+		s.srv.auditEvent("log-off", s, s.remote, wire.StatusOK)
+	}
+}
+
+// runAudited is runResolved with a line of what it did. One that waits has its line when it is tried again.
+func (c *Conn) runAudited(r *request, w *reply) wire.Status {
+	was := ""
+	if r.open != nil && r.open.file != nil {
+		was = r.open.name() // of now: it may be renamed
+	}
+	status := c.runResolved(r, w)
+	if status == wire.StatusPending {
+		return status
+	}
+	switch r.cmd {
+	case wire.CommandTreeConnect:
+		if req := wire.TreeConnectRequest(r.msg); req.Valid() == nil {
+			c.srv.auditEvent("tree connect", r.session, c.remote, status, slog.String("share", auditText(req.Path())))
+		}
+	case wire.CommandCreate:
+		c.auditCreate(r, w, status)
+	case wire.CommandSetInfo:
+		c.auditSetInfo(r, was, status)
+	}
+	return status
+}
+
+// auditText is a name of a request as text, whatever is in it.
+func auditText(raw []byte) string {
+	s, err := wire.UTF16ToString(raw)
+	if err != nil {
+		return fmt.Sprintf("not UTF-16: %x", raw)
+	}
+	return s
+}
+
+// auditPath is a name of a request as a path from the share's root.
+func auditPath(raw []byte) string { return `\` + strings.TrimPrefix(auditText(raw), `\`) }
+
+func (c *Conn) auditCreate(r *request, w *reply, status wire.Status) {
+	req := wire.CreateRequest(r.msg)
+	if req.Valid() != nil {
+		return
+	}
+	access := req.DesiredAccess()
+	if o := r.session.open(w.fileID); status == wire.StatusOK && o != nil {
+		access = o.access // that it got
+	}
+	c.srv.auditEvent("create", r.session, c.remote, status,
+		slog.String("share", r.tree.share.Name), slog.String("path", auditPath(req.Name())), slog.String("access", fmt.Sprintf("%#x", uint32(access))),
+		slog.String("disposition", req.Disposition().String()), slog.String("options", fmt.Sprintf("%#x", uint32(req.Options()))))
+}
+
+func (c *Conn) auditSetInfo(r *request, was string, status wire.Status) {
+	req := wire.SetInfoRequest(r.msg)
+	if req.Valid() != nil {
+		return
+	}
+	where := []slog.Attr{slog.String("share", r.tree.share.Name), slog.String("path", was)}
+	class := wire.FileInfoClass(req.Class())
+	switch {
+	case req.Type() == wire.InfoSecurity:
+		c.srv.auditEvent("set security", r.session, c.remote, status, where...)
+	case req.Type() != wire.InfoFile || class != wire.FileRenameInformation && class != wire.FileLinkInformation:
+	default:
+		event := "rename"
+		if class == wire.FileLinkInformation {
+			event = "link"
+		}
+		if b := wire.RenameInfo(req.Buffer()); b.Valid() == nil {
+			where = append(where, slog.String("to", auditPath(b.Name())))
+		}
+		c.srv.auditEvent(event, r.session, c.remote, status, where...)
+	}
+}
+
+// auditRemoval is about a name that was deleted, or could not be, by the last close of its file.
+func (o *open) auditRemoval(f *vfs.File, err error) {
+	srv := o.session.srv
+	if srv.cfg.Audit == nil {
+		return
+	}
+	path := f.Path().Backslashed()
+	if f.Named() {
+		path += ":" + f.Stream()
+	}
+	srv.auditEvent("delete", o.session, o.session.remote, wire.StatusOf(err), slog.String("share", o.tree.share.Name), slog.String("path", path))
+}
