@@ -19,7 +19,7 @@ import (
 const smbdPort = 4450
 
 // smbdConfig has smbd serve one directory to guests, at the dialect and the largest
-// messages of the other contenders, without signing, which they do not do for guests,
+// messages of the other contenders, without signing, which they do not do for guests, or to a user, signed or encrypted,
 // and keep all its state in one place. All else is as Samba has it.
 const smbdConfig = `[global]
 server role = standalone server
@@ -29,12 +29,12 @@ smb ports = %[3]d
 disable netbios = yes
 load printers = no
 disable spoolss = yes
-server max protocol = SMB2_10
+server max protocol = %[5]s
 smb2 max read = 1048576
 smb2 max write = 1048576
 smb2 max trans = 1048576
-map to guest = Bad User
-guest account = root
+%[6]s
+passdb backend = tdbsam
 log level = 0
 max log size = 0
 private dir = %[1]s/private
@@ -46,8 +46,7 @@ ncalrpc dir = %[1]s/ncalrpc
 [%[4]s]
 path = %[1]s/share
 read only = no
-guest ok = yes
-guest only = yes
+%[7]s
 `
 
 // An smbd is Samba's server in the server's namespace. It makes itself a process group,
@@ -64,13 +63,13 @@ type smbd struct {
 	congestion string
 }
 
-func (l lab) startSmbd(ctx context.Context, cpus []int) (contestant, error) {
+func (l lab) startSmbd(ctx context.Context, w *compare.Workload, cpus []int) (contestant, error) {
 	dir, err := os.MkdirTemp("", "ustack-smbd-")
 	if err != nil {
 		return nil, err
 	}
 	s := &smbd{lab: l, dir: dir, exited: make(chan struct{})}
-	if err := s.start(ctx, cpus); err != nil {
+	if err := s.start(ctx, w, cpus); err != nil {
 		return nil, errors.Join(&failure{compare.Smbd, err}, os.RemoveAll(dir))
 	}
 	if err := s.awaitReady(ctx); err != nil {
@@ -79,7 +78,7 @@ func (l lab) startSmbd(ctx context.Context, cpus []int) (contestant, error) {
 	return s, nil
 }
 
-func (s *smbd) start(ctx context.Context, cpus []int) (err error) {
+func (s *smbd) start(ctx context.Context, w *compare.Workload, cpus []int) (err error) {
 	for _, sub := range []string{"private", "lock", "state", "cache", "pid", "ncalrpc", "share"} {
 		if err := os.Mkdir(filepath.Join(s.dir, sub), 0o755); err != nil {
 			return err
@@ -87,7 +86,22 @@ func (s *smbd) start(ctx context.Context, cpus []int) (err error) {
 	}
 	at := s.lab.seats()[compare.Veth].at
 	conf := filepath.Join(s.dir, "smb.conf")
-	if err := os.WriteFile(conf, fmt.Appendf(nil, smbdConfig, s.dir, at, smbdPort, shareName), 0o644); err != nil {
+	dialect, who, guests := "SMB2_10", "map to guest = Bad User\nguest account = root", "guest ok = yes\nguest only = yes"
+	switch w.Protect {
+	case compare.Signed:
+		dialect, who, guests = "SMB3_11", "server signing = mandatory", ""
+	case compare.Encrypted:
+		dialect, who, guests = "SMB3_11", "server smb encrypt = required", ""
+	}
+	if err := os.WriteFile(conf, fmt.Appendf(nil, smbdConfig, s.dir, at, smbdPort, shareName, dialect, who, guests), 0o644); err != nil {
+		return err
+	}
+	if w.Protect != "" {
+		if err := addSmbdUser(ctx, conf); err != nil {
+			return err
+		}
+	}
+	if err := fillDirectory(filepath.Join(s.dir, "share", compare.ListedDirectory), w.Entries); err != nil {
 		return err
 	}
 	if s.congestion, err = s.lab.routeCongestion(ctx, "server", "10.78.0.1"); err != nil {
@@ -103,6 +117,16 @@ func (s *smbd) start(ctx context.Context, cpus []int) (err error) {
 		s.err = s.cmd.Wait()
 		close(s.exited)
 	}()
+	return nil
+}
+
+// addSmbdUser makes smbd know the user, whom the system knows already.
+func addSmbdUser(ctx context.Context, conf string) error {
+	cmd := exec.CommandContext(ctx, "smbpasswd", "-c", conf, "-s", "-a", compare.SMBUser)
+	cmd.Stdin = strings.NewReader(compare.SMBPassword + "\n" + compare.SMBPassword + "\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("smbpasswd: %w: %s", err, bytes.TrimSpace(out))
+	}
 	return nil
 }
 

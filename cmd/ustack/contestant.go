@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"ustack/cmd/ustack/compare"
+	"ustack/smbproto/auth"
 )
 
 // A contestant is a contender that is up, and can be measured.
@@ -37,7 +38,7 @@ const shareName = "compare"
 // enter starts a contender's server for a workload.
 func (l lab) enter(ctx context.Context, name string, w *compare.Workload, serverCPU []int) (contestant, error) {
 	if name == compare.Smbd {
-		return l.startSmbd(ctx, serverCPU)
+		return l.startSmbd(ctx, w, serverCPU)
 	}
 	s, ok := l.seats()[name]
 	if !ok {
@@ -50,7 +51,11 @@ func (l lab) enter(ctx context.Context, name string, w *compare.Workload, server
 		if a.dir, err = os.MkdirTemp("", "ustack-share-"); err != nil {
 			return nil, err
 		}
-		args = append(args, "--share", shareName+"="+filepath.Clean(a.dir))
+		own, err := prepareShare(w, a.dir)
+		if err != nil {
+			return nil, errors.Join(err, a.clean())
+		}
+		args = append(args, own...)
 	}
 	if len(s.beside) > 0 {
 		h, err := l.startHelper(ctx, "client", serverCPU, s.beside...)
@@ -64,6 +69,54 @@ func (l lab) enter(ctx context.Context, name string, w *compare.Workload, server
 		return nil, errors.Join(&failure{"server", err}, a.stopBeside(), a.clean())
 	}
 	return a, nil
+}
+
+// prepareShare puts into a directory what the workload finds in it, and returns the arguments of "ustack serve smb" that
+// serve it.
+func prepareShare(w *compare.Workload, dir string) (args []string, err error) {
+	share := filepath.Join(dir, "share")
+	if err := os.Mkdir(share, 0o755); err != nil {
+		return nil, err
+	}
+	args = []string{"--share", shareName + "=" + share}
+	if w.Protect != "" {
+		file := filepath.Join(dir, "users")
+		users, err := auth.CreateUserFile(file)
+		if err != nil {
+			return nil, err
+		}
+		if err := users.Add(compare.SMBUser, compare.SMBPassword); err != nil {
+			return nil, err
+		}
+		args = append(args, "--user-file", file)
+	}
+	switch w.Protect {
+	case compare.Signed:
+		args = append(args, "--require-signing")
+	case compare.Encrypted:
+		args = append(args, "--encrypt", "required")
+	}
+	return args, fillDirectory(filepath.Join(share, compare.ListedDirectory), w.Entries)
+}
+
+// fillDirectory makes a directory with n empty files.
+func fillDirectory(dir string, n int) error {
+	if n == 0 {
+		return nil
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	for i := range n {
+		f, err := os.Create(filepath.Join(dir, fmt.Sprintf("file-%06d", i)))
+		if err != nil {
+			return err
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *areaServer) address(service string) string { return a.seat.at + ":" + ports[service] }

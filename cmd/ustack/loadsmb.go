@@ -16,16 +16,19 @@ import (
 
 type loadSMBCmd struct {
 	loadFlags
-	What    string        `arg:"" enum:"put,get,read,meta" help:"put: write the file in order. get: read it in order. read: read at random places. meta: create, query and close small files."`
-	Share   string        `help:"Share." default:"compare"`
-	User    string        `help:"User; a server that lets in guests takes any." default:"guest"`
-	File    string        `help:"File." default:"load"`
-	Size    byteSize      `help:"Size of the file, which is made if it is smaller." default:"256MiB"`
-	Block   byteSize      `help:"Bytes of a request." default:"1MiB"`
-	Depth   int           `help:"Requests at once." default:"1"`
-	Warm    byteSize      `help:"Bytes to carry before anything counts." default:"96MiB"`
-	For     time.Duration `help:"Go on for this long." default:"1s"`
-	Longest time.Duration `help:"Longest latency that is recorded as it is." default:"30s"`
+	What  string `arg:"" enum:"put,get,read,meta,list" help:"put: write the file in order. get: read it in order. read: read at random places. meta: create, query and close small files. list: list the directory --file whole."`
+	Share string `help:"Share." default:"compare"`
+	User  string `help:"User; a server that lets in guests takes any." default:"guest"`
+	// By log-on in dialect 3.1.1 and later, what the server demands is signed or encrypted.
+	Password string        `help:"The user's password."`
+	Dialect  string        `help:"Dialect: SMB2_02, SMB2_10, SMB3_00, SMB3_02 or SMB3_11." default:"SMB2_10"`
+	File     string        `help:"File." default:"load"`
+	Size     byteSize      `help:"Size of the file, which is made if it is smaller." default:"256MiB"`
+	Block    byteSize      `help:"Bytes of a request." default:"1MiB"`
+	Depth    int           `help:"Requests at once." default:"1"`
+	Warm     byteSize      `help:"Bytes to carry before anything counts." default:"96MiB"`
+	For      time.Duration `help:"Go on for this long." default:"1s"`
+	Longest  time.Duration `help:"Longest latency that is recorded as it is." default:"30s"`
 }
 
 // clientGC is by how much the client's heap may grow between two collections, percent.
@@ -33,7 +36,7 @@ const clientGC = 800
 
 func (c *loadSMBCmd) Help() string {
 	return `
-SMB 2.1, one connection.
+One connection, by default in dialect 2.1. Messages are signed or encrypted if the server demands it.
 
 Examples:
 
@@ -43,6 +46,10 @@ Examples:
 }
 
 func (c *loadSMBCmd) Run(ctx context.Context) error {
+	dialect, err := parseProtocol("--dialect", c.Dialect)
+	if err != nil {
+		return err
+	}
 	if c.Depth < 1 || c.Block < 1 || c.Size < c.Block {
 		return fmt.Errorf("--depth %d --block %d --size %d: at least 1, and a file holds a block", c.Depth, c.Block, c.Size)
 	}
@@ -63,8 +70,8 @@ func (c *loadSMBCmd) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	d := &smb2.Dialer{
-		Negotiator: smb2.Negotiator{SpecifiedDialect: 0x210},
-		Initiator:  &smb2.NTLMInitiator{User: c.User},
+		Negotiator: smb2.Negotiator{SpecifiedDialect: uint16(dialect)},
+		Initiator:  &smb2.NTLMInitiator{User: c.User, Password: c.Password},
 	}
 	session, err := d.DialConn(ctx, conn, c.To)
 	if err != nil {
@@ -84,11 +91,13 @@ func (c *loadSMBCmd) Run(ctx context.Context) error {
 
 // exchange runs --depth loops at once.
 func (c *loadSMBCmd) exchange(share *smb2.Share) (r loadResult, err error) {
-	file, err := c.open(share)
-	if err != nil {
-		return r, err
+	var file *smb2.File
+	if c.What != "list" {
+		if file, err = c.open(share); err != nil {
+			return r, err
+		}
+		defer file.Close()
 	}
-	defer file.Close()
 	var (
 		mu      sync.Mutex
 		running sync.WaitGroup
@@ -116,7 +125,7 @@ func (c *loadSMBCmd) exchange(share *smb2.Share) (r loadResult, err error) {
 	m.stop(&r)
 	r.setLatencies(all)
 	r.All = r.Requests + warmed
-	if c.What != "meta" {
+	if c.What != "meta" && c.What != "list" {
 		r.Bytes = uint64(r.Requests) * uint64(c.Block)
 		r.AllBytes = uint64(r.All) * uint64(c.Block)
 		r.Gbits = float64(r.Bytes) * 8 / 1e9 / r.Seconds
@@ -153,6 +162,9 @@ func (c *loadSMBCmd) open(share *smb2.Share) (*smb2.File, error) {
 // warmups is how many requests of each loop do not count: a client has to have touched
 // the memory that it allocates from once, which on a virtual machine takes long.
 func (c *loadSMBCmd) warmups() int64 {
+	if c.What == "list" {
+		return 1
+	}
 	return min(int64(c.Warm/c.Block), mostWarmups)/int64(c.Depth) + 1
 }
 
@@ -198,6 +210,11 @@ func (c *loadSMBCmd) request(share *smb2.Share, file *smb2.File, buf []byte, ran
 		_, err = file.ReadAt(buf, i%blocks*int64(c.Block))
 	case "read":
 		_, err = file.ReadAt(buf, random.Int64N(blocks)*int64(c.Block))
+	case "list":
+		var entries []os.FileInfo
+		if entries, err = share.ReadDir(c.File); err == nil && len(entries) == 0 {
+			err = fmt.Errorf("%s: no entries", c.File)
+		}
 	case "meta":
 		err = createQueryClose(share, fmt.Sprintf("meta-%d", i%metaFiles))
 	}

@@ -34,7 +34,7 @@ var goals = []goal{
 	{`^SMB (get|put)$`, "", Goodput, Veth, 1.0, 1.3, false},
 	{`^SMB 4 KiB random reads, depth 32$`, "", Requests, Veth, 1.0, 1.5, false},
 	{`^SMB (get|put)$`, "", Goodput, Smbd, 1.2, 2, false},
-	{`^SMB 4 KiB`, "", Requests, Smbd, 1.2, 2, false},
+	{`^SMB 4 KiB random reads, depth \d+$`, "", Requests, Smbd, 1.2, 2, false},
 	{`^bulk in, 1 flow$`, "", Goodput, TAPRead, 0.8, 0.95, false},
 	// Each where the payload goes: of what goes nowhere nothing is copied, whatever the stack.
 	{`^bulk in, [18] flows?$`, "", CopiesIn, "", 0.02, 0, true},

@@ -46,6 +46,12 @@ var Contenders = []Contender{
 	{Smbd, "Samba's smbd on kernel TCP over the veth pair"},
 }
 
+// Values of Workload.Protect.
+const (
+	Signed    = "signed"
+	Encrypted = "encrypted"
+)
+
 // Groups of workloads; each has a chart, and metrics of its own.
 const (
 	GroupBulk        = "bulk"
@@ -73,6 +79,12 @@ type Workload struct {
 	// server begins there. Memory is that, with a server for each run, for memory that was
 	// used once is kept, and what the server's memory has grown by is told.
 	Settled, Memory bool
+	// Protect is how SMB is protected: "", Signed or Encrypted, by dialect 3.1.1 and a user's log-on.
+	Protect string
+	// Entries is how many files lie in the directory that is listed.
+	Entries int
+	// Aside says that only Choice.Only brings it in: a whole comparison takes long enough.
+	Aside bool
 	// Quick says that a quick comparison has it too, on QuickBaselines.
 	Quick          bool
 	QuickBaselines []string
@@ -118,6 +130,7 @@ func Workloads() []Workload {
 		Baselines: []string{Veth, Loopback, Relay, Stock}, Placements: both, Quick: true, QuickBaselines: []string{Veth},
 	})
 	ws = append(ws, smb()...)
+	ws = append(ws, protected()...)
 	for _, n := range []int{1, 100, 1000, 10000} { // last, for the last of them takes a minute and a half whatever the time
 		ws = append(ws, connections(n))
 	}
@@ -194,6 +207,36 @@ func smb() []Workload {
 	return ws
 }
 
+// protected are the workloads of SMB whose messages are signed or encrypted, and a long listing.
+func protected() []Workload {
+	var ws []Workload
+	add := func(name, group, protect string, entries int, load ...string) {
+		if protect != "" {
+			name += ", " + protect
+			load = append(load, "--dialect", "SMB3_11", "--user", SMBUser, "--password", SMBPassword)
+		}
+		ws = append(ws, Workload{
+			Name: name, Group: group, Service: "smb", Load: append([]string{"smb"}, load...), Protect: protect, Entries: entries, Aside: true,
+			Baselines: []string{Veth, Smbd}, Placements: both,
+		})
+	}
+	for _, protect := range []string{Signed, Encrypted} {
+		add("SMB put", GroupFiles, protect, 0, "put", "--depth", "4")
+		add("SMB get", GroupFiles, protect, 0, "get", "--depth", "4")
+		add("SMB 4 KiB random reads, depth 1", GroupSMBRequests, protect, 0, "read", "--block", "4KiB", "--depth", "1")
+		add("SMB 4 KiB random reads, depth 32", GroupSMBRequests, protect, 0, "read", "--block", "4KiB", "--depth", "32")
+	}
+	add("SMB listing of 100000 files", GroupSMBRequests, "", 100000, "list", "--file", ListedDirectory)
+	return ws
+}
+
+// What a protected workload logs on as, and where the files are that are listed.
+const (
+	SMBUser         = "root" // smbd wants a user of the system's
+	SMBPassword     = "compare-1"
+	ListedDirectory = "many"
+)
+
 func sizeName(n int) string {
 	if n >= 1<<10 {
 		return fmt.Sprintf("%d KiB", n>>10)
@@ -253,6 +296,9 @@ func Plan(c Choice) ([]Step, error) {
 	}
 	var steps []Step
 	for _, w := range Workloads() {
+		if w.Aside && c.Only == nil {
+			continue
+		}
 		baselines, placements := w.Baselines, w.Placements
 		if c.Quick {
 			if !w.Quick {
