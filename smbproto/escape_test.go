@@ -1,6 +1,8 @@
 package smbproto
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -180,4 +182,103 @@ func (p *peer) names(dir wire.FileID, pattern string) (names []string) {
 			e = e[next:]
 		}
 	}
+}
+
+// A directory that another process exchanges with a link out of the share, again and again, leads no request
+// outside: nothing there is read, changed, made, listed or deleted.
+func TestNoRaceLeadsOutside(t *testing.T) {
+	base := t.TempDir()
+	share, out := filepath.Join(base, "share"), filepath.Join(base, "out")
+	must := func(errs ...error) {
+		t.Helper()
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.MkdirAll(filepath.Join(share, "d"), 0o755), os.Mkdir(out, 0o755), os.Symlink(out, filepath.Join(share, "l")),
+		os.WriteFile(filepath.Join(out, "file"), []byte("secret"), 0o444), os.WriteFile(filepath.Join(share, "d", "file"), []byte("inside"), 0o644))
+	before := treeOf(t, out)
+	p := connect(t, newServerIn(t, share, nil), share).logOn("pub")
+	stop, over := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for running(stop) {
+			if err := unix.Renameat2(unix.AT_FDCWD, filepath.Join(share, "d"), unix.AT_FDCWD, filepath.Join(share, "l"), unix.RENAME_EXCHANGE); err != nil {
+				over <- err
+				return
+			}
+		}
+		over <- nil
+	}()
+	mover := p.newFile("mover")
+	done := map[string]int{}
+	for i := 0; i < 1500; i++ {
+		note := func(what string, s wire.Status) {
+			if !s.IsError() {
+				done[what]++
+			}
+		}
+		id, s := p.tryOpen(`d\file`, opening{rd, shareAll, wire.Open, 0})
+		if note("read", s); s == wire.StatusOK {
+			if r := p.ask(p.readMsg(id, 0, 100)); strings.Contains(string(r), "secret") {
+				t.Fatal("the secret is read")
+			}
+			p.want(p.closeMsg(id), wire.StatusOK)
+		}
+		for what, o := range map[string]opening{
+			`d\new`:        {wire.AccessAll, shareAll, wire.OverwriteIf, wire.OptionDeleteOnClose},
+			`d\file:s`:     {wire.AccessAll, shareAll, wire.OpenIf, wire.OptionDeleteOnClose},
+			`d\newdir`:     {wire.AccessAll, shareAll, wire.OpenIf, wire.OptionDirectory},
+			`D\NEWDIR\sub`: {wire.AccessAll, shareAll, wire.OpenIf, wire.OptionDirectory | wire.OptionDeleteOnClose},
+		} {
+			id, s := p.tryOpen(what, o)
+			if note(what, s); s == wire.StatusOK {
+				p.ask(p.closeMsg(id))
+			}
+		}
+		note("moved in", status(p.ask(p.setMsg(mover, wire.FileRenameInformation, renameInfo(`d\moved`, true)))))
+		note("linked", status(p.ask(p.setMsg(mover, wire.FileLinkInformation, renameInfo(fmt.Sprintf(`d\link%d`, i), false)))))
+		note("moved out", status(p.ask(p.setMsg(mover, wire.FileRenameInformation, renameInfo("mover", true)))))
+		if dir, s := p.tryOpen("d", opening{rd, shareAll, wire.Open, wire.OptionDirectory}); s == wire.StatusOK {
+			r := p.ask(p.listMsg(dir, wire.FileBothDirectoryInformation, "file", wire.RestartScans, 1000))
+			if note("list", status(r)); status(r) == wire.StatusOK && le.Uint64(r[72+40:]) != uint64(len("inside")) {
+				t.Error("a file outside is listed")
+			}
+			p.want(p.closeMsg(dir), wire.StatusOK)
+		}
+	}
+	close(stop)
+	if err := <-over; err != nil {
+		t.Skip("the file system can't exchange names: ", err)
+	}
+	if after := treeOf(t, out); after != before {
+		t.Errorf("outside there is now\n%s, there was\n%s", after, before)
+	}
+	for _, what := range []string{"read", `d\new`, `d\newdir`, "moved in", "linked", "list"} {
+		if done[what] == 0 {
+			t.Errorf("%s: never done", what)
+		}
+	}
+}
+
+// treeOf describes all that is in a directory.
+func treeOf(t *testing.T, dir string) string {
+	t.Helper()
+	var b strings.Builder
+	err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		var st unix.Stat_t
+		if err := unix.Lstat(path, &st); err != nil {
+			return err
+		}
+		names := make([]byte, 1000)
+		n, err := unix.Listxattr(path, names)
+		fmt.Fprintf(&b, "%s: mode %o, %d links, %d bytes, changed %v, xattrs %q, %v\n", path, st.Mode, st.Nlink, st.Size, st.Ctim, names[:max(n, 0)], err)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
 }

@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -218,4 +219,68 @@ func TestAllAreToldWhatIsNotWatched(t *testing.T) {
 		delete(w.dirs, -2-i)
 	}
 	w.mu.Unlock()
+}
+
+// Whatever the kernel told, nothing panics, and the trees that are known stay trees.
+func FuzzWatchEvents(f *testing.F) {
+	event := func(wd int32, mask, cookie uint32, name string) []byte {
+		b := binary.NativeEndian.AppendUint32(nil, uint32(wd))
+		for _, n := range []uint32{mask, cookie, uint32(len(name))} {
+			b = binary.NativeEndian.AppendUint32(b, n)
+		}
+		return append(b, name...)
+	}
+	f.Add(slices.Concat(event(1, unix.IN_CREATE|unix.IN_ISDIR, 0, "a"), event(2, unix.IN_DELETE, 0, "b")))
+	f.Add(slices.Concat(event(1, unix.IN_MOVED_FROM|unix.IN_ISDIR, 7, "a"), event(3, unix.IN_MOVED_TO|unix.IN_ISDIR, 7, "a")))
+	f.Add(slices.Concat(event(1, unix.IN_MOVED_FROM|unix.IN_ISDIR, 7, "a"), event(-1, unix.IN_Q_OVERFLOW, 0, ""), event(2, unix.IN_IGNORED, 0, "")))
+	f.Add(slices.Concat(event(2, unix.IN_MOVED_FROM|unix.IN_ISDIR, 7, "b"), event(4, unix.IN_MOVED_TO|unix.IN_ISDIR, 7, "c"), event(1, unix.IN_ATTRIB, 0, "x")))
+	dir := f.TempDir()
+	for _, name := range []string{"a/b/c", "d"} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
+			f.Fatal(err)
+		}
+	}
+	r, err := OpenRoot(dir, Options{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer r.Close()
+	f.Fuzz(func(t *testing.T, b []byte) {
+		w, err := NewWatcher()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		for _, name := range []Path{"", "a/b"} {
+			file, _, err := r.Open(name, How{Read: true, Directory: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			watch, err := w.Watch(file, true, &events{flushed: make(chan []string, 1000)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer watch.Close()
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.events(b)
+		for wd, d := range w.dirs {
+			if d.wd != wd {
+				t.Errorf("%d is known as %d", d.wd, wd)
+			}
+			for name, child := range d.children {
+				if child.parent != d || child.name != name {
+					t.Errorf("%q is in %q, and knows of %q", name, d.name, child.name)
+				}
+			}
+			n := 0
+			for up := d; up != nil; up = up.parent {
+				if n++; n > 1000 {
+					t.Fatal("a directory is below itself")
+				}
+			}
+		}
+	})
 }
