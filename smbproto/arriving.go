@@ -12,6 +12,7 @@ type arriving struct {
 	r      request
 	status wire.Status // an error: the rest is only skipped
 	open   *open
+	begun  bool // its open knows of it: other channels' requests may come meanwhile
 
 	skip int // bytes before the data
 	data int // bytes of data
@@ -64,9 +65,14 @@ func (c *Conn) beginWrite(head []byte, n int) error {
 		w.status = wire.StatusFileClosed
 		return nil
 	}
+	if w.status = c.checkSequence(&w.r); w.status != wire.StatusOK {
+		return nil
+	}
 	if w.status = c.checkWrite(&w.r, n); w.status != wire.StatusOK {
 		return nil
 	}
+	w.open.sequence.begin(w.r.header())
+	w.begun = true
 	req := wire.WriteRequest(w.head[:])
 	w.off = int64(req.Offset())
 	if w.data = int(req.Length()); w.data > 0 {
@@ -136,6 +142,16 @@ func (w *arriving) mayExtend() wire.Status {
 	return mayAppend(w.open.file, uint64(w.off))
 }
 
+// leaveOpen ends what beginWrite began with the open.
+func (w *arriving) leaveOpen() {
+	if w.begun {
+		w.open.mu.Lock()
+		w.open.sequence.end(w.r.header())
+		w.open.mu.Unlock()
+	}
+	w.open, w.begun = nil, false
+}
+
 // endWrite answers the WRITE in hand.
 func (c *Conn) endWrite() error {
 	w := &c.arriving
@@ -154,7 +170,7 @@ func (c *Conn) endWrite() error {
 		}
 		w.open.mu.Unlock()
 	}
-	w.open = nil
+	w.leaveOpen()
 	c.rep = reply{msg: b[wire.FrameHeaderSize:]}
 	if w.status == wire.StatusOK {
 		wire.WriteResponse(c.rep.msg).Put(req.Length())

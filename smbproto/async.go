@@ -17,6 +17,7 @@ type pending struct {
 	head    [wire.HeaderSize]byte
 	cmd     wire.Command
 	channel *channel
+	open    *open // or nil
 	signed  bool
 	sealed  bool
 	place   place
@@ -59,7 +60,8 @@ func (c *Conn) park(r *request, w *reply, at place) (*pending, wire.Status) {
 
 func (c *Conn) newPending(r *request, w *reply, at place) *pending {
 	p := &pending{
-		conn: c, id: c.srv.asyncIDs.Add(1), cmd: r.cmd, channel: r.channel, signed: r.signed, sealed: c.sealing != nil, place: at,
+		conn: c, id: c.srv.asyncIDs.Add(1), cmd: r.cmd, channel: r.channel, open: r.open,
+		signed: r.signed, sealed: c.sealing != nil, place: at,
 	}
 	copy(p.head[:], r.msg)
 	c.keep(p)
@@ -74,7 +76,7 @@ const maxAgain = 1 << 20
 // its frame: others may come between (MS-SMB2 3.3.5.2.7, product behaviour on requests that break an oplock).
 func (c *Conn) parkAgain(r *request, w *reply, at place) (*pending, wire.Status) {
 	if p := c.resumed; p != nil && &r.msg[0] == &p.again[0] {
-		p.place = at
+		p.place, p.open = at, r.open
 		c.keep(p)
 		return p, wire.StatusOK
 	}
@@ -141,20 +143,28 @@ func (c *Conn) tryAgain(p *pending) error {
 	return c.compound(p.again)
 }
 
-// keep notes that a request waits, where it is answered and where its session finds it.
+// keep notes that a request waits, where it is answered and where its session finds it. Its open is locked.
 func (c *Conn) keep(p *pending) {
 	c.pending[p.id] = p
 	c.againSize += len(p.again)
+	if p.open != nil {
+		p.open.sequence.begin(wire.Header(p.head[:]))
+	}
 	s := p.channel.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.waiting[p.id] = p
 }
 
-// forget ends what keep began.
+// forget ends what keep began. No open is locked.
 func (c *Conn) forget(p *pending) {
 	delete(c.pending, p.id)
 	c.againSize -= len(p.again)
+	if o := p.open; o != nil {
+		o.mu.Lock()
+		o.sequence.end(wire.Header(p.head[:]))
+		o.mu.Unlock()
+	}
 	s := p.channel.session
 	s.mu.Lock()
 	defer s.mu.Unlock()

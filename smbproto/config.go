@@ -97,6 +97,10 @@ type Config struct {
 	Encryption Encryption
 	// Comment describes the server; clients see it beside IPC$ in the list of shares.
 	Comment string
+	// Interfaces tells at which addresses clients find the server, each with what is known of its interface, so that those of
+	// SMB 3 can have several channels. It is called each time that a client asks, from any goroutine. nil: only at that
+	// where the client has come.
+	Interfaces func() []Interface
 	// GUID names the server to clients; zero means a random one.
 	GUID   [16]byte
 	Limits Limits

@@ -112,7 +112,7 @@ func (c *Conn) Close() error {
 	c.forgetPending()
 	clear(c.sessions)
 	clear(c.binding)
-	c.arriving.open = nil
+	c.arriving.leaveOpen()
 	c.srv.counters.connections.Add(-1)
 	return errors.Join(errs...)
 }

@@ -3,6 +3,7 @@ package smbproto
 import (
 	"errors"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -296,4 +297,21 @@ func TestPreviousSessionIsEnded(t *testing.T) {
 	p.tree = wire.Header(p.want(p.treeMsg(`\\s\pub`), wire.StatusOK)).TreeID()
 	p.open("file", opening{wire.AccessAll, 0, wire.Open, 0})
 	old.want(old.request(wire.CommandTreeDisconnect, 4, nil), wire.StatusUserSessionDeleted)
+}
+
+func TestWhoBreaksTheProtocolGetsWhatCameBefore(t *testing.T) {
+	ts := startServer(t, nil)
+	conn, err := net.Dial("tcp", ts.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	p := &peer{t: t}
+	if _, err := conn.Write(append(frame(p.negotiateMsg(0x0210)), frame([]byte("no SMB message"))...)); err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(conn) // an error if the connection is reset
+	if err != nil || len(b) < wire.FrameHeaderSize+wire.HeaderSize || wire.Header(b[wire.FrameHeaderSize:]).Status() != wire.StatusOK {
+		t.Errorf("%d bytes, %v", len(b), err)
+	}
 }

@@ -332,6 +332,7 @@ func (c *Conn) admit(r *request, w *reply, cr *creation, cuts bool) (o *open, cr
 	o = &open{
 		id: c.srv.newFileID(), session: r.session, conn: c, tree: r.tree, access: cr.access, share: cr.share,
 		options: cr.options, mode: cr.options & wire.OptionsMode, named: f.Named(), file: f, asked: cr.asked,
+		sequence: sequence{number: r.header().ChannelSequence()},
 	}
 	e := entry{again: w.async != 0, park: func(st *fileState) wire.Status { return c.waitForOplock(r, w, st) }}
 	if cuts && !created {

@@ -198,6 +198,9 @@ func (c *Conn) runResolved(r *request, w *reply) wire.Status {
 	if r.open.closed {
 		return wire.StatusFileClosed
 	}
+	if status := c.checkSequence(r); status != wire.StatusOK {
+		return status
+	}
 	return cmd.run(c, r, w)
 }
 

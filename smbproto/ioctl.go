@@ -38,7 +38,10 @@ func (c *Conn) ioctl(r *request, w *reply) wire.Status {
 	case wire.FsctlValidateNegotiateInfo:
 		n, status := c.validateNegotiate(r, req.Input(), out)
 		return c.ioctlDone(w, req, n, status)
-	case wire.FsctlPipeWait, wire.FsctlQueryNetworkInterfaces:
+	case wire.FsctlQueryNetworkInterfaces:
+		n, status := c.networkInterfaces(req, out)
+		return c.ioctlDone(w, req, n, status)
+	case wire.FsctlPipeWait:
 		return wire.StatusInvalidDeviceRequest // of no open
 	}
 	if status := c.resolveOpen(r, req.FileID()); status != wire.StatusOK {
@@ -48,6 +51,9 @@ func (c *Conn) ioctl(r *request, w *reply) wire.Status {
 	defer r.open.mu.Unlock()
 	if r.open.closed {
 		return wire.StatusFileClosed
+	}
+	if status := c.checkSequence(r); status != wire.StatusOK {
+		return status
 	}
 	n, status := c.control(r.open, req.Code(), req.Input(), out)
 	return c.ioctlDone(w, req, n, status)

@@ -117,6 +117,9 @@ func (c *Conn) capabilities() (caps uint32) {
 	if c.largeMTU {
 		caps |= wire.CapabilityLargeMTU | wire.CapabilityLeasing
 	}
+	if c.multiChannel() {
+		caps |= wire.CapabilityMultiChannel
+	}
 	if c.protection.cipher != 0 && c.dialect < wire.Dialect311 {
 		caps |= wire.CapabilityEncryption
 	}

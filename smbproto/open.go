@@ -39,6 +39,7 @@ type open struct {
 	mode          wire.CreateOptions // Open.Mode, MS-FSA 2.1.1.6
 	frozen        wire.Filetime      // the time of the last write, if what is changed through this open leaves it
 	search        search
+	sequence      sequence
 }
 
 // release closes what the open has, under its lock: share mode, locks, handles, and

@@ -20,7 +20,7 @@ func (c *Conn) createPipe(r *request, w *reply, name string) wire.Status {
 	}
 	o := &open{
 		id: c.srv.newFileID(), session: r.session, conn: c, tree: r.tree,
-		access: wire.AccessAll, pipe: c.srv.srvsvc.Open(),
+		access: wire.AccessAll, pipe: c.srv.srvsvc.Open(), sequence: sequence{number: r.header().ChannelSequence()},
 	}
 	if !r.session.addOpen(o) {
 		return wire.StatusUserSessionDeleted

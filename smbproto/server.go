@@ -101,21 +101,29 @@ func (s *Server) CheckRings(in, out int) error {
 }
 
 // Serve answers the requests of one connection until it ends, and then gives up
-// all that the connection held. It returns nil if the connection ended in order.
+// all that the connection held. It returns nil if the connection ended in order. A client that breaks the
+// protocol gets the answers to what came before, and is left.
 func (s *Server) Serve(a *ioarea.Area) error {
 	if err := s.CheckRings(a.In.Cap(), a.Out.Cap()); err != nil {
 		a.Abort(err)
 		return err
 	}
 	c := s.NewConn(a)
-	err := ioarea.Serve(a, c)
+	var broken error
+	err := ioarea.Serve(a, ioarea.HandlerFunc(func(a *ioarea.Area) (ioarea.Next, error) {
+		next, err := c.Handle(a)
+		if errors.Is(err, wire.ErrMalformed) {
+			broken, err = err, errHangUp // the answers before it still reach the client
+		}
+		return next, err
+	}))
 	switch {
-	case errors.Is(err, wire.ErrMalformed):
-		c.log.Warn("connection aborted: the client breaks the protocol", "cause", err)
+	case broken != nil:
+		c.log.Warn("connection ended: the client breaks the protocol", "cause", broken)
 	case err != nil:
 		c.log.Info("connection aborted", "cause", err)
 	}
-	return errors.Join(err, c.Close())
+	return errors.Join(broken, err, c.Close())
 }
 
 // addSession gives a session an id that nobody can guess: it is all that

@@ -56,7 +56,7 @@ func (s *Server) Reconfigure(cfg Config) (Changes, error) {
 // keepFixed takes what can't change from the settings that there are.
 func (s *Server) keepFixed(cfg *Config) {
 	f := &s.cfg
-	cfg.GUID, cfg.Audit, cfg.Log, cfg.Now, cfg.Rand = f.GUID, f.Audit, f.Log, f.Now, f.Rand
+	cfg.GUID, cfg.Audit, cfg.Log, cfg.Now, cfg.Rand, cfg.Interfaces = f.GUID, f.Audit, f.Log, f.Now, f.Rand, f.Interfaces
 	cfg.Auth.ServerName, cfg.Auth.Domain, cfg.Auth.Now, cfg.Auth.Rand = f.Auth.ServerName, f.Auth.Domain, f.Auth.Now, f.Auth.Rand
 	l := &f.Limits
 	cfg.Limits.MaxRead, cfg.Limits.MaxWrite, cfg.Limits.MaxTransact = l.MaxRead, l.MaxWrite, l.MaxTransact

@@ -146,6 +146,7 @@ func (c *serveSMBCmd) settings(log *slog.Logger) (smbproto.Config, error) {
 		Encryption:     encryption,
 		Comment:        c.Comment,
 		Limits:         c.limits,
+		Interfaces:     c.interfaces(),
 		Log:            log,
 	}
 	l := &cfg.Limits

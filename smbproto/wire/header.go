@@ -28,6 +28,7 @@ const (
 	FlagRelated        uint32 = 0x00000004
 	FlagSigned         uint32 = 0x00000008
 	FlagDFS            uint32 = 0x10000000
+	FlagReplay         uint32 = 0x20000000
 )
 
 // Header is a view over an SMB2 header, and what follows it.
@@ -49,6 +50,9 @@ func (h Header) Valid() error {
 
 // CreditCharge is the number of credits that the request consumes; 0 counts as 1.
 func (h Header) CreditCharge() uint16 { return le.Uint16(h[6:]) }
+
+// ChannelSequence of a request, in SMB 3.
+func (h Header) ChannelSequence() uint16 { return le.Uint16(h[8:]) }
 
 // Status of a response.
 func (h Header) Status() Status { return Status(le.Uint32(h[8:])) }

@@ -82,10 +82,11 @@ const (
 	SigningEnabled  uint16 = 1
 	SigningRequired uint16 = 2
 
-	CapabilityDFS        uint32 = 0x01
-	CapabilityLeasing    uint32 = 0x02
-	CapabilityLargeMTU   uint32 = 0x04
-	CapabilityEncryption uint32 = 0x40
+	CapabilityDFS          uint32 = 0x01
+	CapabilityLeasing      uint32 = 0x02
+	CapabilityLargeMTU     uint32 = 0x04
+	CapabilityMultiChannel uint32 = 0x08
+	CapabilityEncryption   uint32 = 0x40
 )
 
 // SessionSetupRequest, MS-SMB2 2.2.5.
