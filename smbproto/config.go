@@ -14,6 +14,7 @@ import (
 
 	"unicode/utf8"
 	"ustack/smbproto/auth"
+	"ustack/smbproto/sd"
 	"ustack/smbproto/vfs"
 	"ustack/smbproto/wire"
 )
@@ -101,6 +102,12 @@ type Config struct {
 	// SMB 3 can have several channels. It is called each time that a client asks, from any goroutine. nil: only at that
 	// where the client has come.
 	Interfaces func() []Interface
+	// Admins are the users who are members of Administrators, and have the privileges to read and write SACLs, to take
+	// ownership of any file and to give it away.
+	Admins []string
+	// MachineSID is the domain of the server's users in SIDs; by default it comes of Auth.ServerName. With another, users own
+	// nothing of what they owned.
+	MachineSID sd.SID
 	// GUID names the server to clients; zero means a random one.
 	GUID   [16]byte
 	Limits Limits
@@ -138,6 +145,9 @@ func (c *Config) setDefaults() error {
 	}
 	if c.Auth.ServerName == "" {
 		c.Auth.ServerName = "USTACK"
+	}
+	if c.MachineSID == "" {
+		c.MachineSID = machineSID(c.Auth.ServerName)
 	}
 	if c.GUID == [16]byte{} {
 		if _, err := io.ReadFull(c.Rand, c.GUID[:]); err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	"ustack/smbproto/sd"
 	"ustack/smbproto/vfs"
 	"ustack/smbproto/wire"
 )
@@ -16,8 +17,11 @@ type creation struct {
 	path        vfs.Path
 	stream      string // a named stream of the file, or ""
 	eas         []wire.EA
-	access      wire.Access
-	maximum     bool // as much access as can be had
+	security    *sd.Descriptor // for a file that is made; nil if none was given
+	desired     wire.Access    // what was asked for by name
+	maximum     bool           // as much access as can be had
+	access      wire.Access    // that the open gets: as far as it is known
+	maximal     wire.Access    // the most that it could have
 	share       wire.ShareAccess
 	disposition wire.Disposition
 	options     wire.CreateOptions
@@ -69,7 +73,7 @@ func (c *Conn) create(r *request, w *reply) wire.Status {
 		return c.abandon(o, wire.StatusUserSessionDeleted)
 	}
 	held := c.srv.files.held(o)
-	n := c.putContexts(w.msg[wire.CreateResponseFixed:], &cr, r.tree, &held)
+	n := c.putContexts(w.msg[wire.CreateResponseFixed:], &cr, &held)
 	wire.CreateResponse(w.msg).Put(action, held.level, &c.info, o.id, n)
 	w.fileID = o.id
 	w.n = wire.CreateResponseFixed + n
@@ -116,7 +120,7 @@ func (c *Conn) readCreate(r *request, req wire.CreateRequest, name string) (crea
 	if status := cr.setName(name); status != wire.StatusOK {
 		return cr, status
 	}
-	if status := cr.setAccess(req.DesiredAccess(), r.tree); status != wire.StatusOK {
+	if status := cr.setAccess(req.DesiredAccess(), r.tree, r.session.token); status != wire.StatusOK {
 		return cr, status
 	}
 	switch {
@@ -141,6 +145,11 @@ func (c *Conn) readCreate(r *request, req wire.CreateRequest, name string) (crea
 			if cr.eas, status = readEAs(data, r.tree.share.root); status != wire.StatusOK {
 				return cr, status
 			}
+		case wire.ContextSecurity:
+			var status wire.Status
+			if cr.security, status = readSecurity(data, r.session.token); status != wire.StatusOK {
+				return cr, status
+			}
 		case wire.ContextAllocationSize:
 			size := wire.SizeInfo(data)
 			if size.Valid() != nil {
@@ -160,23 +169,6 @@ func (c *Conn) readCreate(r *request, req wire.CreateRequest, name string) (crea
 		}
 	}
 	return cr, wire.StatusOK
-}
-
-// setAccess works out the access that the open gets, at most what the tree allows.
-func (cr *creation) setAccess(desired wire.Access, t *tree) wire.Status {
-	access := desired.Specific()
-	if access.Has(wire.AccessSystemSecurity) {
-		return wire.StatusPrivilegeNotHeld
-	}
-	if access.Has(wire.AccessMaximumAllowed) {
-		cr.maximum = true
-		access = access&^wire.AccessMaximumAllowed | t.access
-	}
-	if access == 0 || access&^wire.AccessAll != 0 || access&^t.access != 0 {
-		return wire.StatusAccessDenied
-	}
-	cr.access = access
-	return wire.StatusOK
 }
 
 // how translates a creation for the file system. impossible says that the file may only be
@@ -300,7 +292,7 @@ func (c *Conn) admit(r *request, w *reply, cr *creation, cuts bool) (o *open, cr
 	c.srv.files.paths.RLock()
 	defer c.srv.files.paths.RUnlock()
 	how, impossible := cr.how()
-	how.MayFill = c.srv.files.mayFill
+	how.MayFill, how.Guard = c.srv.files.mayFill, guard{r.session.token, r.tree, cr}
 	// A key that has a lease is another file's than one that would be made, MS-SMB2 3.3.5.9.8.
 	leased := how.Create && c.srv.files.leased(&cr.asked)
 	if leased {
@@ -366,7 +358,7 @@ func (c *Conn) shut(f *vfs.File) {
 }
 
 // putContexts answers the create contexts that were asked for, MS-SMB2 2.2.14.2.
-func (c *Conn) putContexts(b []byte, cr *creation, t *tree, held *held) (n int) {
+func (c *Conn) putContexts(b []byte, cr *creation, held *held) (n int) {
 	last := -1
 	add := func(name string, data int) []byte {
 		if last >= 0 {
@@ -377,7 +369,7 @@ func (c *Conn) putContexts(b []byte, cr *creation, t *tree, held *held) (n int) 
 		return body
 	}
 	if cr.wantMxAc {
-		wire.PutMaximalAccess(add(wire.ContextMaximalAccess, 8), t.access)
+		wire.PutMaximalAccess(add(wire.ContextMaximalAccess, 8), cr.maximal)
 	}
 	if cr.wantQFid {
 		wire.PutOnDiskID(add(wire.ContextQueryOnDiskID, 32), &c.info)

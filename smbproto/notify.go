@@ -189,13 +189,19 @@ func (n *notification) flush() {
 // tellChanges has those told who watch: what a client has changed is told before it has the answer, and
 // not together with what comes next. But nobody waits for a tree to be looked through.
 func (s *Server) tellChanges() {
+	if w := s.watched(); w != nil {
+		w.Sync()
+	}
+}
+
+// watched is the watcher if clients watch something.
+func (s *Server) watched() *vfs.Watcher {
 	if s.watches.Load() == 0 {
-		return
+		return nil
 	}
 	s.mu.Lock()
-	w := s.watching
-	s.mu.Unlock()
-	w.Sync()
+	defer s.mu.Unlock()
+	return s.watching
 }
 
 // tellRenamed has those told who watch the directory of a file whose name was changed, when the open by which it was is

@@ -3,6 +3,7 @@ package smbproto
 import (
 	"math"
 
+	"ustack/smbproto/sd"
 	"ustack/smbproto/wire"
 )
 
@@ -30,7 +31,7 @@ func (c *Conn) queryInfo(r *request, w *reply) wire.Status {
 	case wire.InfoFilesystem:
 		n, status = c.queryVolume(r.open, out, wire.FsInfoClass(req.Class()))
 	case wire.InfoSecurity:
-		if n, status = c.querySecurity(r.open, out, req.Additional()); status == wire.StatusBufferTooSmall {
+		if n, status = c.querySecurity(r.open, out, sd.Parts(req.Additional())); status == wire.StatusBufferTooSmall {
 			wire.PutErrorValue(w.msg, uint32(n))
 			w.n = wire.ErrorValueSize
 			return status
@@ -82,18 +83,4 @@ func (c *Conn) queryVolume(o *open, out []byte, class wire.FsInfoClass) (int, wi
 		return 0, wire.StatusOf(err)
 	}
 	return wire.PutFsInfo(out, class, &info)
-}
-
-// querySecurity gives a descriptor that says what is so: whoever may connect to the
-// share has what the tree allows. With StatusBufferTooSmall, n is what it takes.
-func (c *Conn) querySecurity(o *open, out []byte, parts uint32) (n int, status wire.Status) {
-	const all = wire.SecurityOwner | wire.SecurityGroup | wire.SecurityDACL
-	if parts&all != 0 && !o.access.Has(wire.AccessReadControl) { // a descriptor of nothing is anybody's
-		return 0, wire.StatusAccessDenied
-	}
-	if n = wire.SecuritySize(parts); n > len(out) {
-		return n, wire.StatusBufferTooSmall
-	}
-	wire.PutSecurity(out, parts, o.tree.access, o.file != nil && o.file.IsDir())
-	return n, wire.StatusOK
 }

@@ -48,7 +48,7 @@ func (c *Conn) link(o *open, b wire.RenameInfo) wire.Status {
 	if files.pending(o) {
 		return wire.StatusDeletePending // its names are taken away, and who comes by the new one is not told
 	}
-	return wire.StatusOf(o.file.Link(to, files.mayEnter))
+	return wire.StatusOf(o.file.Link(to, o.mayEnter))
 }
 
 // rename: MS-FSA 2.1.5.15.11.
@@ -103,7 +103,11 @@ func (c *Conn) renameTo(o *open, to vfs.Path, replace bool) wire.Status {
 		return wire.StatusAccessDenied
 	case !replace:
 		return wire.StatusObjectNameCollision
-	case target.IsDir(), target.IsReadOnly(), !c.srv.files.reserve(target.ID()):
+	}
+	if err := o.mayReplace(target); err != nil {
+		return wire.StatusOf(err)
+	}
+	if target.IsDir() || target.IsReadOnly() || !c.srv.files.reserve(target.ID()) {
 		return wire.StatusAccessDenied
 	}
 	defer c.srv.files.drop(target.ID())
@@ -121,7 +125,7 @@ func (c *Conn) renameTo(o *open, to vfs.Path, replace bool) wire.Status {
 // that came to be there meanwhile.
 func (c *Conn) move(o *open, to vfs.Path, replace bool) wire.Status {
 	was := o.file.Name()
-	if err := o.file.Rename(to, replace, c.srv.files.mayEnter); err != nil {
+	if err := o.file.Rename(to, replace, o.mayEnter); err != nil {
 		return wire.StatusOf(err)
 	}
 	o.renamed = true

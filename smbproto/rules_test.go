@@ -5,6 +5,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"ustack/smbproto/sd"
 	"ustack/smbproto/wire"
 )
 
@@ -244,7 +245,7 @@ func TestSecurityQueriesNeedReadControl(t *testing.T) {
 	p.newFile("file")
 	id := p.open("file", opening{att, shareAll, wire.Open, 0})
 	for parts, want := range map[uint32]wire.Status{
-		0: wire.StatusOK, wire.SecurityOwner: wire.StatusAccessDenied, wire.SecurityGroup: wire.StatusAccessDenied, wire.SecurityDACL: wire.StatusAccessDenied,
+		0: wire.StatusOK, uint32(sd.PartOwner): wire.StatusAccessDenied, uint32(sd.PartGroup): wire.StatusAccessDenied, uint32(sd.PartDACL): wire.StatusAccessDenied,
 	} {
 		m := p.queryMsg(id, wire.InfoSecurity, 0, 100)
 		le.PutUint32(m[80:], parts)

@@ -6,6 +6,7 @@ import (
 
 	"ustack/smbproto/auth"
 	"ustack/smbproto/crypt"
+	"ustack/smbproto/sd"
 	"ustack/smbproto/wire"
 )
 
@@ -33,6 +34,7 @@ type session struct {
 	mu       sync.Mutex
 	valid    bool // a user has logged on; may be so while another exchange runs
 	identity auth.Identity
+	token    *sd.Token // of identity; set before valid, and then as it is
 	dead     bool
 	channels []*channel
 	trees    map[uint32]*tree

@@ -190,7 +190,7 @@ func (c *Conn) accept(ch *channel, req wire.SessionSetupRequest) error {
 			(c.clientMode|uint16(req.SecurityMode()))&wire.SigningRequired != 0
 	}
 	sess.mu.Lock()
-	sess.identity, sess.valid = id, true
+	sess.identity, sess.token, sess.valid = id, c.srv.token(id), true
 	sess.mu.Unlock()
 	c.loggedOn = true
 	if old := req.PreviousSessionID(); old != 0 && old != sess.id {

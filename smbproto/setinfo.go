@@ -1,6 +1,7 @@
 package smbproto
 
 import (
+	"ustack/smbproto/sd"
 	"ustack/smbproto/vfs"
 	"ustack/smbproto/wire"
 )
@@ -11,15 +12,23 @@ func (c *Conn) setInfo(r *request, w *reply) wire.Status {
 	if req.Valid() != nil || len(req.Buffer()) > c.maxTransact || !c.paid(r, len(req.Buffer())) {
 		return wire.StatusInvalidParameter
 	}
-	if req.Type() != wire.InfoFile || r.open.file == nil {
+	var status wire.Status
+	switch {
+	case r.open.file == nil:
+		return wire.StatusNotSupported
+	case req.Type() == wire.InfoFile:
+		if wire.FileInfoClass(req.Class()) == wire.FileRenameInformation && !r.open.file.IsDir() {
+			if status := c.waitForHandles(r, w); status != wire.StatusOK {
+				return status
+			}
+		}
+		status = c.setFile(r.open, wire.FileInfoClass(req.Class()), req.Buffer())
+	case req.Type() == wire.InfoSecurity:
+		status = setSecurity(r.open, req.Buffer(), sd.Parts(req.Additional()))
+	default:
 		return wire.StatusNotSupported
 	}
-	if wire.FileInfoClass(req.Class()) == wire.FileRenameInformation && !r.open.file.IsDir() {
-		if status := c.waitForHandles(r, w); status != wire.StatusOK {
-			return status
-		}
-	}
-	if status := c.setFile(r.open, wire.FileInfoClass(req.Class()), req.Buffer()); status != wire.StatusOK {
+	if status != wire.StatusOK {
 		return status
 	}
 	wire.PutSetInfo(w.msg)

@@ -34,7 +34,7 @@ type Changes struct {
 // Reconfigure exchanges the settings of a server that serves: its shares, who may log on, dialects, signing, encryption, and
 // limits. Sessions stay; tree connects to a share that is there no more are ended, and their files closed. Dialects, signing,
 // encryption and limits hold for new connections, but for MaxFiles, which holds at once. What a server is made with stays as it
-// was: its names, its GUID, its clock, its logs, and the largest READ, WRITE and transaction, by which rings have been made.
+// was: its names, its SID, its GUID, its clock, its logs, and the largest READ, WRITE and transaction, by which rings have been made.
 // After an error all is as it was. It may be called from any goroutine.
 func (s *Server) Reconfigure(cfg Config) (Changes, error) {
 	s.changing.Lock()
@@ -56,6 +56,7 @@ func (s *Server) Reconfigure(cfg Config) (Changes, error) {
 // keepFixed takes what can't change from the settings that there are.
 func (s *Server) keepFixed(cfg *Config) {
 	f := &s.cfg
+	cfg.MachineSID = f.MachineSID
 	cfg.GUID, cfg.Audit, cfg.Log, cfg.Now, cfg.Rand, cfg.Interfaces = f.GUID, f.Audit, f.Log, f.Now, f.Rand, f.Interfaces
 	cfg.Auth.ServerName, cfg.Auth.Domain, cfg.Auth.Now, cfg.Auth.Rand = f.Auth.ServerName, f.Auth.Domain, f.Auth.Now, f.Auth.Rand
 	l := &f.Limits
@@ -78,7 +79,7 @@ func (s *Server) open(cfg Config, old *settings) (*settings, error) {
 			next.shares[key] = old.shares[key]
 			continue
 		}
-		root, err := vfs.OpenRoot(sh.Path, vfs.Options{ReadOnly: sh.ReadOnly, FileMode: sh.FileMode, DirMode: sh.DirMode, Budget: s.budget, Watcher: s.watcher})
+		root, err := vfs.OpenRoot(sh.Path, vfs.Options{ReadOnly: sh.ReadOnly, FileMode: sh.FileMode, DirMode: sh.DirMode, Budget: s.budget, Watcher: s.watcher, Watched: s.watched})
 		if err != nil {
 			errs := []error{fmt.Errorf("smbproto: share %q: %w", sh.Name, err)}
 			for _, o := range opened {

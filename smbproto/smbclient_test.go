@@ -143,7 +143,7 @@ func TestSmbclientIsRefused(t *testing.T) {
 		want string
 	}{
 		{[]string{"-U", "alice%wrong", "//127.0.0.1/pub"}, "NT_STATUS_LOGON_FAILURE"},
-		{[]string{"-U", "bob%secret", "//127.0.0.1/pub"}, "NT_STATUS_LOGON_FAILURE"},
+		{[]string{"-U", "carol%secret", "//127.0.0.1/pub"}, "NT_STATUS_LOGON_FAILURE"},
 		{[]string{"-U", "alice%secret", "//127.0.0.1/nothere"}, "NT_STATUS_BAD_NETWORK_NAME"},
 		{[]string{"-U", "alice%secret", "//127.0.0.1/ro", "-c", "mkdir x"}, "NT_STATUS_"},
 		{[]string{"-U", "alice%secret", "//127.0.0.1/pub", "-c", "get missing"}, "NT_STATUS_OBJECT_NAME_NOT_FOUND"},

@@ -158,6 +158,9 @@ func (f *UserFile) Add(name, password string) error {
 		return err
 	}
 	return f.change(func(t *userTable) error {
+		if other, ok := t.sharesRID(name); ok {
+			return fmt.Errorf("auth: %w: users %q and %q would have the same SID, choose another name", ErrUserFile, name, other)
+		}
 		t.set(name, NTHash(password))
 		return nil
 	})

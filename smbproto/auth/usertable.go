@@ -28,6 +28,7 @@ func fold(name string) string { return strings.Map(unicode.ToUpper, name) }
 // parseUsers reads a user file's text. Errors begin with the line's number.
 func parseUsers(text string) (userTable, error) {
 	t := userTable{index: map[string]int{}}
+	rids := map[uint32]string{}
 	number := 0
 	for line := range strings.Lines(text) {
 		number++
@@ -44,6 +45,10 @@ func parseUsers(text string) (userTable, error) {
 		if first, ok := t.index[key]; ok {
 			return userTable{}, fmt.Errorf("line %d: user %q is already on line %d", number, u.name, first+1)
 		}
+		if other, ok := rids[RID(u.name)]; ok {
+			return userTable{}, fmt.Errorf("line %d: users %q and %q would have the same SID, give one another name", number, u.name, other)
+		}
+		rids[RID(u.name)] = u.name
 		t.index[key] = len(t.lines)
 		t.lines = append(t.lines, u)
 	}
@@ -109,6 +114,16 @@ func (t *userTable) set(name string, hash [16]byte) {
 	}
 	t.index[fold(name)] = len(t.lines)
 	t.lines = append(t.lines, userLine{name: name, hash: hash})
+}
+
+// sharesRID gives the user, if there is one, who would have the same SID as a new one of this name.
+func (t *userTable) sharesRID(name string) (other string, ok bool) {
+	for _, l := range t.lines {
+		if l.name != "" && fold(l.name) != fold(name) && RID(l.name) == RID(name) {
+			return l.name, true
+		}
+	}
+	return "", false
 }
 
 func (t *userTable) remove(name string) bool {

@@ -24,7 +24,8 @@
 //
 // Attributes as archive and hidden, and a creation and a change time that a client has set, are in the extended attribute
 // "user.ustack.attributes" of the file (attributes.go). Where a file system has none, what is set is lost.
-// That a file is read-only is its mode.
+// That a file is read-only is its mode. Its security descriptor is in "user.ustack.security" (security.go), and says
+// nothing to Linux: other programs are held to mode and owner alone, and whoever may write a file there may change it.
 //
 // # Xattrs
 //

@@ -134,7 +134,7 @@ func (f *File) Remove() error {
 // Rename gives the file another name in the share. Without replace it fails with
 // ErrExists if the name is taken, also by one that differs in case only, or by another
 // link to the same file. mayEnter is asked whether the directory that the name will be in may get it.
-func (f *File) Rename(to Path, replace bool, mayEnter func(dir ID) error) error {
+func (f *File) Rename(to Path, replace bool, mayEnter func(in *Dir) error) error {
 	if f.root.opts.ReadOnly {
 		return ErrReadOnly
 	}
@@ -142,7 +142,7 @@ func (f *File) Rename(to Path, replace bool, mayEnter func(dir ID) error) error 
 	if err != nil {
 		return pathError("rename to", string(to), err)
 	}
-	if err := mayEnter(t.dir); err != nil {
+	if err := mayEnter(t.in); err != nil {
 		return pathError("rename to", string(to), errors.Join(err, closeAll(t.parent)))
 	}
 	f.loc.mu.Lock()
@@ -150,7 +150,7 @@ func (f *File) Rename(to Path, replace bool, mayEnter func(dir ID) error) error 
 	if err := f.loc.check(); err != nil {
 		return pathError("rename", string(f.loc.path), errors.Join(err, closeAll(t.parent)))
 	}
-	own := t.dir == f.loc.dir && t.found == f.loc.base
+	own := t.in.ID() == f.loc.dir && t.found == f.loc.base
 	if t.found != "" && !own {
 		if !replace {
 			return pathError("rename to", string(to), errors.Join(ErrExists, closeAll(t.parent)))
@@ -170,13 +170,13 @@ func (f *File) Rename(to Path, replace bool, mayEnter func(dir ID) error) error 
 		return pathError("rename to", string(to), errors.Join(err, closeAll(t.parent)))
 	}
 	err = closeAll(f.loc.parent)
-	f.loc.parent, f.loc.dir, f.loc.base, f.loc.path = t.parent, t.dir, t.base, t.path.Join(t.base)
+	f.loc.parent, f.loc.dir, f.loc.base, f.loc.path = t.parent, t.in.ID(), t.base, t.path.Join(t.base)
 	return err
 }
 
 // Link gives the file one more name in the share. It fails with ErrExists if the name is taken, also by one that
 // differs in case only. mayEnter is asked as by Rename.
-func (f *File) Link(to Path, mayEnter func(dir ID) error) error {
+func (f *File) Link(to Path, mayEnter func(in *Dir) error) error {
 	switch {
 	case f.root.opts.ReadOnly:
 		return ErrReadOnly
@@ -187,7 +187,7 @@ func (f *File) Link(to Path, mayEnter func(dir ID) error) error {
 	if err != nil {
 		return pathError("link to", string(to), err)
 	}
-	if err = mayEnter(t.dir); err == nil && t.found != "" {
+	if err = mayEnter(t.in); err == nil && t.found != "" {
 		err = ErrExists
 	}
 	if err == nil {
@@ -199,7 +199,7 @@ func (f *File) Link(to Path, mayEnter func(dir ID) error) error {
 // target is the place of a new name.
 type target struct {
 	parent int  // O_PATH handle of the directory
-	dir    ID   // of parent
+	in     *Dir // parent
 	path   Path // of parent
 	base   string
 	found  string // the name of what is there, which may differ in case; or ""
@@ -211,6 +211,7 @@ func (r *Root) target(to Path) (t target, err error) {
 	}
 	dir, base := to.Split()
 	t.base = base
+	since := births.now()
 	t.parent, t.path, err = r.lookup(dir)
 	if errors.Is(err, ErrNotFound) || errors.Is(err, unix.ENOTDIR) {
 		err = ErrPathNotFound
@@ -218,9 +219,7 @@ func (r *Root) target(to Path) (t target, err error) {
 	if err != nil {
 		return t, err
 	}
-	var st unix.Statx_t
-	if err = statx(t.parent, "", &st); err == nil {
-		t.dir = idOf(&st)
+	if t.in, err = dirOf(t.parent, since); err == nil {
 		t.found, err = r.foldName(t.parent, base)
 	}
 	if errors.Is(err, unix.ENOTDIR) {

@@ -28,6 +28,9 @@ type How struct {
 	// MayFill is asked, if it is given, whether the directory that a file is to be made in may get one.
 	MayFill func(dir ID) error
 
+	// Guard is asked, if it is given, before anything is done.
+	Guard Guard
+
 	// Stream is the named stream to open or create, of a file of whatever type. A file that is
 	// missing is made for one that is to be created.
 	Stream string
@@ -44,15 +47,16 @@ func (r *Root) Open(p Path, how How) (f *File, created bool, err error) {
 	for range tries {
 		var fd int
 		var real Path
+		since := births.now()
 		fd, real, err = r.lookup(p)
 		switch {
 		case err == nil && how.Exclusive:
 			return nil, false, pathError("create", string(p), errors.Join(ErrExists, closeAll(fd)))
 		case err == nil:
-			f, err = r.openFound(fd, real, how)
+			f, err = r.openFound(fd, real, since, how)
 		case errors.Is(err, ErrNotFound) && how.Create:
 			created = true
-			f, err = r.create(real, how)
+			f, err = r.create(real, since, how)
 		}
 		if err == nil {
 			return f, created, nil
@@ -67,11 +71,12 @@ func (r *Root) Open(p Path, how How) (f *File, created bool, err error) {
 }
 
 // openFound takes over fd, an O_PATH handle.
-func (r *Root) openFound(fd int, p Path, how How) (*File, error) {
+func (r *Root) openFound(fd int, p Path, since moment, how How) (*File, error) {
 	f, err := r.file(fd, p)
 	if err != nil {
 		return nil, err
 	}
+	f.since = since
 	if err := f.open(how); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -82,24 +87,31 @@ func (f *File) open(how How) error {
 	if err := f.Stat(); err != nil {
 		return err
 	}
-	if how.Locate {
-		if err := f.locate(); err != nil {
-			return err
-		}
-	}
 	switch {
 	case f.IsDir():
 		if how.NonDirectory {
 			return ErrIsDirectory
 		}
-		if how.Read {
-			return f.promote(unix.O_RDONLY | unix.O_DIRECTORY)
-		}
-		return nil
 	case !isType(&f.st, unix.S_IFREG):
 		return ErrSpecial
 	case how.Directory:
 		return ErrNotDirectory
+	}
+	if how.Guard != nil {
+		if err := how.Guard.Existing(f, false); err != nil {
+			return err
+		}
+	}
+	if how.Locate {
+		if err := f.locate(); err != nil {
+			return err
+		}
+	}
+	if f.IsDir() {
+		if how.Read {
+			return f.promote(unix.O_RDONLY | unix.O_DIRECTORY)
+		}
+		return nil
 	}
 	if how.Write && f.refusesWrite() {
 		if !how.MayReadOnly {
@@ -149,7 +161,7 @@ func (f *File) promote(flags int) error {
 }
 
 // create makes a file or directory that lookup did not find.
-func (r *Root) create(p Path, how How) (*File, error) {
+func (r *Root) create(p Path, since moment, how How) (*File, error) {
 	if r.opts.ReadOnly {
 		return nil, ErrReadOnly
 	}
@@ -158,22 +170,20 @@ func (r *Root) create(p Path, how How) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if how.MayFill != nil {
-		var st unix.Statx_t
-		err := statx(parent, "", &st)
-		if err == nil {
-			err = how.MayFill(idOf(&st))
-		}
-		if err != nil {
-			return nil, errors.Join(err, closeAll(parent))
-		}
+	in, err := dirOf(parent, since)
+	var descriptor []byte
+	if err == nil {
+		descriptor, err = how.ask(in)
+	}
+	if err != nil {
+		return nil, errors.Join(err, closeAll(parent))
 	}
 	f, err := r.file(-1, p)
 	if err != nil {
 		return nil, errors.Join(err, closeAll(parent))
 	}
-	f.pathOnly = false
-	err = f.make(parent, base, how)
+	f.pathOnly, f.since = false, since
+	err = f.make(in, base, how, descriptor)
 	if err == nil && how.Locate {
 		err = f.loc.set(parent, base)
 	} else {
@@ -185,19 +195,37 @@ func (r *Root) create(p Path, how How) (*File, error) {
 	return f, nil
 }
 
-func (f *File) make(parent int, base string, how How) (err error) {
+// ask asks whether a file may be made in a directory, and for its descriptor.
+func (how *How) ask(in *Dir) (descriptor []byte, err error) {
+	if how.MayFill != nil {
+		err = how.MayFill(in.ID())
+	}
+	if err == nil && how.Guard != nil {
+		descriptor, err = how.Guard.New(in, how.Directory)
+	}
+	return descriptor, err
+}
+
+func (f *File) make(in *Dir, base string, how How, descriptor []byte) (err error) {
+	if descriptor != nil {
+		births.begin()
+		defer births.end()
+		if f.root.opts.Watched != nil {
+			defer f.root.opts.Watched().quiet(in.ID(), base)()
+		}
+	}
 	if how.Directory {
-		if err := unix.Mkdirat(parent, base, f.root.opts.DirMode); err != nil {
+		if err := unix.Mkdirat(in.fd, base, f.root.opts.DirMode); err != nil {
 			return err
 		}
-		f.fd, err = openat(parent, base, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+		f.fd, err = openat(in.fd, base, unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	} else {
 		flags := unix.O_RDWR
 		if !how.Read {
 			flags = unix.O_WRONLY
 		}
 		f.writable = true
-		f.fd, err = openat(parent, base, flags|unix.O_CREAT|unix.O_EXCL, f.root.opts.FileMode)
+		f.fd, err = openat(in.fd, base, flags|unix.O_CREAT|unix.O_EXCL, f.root.opts.FileMode)
 	}
 	if err != nil {
 		f.fd = -1
@@ -205,6 +233,9 @@ func (f *File) make(parent int, base string, how How) (err error) {
 	}
 	if err := f.Stat(); err != nil {
 		return err
+	}
+	if err := f.secure(descriptor); err != nil {
+		return errors.Join(err, f.unmake(in.fd, base))
 	}
 	f.loc.entry = f.ID()
 	return f.SetAttributes(how.Attributes)

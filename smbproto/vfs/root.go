@@ -17,6 +17,8 @@ type Options struct {
 	FileMode, DirMode uint32
 	// Watcher, if it is given, keeps an index of large directories true. It is closed after the root.
 	Watcher func() (*Watcher, error)
+	// Watched, if it is given, is the watcher that clients watch by, or nil if none does.
+	Watched func() *Watcher
 	// Budget is shared by roots whose files are bounded together; nil means no bound.
 	Budget *Budget
 }

@@ -169,7 +169,7 @@ func (r *Root) Volume(info *wire.FsInfo) error {
 	info.Attributes = wire.FsCaseSensitiveSearch | wire.FsCasePreservedNames | wire.FsUnicodeOnDisk |
 		wire.FsSparseFiles | wire.FsObjectIDs
 	if r.xattrs {
-		info.Attributes |= wire.FsNamedStreams | wire.FsExtendedAttributes
+		info.Attributes |= wire.FsNamedStreams | wire.FsExtendedAttributes | wire.FsPersistentACLs
 	}
 	info.ReadOnly = r.opts.ReadOnly
 	if info.ReadOnly {

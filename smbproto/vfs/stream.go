@@ -66,7 +66,7 @@ func (r *Root) openStream(p Path, how How) (f *File, created bool, err error) {
 	if !r.xattrs {
 		return nil, false, pathError("open", string(p)+":"+how.Stream, ErrNoStreams)
 	}
-	f, made, err := r.Open(p, How{Create: how.Create, MayFill: how.MayFill, Attributes: how.Attributes})
+	f, made, err := r.Open(p, How{Create: how.Create, MayFill: how.MayFill, Guard: ofStream(how.Guard), Attributes: how.Attributes})
 	if err != nil {
 		return nil, false, err
 	}
@@ -74,6 +74,18 @@ func (r *Root) openStream(p Path, how How) (f *File, created bool, err error) {
 		return nil, false, pathError("open", string(p)+":"+how.Stream, errors.Join(err, f.Close()))
 	}
 	return f, created, nil
+}
+
+// fileGuard is asked only about a file that is to be made for a stream: of one that is there, bind asks.
+type fileGuard struct{ Guard }
+
+func (fileGuard) Existing(*File, bool) error { return nil }
+
+func ofStream(g Guard) Guard {
+	if g == nil {
+		return nil
+	}
+	return fileGuard{g}
 }
 
 // bind makes the file its stream. made says that the file was made for the stream.
@@ -96,6 +108,13 @@ func (f *File) bind(how How, made bool) (created bool, err error) {
 		return false, ErrExists
 	case name == "" && !how.Create:
 		return false, ErrNotFound
+	}
+	if how.Guard != nil && !made {
+		if err := how.Guard.Existing(f, name == ""); err != nil {
+			return false, err
+		}
+	}
+	switch {
 	case name == "" && !made && f.refusesWrite():
 		return false, f.writeRefusal()
 	case name == "":

@@ -275,4 +275,4 @@ func TestAttributesThatOthersHaveSetStay(t *testing.T) {
 	})
 }
 
-func anyDir(ID) error { return nil }
+func anyDir(*Dir) error { return nil }

@@ -67,6 +67,7 @@ func (w *Watcher) event(d *watchedDir, mask, cookie uint32, name string) {
 		if len(d.watches) == 0 {
 			w.forget(d)
 		}
+	case w.isQuiet(d, mask, name):
 	case name == "":
 		// of the directory itself, which is its parent's to tell
 	case mask&unix.IN_CREATE != 0:

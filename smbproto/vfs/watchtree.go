@@ -70,7 +70,12 @@ func (w *Watcher) add(fd int, mask uint32) (*watchedDir, error) {
 			_, _ = unix.InotifyRmWatch(w.fd, uint32(wd))
 			return nil, ErrTooManyWatched
 		}
-		d = &watchedDir{wd: wd}
+		var st unix.Statx_t
+		if err := statx(fd, "", &st); err != nil {
+			_, _ = unix.InotifyRmWatch(w.fd, uint32(wd))
+			return nil, err
+		}
+		d = &watchedDir{wd: wd, id: idOf(&st)}
 		w.dirs[wd] = d
 	}
 	return d, nil

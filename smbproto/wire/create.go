@@ -104,6 +104,7 @@ const (
 	ContextEABuffer       = "ExtA"
 	ContextAllocationSize = "AlSi"
 	ContextLease          = "RqLs"
+	ContextSecurity       = "SecD"
 )
 
 // PutContext writes a create context with a four-letter name at b and returns its

@@ -20,6 +20,7 @@ const (
 	FsCaseSensitiveSearch uint32 = 0x00000001
 	FsCasePreservedNames  uint32 = 0x00000002
 	FsUnicodeOnDisk       uint32 = 0x00000004
+	FsPersistentACLs      uint32 = 0x00000008
 	FsSparseFiles         uint32 = 0x00000040
 	FsObjectIDs           uint32 = 0x00010000
 	FsNamedStreams        uint32 = 0x00040000

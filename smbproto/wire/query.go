@@ -99,6 +99,9 @@ func (m SetInfoRequest) Type() InfoType { return InfoType(m[66]) }
 // Class within the type.
 func (m SetInfoRequest) Class() uint8 { return m[67] }
 
+// Additional says which parts of a security descriptor.
+func (m SetInfoRequest) Additional() uint32 { return le.Uint32(m[76:]) }
+
 // Buffer in place.
 func (m SetInfoRequest) Buffer() []byte {
 	return cut(m, int(le.Uint16(m[72:])), int(le.Uint32(m[68:])))

@@ -49,6 +49,11 @@ const (
 	StatusLockNotGranted         Status = 0xC0000055
 	StatusDeletePending          Status = 0xC0000056
 	StatusPrivilegeNotHeld       Status = 0xC0000061
+	StatusInvalidOwner           Status = 0xC000005A
+	StatusInvalidPrimaryGroup    Status = 0xC000005B
+	StatusInvalidSecurityDescr   Status = 0xC0000079
+	StatusBadInheritanceACL      Status = 0xC000007D
+	StatusFileCorrupt            Status = 0xC0000102
 	StatusWrongPassword          Status = 0xC000006A
 	StatusLogonFailure           Status = 0xC000006D
 	StatusAccountRestriction     Status = 0xC000006E

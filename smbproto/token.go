@@ -1,0 +1,41 @@
+package smbproto
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
+	"strings"
+
+	"ustack/smbproto/auth"
+	"ustack/smbproto/sd"
+)
+
+// machineSID is the SID of the domain that the server's own accounts are in, S-1-5-21 and three numbers (MS-DTYP 2.4.2.4). It
+// comes of the server's name, so it is the same after a restart.
+func machineSID(server string) sd.SID {
+	sum := sha256.Sum256([]byte("machine " + strings.ToUpper(server)))
+	n := func(i int) uint32 { return binary.LittleEndian.Uint32(sum[4*i:]) }
+	return sd.NewSID(5, 21, n(0), n(1), n(2))
+}
+
+// token is who a session's user is to security descriptors, MS-SMB2 3.3.1.8 Session.SecurityContext.
+func (s *Server) token(id auth.Identity) *sd.Token {
+	domain := s.cfg.MachineSID
+	switch {
+	case id.Anonymous:
+		return &sd.Token{User: sd.Anonymous, Group: sd.Guests, Groups: []sd.SID{sd.Guests, sd.Everyone, sd.Network}}
+	case id.Guest:
+		return &sd.Token{User: domain.Sub(sd.GuestRID), Group: sd.Guests, Groups: []sd.SID{sd.Guests, sd.Everyone, sd.Network}}
+	}
+	group := domain.Sub(sd.DomainUsersRID)
+	t := &sd.Token{
+		User:   domain.Sub(auth.RID(id.User)),
+		Group:  group,
+		Groups: []sd.SID{group, sd.Everyone, sd.Network, sd.AuthenticatedUsers, sd.Users},
+	}
+	if slices.ContainsFunc(s.settings().cfg.Admins, func(name string) bool { return strings.EqualFold(name, id.User) }) {
+		t.Groups = append(t.Groups, sd.Administrators)
+		t.Security, t.TakeOwnership, t.Restore = true, true, true
+	}
+	return t
+}
