@@ -120,7 +120,7 @@ func (c *Conn) readCreate(r *request, req wire.CreateRequest, name string) (crea
 	if status := cr.setName(name); status != wire.StatusOK {
 		return cr, status
 	}
-	if status := cr.setAccess(req.DesiredAccess(), r.tree, r.session.token); status != wire.StatusOK {
+	if status := cr.setAccess(req.DesiredAccess(), r.tree, r.session.token.Load()); status != wire.StatusOK {
 		return cr, status
 	}
 	switch {
@@ -147,7 +147,7 @@ func (c *Conn) readCreate(r *request, req wire.CreateRequest, name string) (crea
 			}
 		case wire.ContextSecurity:
 			var status wire.Status
-			if cr.security, status = readSecurity(data, r.session.token); status != wire.StatusOK {
+			if cr.security, status = readSecurity(data, r.session.token.Load()); status != wire.StatusOK {
 				return cr, status
 			}
 		case wire.ContextAllocationSize:
@@ -292,7 +292,7 @@ func (c *Conn) admit(r *request, w *reply, cr *creation, cuts bool) (o *open, cr
 	c.srv.files.paths.RLock()
 	defer c.srv.files.paths.RUnlock()
 	how, impossible := cr.how()
-	how.MayFill, how.Guard = c.srv.files.mayFill, guard{r.session.token, r.tree, cr}
+	how.MayFill, how.Guard = c.srv.files.mayFill, guard{r.session.token.Load(), r.tree, cr}
 	// A key that has a lease is another file's than one that would be made, MS-SMB2 3.3.5.9.8.
 	leased := how.Create && c.srv.files.leased(&cr.asked)
 	if leased {

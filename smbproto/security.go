@@ -174,7 +174,7 @@ func (o *open) mayEnter(in *vfs.Dir) error {
 	if err := o.session.srv.files.mayEnter(in.ID()); err != nil {
 		return err
 	}
-	_, _, err := mayAdd(o.session.token, o.tree, in, o.file.IsDir())
+	_, _, err := mayAdd(o.session.token.Load(), o.tree, in, o.file.IsDir())
 	return err
 }
 
@@ -185,10 +185,10 @@ func (o *open) mayReplace(other *vfs.File) error {
 		return err
 	}
 	d, err := describe(s, o.tree)
-	if err != nil || d.Granted(o.session.token).Has(wire.AccessDelete) {
+	if err != nil || d.Granted(o.session.token.Load()).Has(wire.AccessDelete) {
 		return err
 	}
-	by, err := guard{token: o.session.token, tree: o.tree}.byParent(other)
+	by, err := guard{token: o.session.token.Load(), tree: o.tree}.byParent(other)
 	if err == nil && !by.Has(wire.AccessDelete) {
 		err = wire.StatusAccessDenied
 	}
@@ -281,7 +281,7 @@ func setSecurity(o *open, b []byte, parts sd.Parts) wire.Status {
 		if err != nil {
 			return nil, err
 		}
-		if parts.Has(sd.PartOwner) && to.Owner != d.Owner && !o.session.token.MayOwn(to.Owner) {
+		if parts.Has(sd.PartOwner) && to.Owner != d.Owner && !o.session.token.Load().MayOwn(to.Owner) {
 			return nil, wire.StatusInvalidOwner
 		}
 		if d, err = d.Change(to, parts); err != nil {

@@ -21,7 +21,7 @@ const (
 
 // as makes the peer another user's.
 func (p *peer) as(user string) *peer {
-	p.c.sessions[p.session].token = p.srv.token(auth.Identity{User: user})
+	p.c.sessions[p.session].token.Store(p.srv.token(auth.Identity{User: user}))
 	return p
 }
 

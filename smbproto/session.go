@@ -3,6 +3,7 @@ package smbproto
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"ustack/smbproto/auth"
 	"ustack/smbproto/crypt"
@@ -34,7 +35,7 @@ type session struct {
 	mu       sync.Mutex
 	valid    bool // a user has logged on; may be so while another exchange runs
 	identity auth.Identity
-	token    *sd.Token // of identity; set before valid, and then as it is
+	token    atomic.Pointer[sd.Token] // of identity; set under mu, and before valid
 	dead     bool
 	channels []*channel
 	trees    map[uint32]*tree

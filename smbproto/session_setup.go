@@ -190,7 +190,8 @@ func (c *Conn) accept(ch *channel, req wire.SessionSetupRequest) error {
 			(c.clientMode|uint16(req.SecurityMode()))&wire.SigningRequired != 0
 	}
 	sess.mu.Lock()
-	sess.identity, sess.token, sess.valid = id, c.srv.token(id), true
+	sess.token.Store(c.srv.token(id))
+	sess.identity, sess.valid = id, true
 	sess.mu.Unlock()
 	c.loggedOn = true
 	if old := req.PreviousSessionID(); old != 0 && old != sess.id {
@@ -208,6 +209,7 @@ func (c *Conn) renew(sess *session, id auth.Identity) error {
 	if !id.Anonymous && !sameUser(sess.user, id) {
 		return wire.StatusAccessDenied
 	}
+	sess.token.Store(c.srv.token(id))
 	sess.identity = id
 	return nil
 }
