@@ -1,6 +1,10 @@
 package smbproto
 
-import "ustack/smbproto/wire"
+import (
+	"time"
+
+	"ustack/smbproto/wire"
+)
 
 // arriving is a WRITE that is handled while it arrives: "If you can do anything
 // with already recieved data [...] you'll simply do it" (the mail). What stands
@@ -18,6 +22,8 @@ type arriving struct {
 	data int // bytes of data
 	tail int // bytes behind the data
 	off  int64
+
+	began time.Time // with Config.Latency
 }
 
 func (w *arriving) left() int { return w.skip + w.data + w.tail }
@@ -43,7 +49,7 @@ func (c *Conn) mayArrive(msg []byte) bool {
 // beginWrite takes the head of a WRITE of n bytes out of the ring.
 func (c *Conn) beginWrite(head []byte, n int) error {
 	w := &c.arriving
-	*w = arriving{active: true}
+	*w = arriving{active: true, began: c.srv.startTimer()}
 	copy(w.head[:], head)
 	w.r = request{msg: w.head[:], cmd: wire.CommandWrite}
 	c.chain = chain{fileID: wire.FileIDNone}
@@ -180,5 +186,6 @@ func (c *Conn) endWrite() error {
 	c.sign(&w.r, c.rep.msg[:c.rep.n])
 	c.commit(b, c.rep.n)
 	c.rep = reply{}
+	c.srv.stopTimer(wire.CommandWrite, w.began)
 	return nil
 }

@@ -112,6 +112,8 @@ type Config struct {
 	GUID   [16]byte
 	Limits Limits
 
+	// Latency has the time that requests take counted, at the cost of asking for the time twice for each.
+	Latency bool
 	// Audit is told what users do, an event a record, by the goroutines that serve them: it must not make them
 	// wait (package audit does not). nil: nobody is told.
 	Audit *slog.Logger

@@ -172,6 +172,8 @@ func (c *Conn) resolveOpen(r *request, id wire.FileID) wire.Status {
 
 // run answers r into w, whose msg has room for the greatest response.
 func (c *Conn) run(r *request, w *reply) wire.Status {
+	began := c.srv.startTimer()
+	defer c.srv.stopTimer(r.cmd, began)
 	status := c.resolve(r, true)
 	if status == wire.StatusOK {
 		if c.srv.audited(r.cmd) {
@@ -227,7 +229,7 @@ func (c *Conn) finish(r *request, w *reply, status wire.Status) {
 	if w.async != 0 {
 		h.PutAsync(w.async)
 	}
-	c.srv.counters.status(status)
+	c.srv.counters.answer(r.cmd, status)
 	if c.log.Enabled(context.Background(), slog.LevelDebug) {
 		c.log.Debug("request", "command", r.cmd.String(), "message", req.MessageID(), "status", status.String(), "reply", w.n)
 	}

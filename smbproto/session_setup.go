@@ -38,6 +38,7 @@ func (c *Conn) sessionSetup(r *request, w *reply) wire.Status {
 	}
 	if err != nil {
 		status := c.refuse(r, ch, err)
+		c.srv.counters.logOnsRefused.Add(1)
 		c.auditLogOn(ch.session, exchange.Claimed(), status, err)
 		return status
 	}

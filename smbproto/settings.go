@@ -59,6 +59,7 @@ func (s *Server) keepFixed(cfg *Config) {
 	cfg.MachineSID = f.MachineSID
 	cfg.GUID, cfg.Audit, cfg.Log, cfg.Now, cfg.Rand, cfg.Interfaces = f.GUID, f.Audit, f.Log, f.Now, f.Rand, f.Interfaces
 	cfg.Auth.ServerName, cfg.Auth.Domain, cfg.Auth.Now, cfg.Auth.Rand = f.Auth.ServerName, f.Auth.Domain, f.Auth.Now, f.Auth.Rand
+	cfg.Latency = f.Latency
 	l := &f.Limits
 	cfg.Limits.MaxRead, cfg.Limits.MaxWrite, cfg.Limits.MaxTransact = l.MaxRead, l.MaxWrite, l.MaxTransact
 }

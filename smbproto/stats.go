@@ -15,10 +15,19 @@ type Stats struct {
 	Trees       int64 `json:"trees"`
 	Opens       int64 `json:"opens"`
 
-	Requests     map[string]uint64 `json:"requests"` // by command
-	Errors       map[string]uint64 `json:"errors"`   // by status
-	BytesRead    uint64            `json:"bytes_read"`
-	BytesWritten uint64            `json:"bytes_written"`
+	Requests map[string]uint64 `json:"requests"` // by command
+	Errors   map[string]uint64 `json:"errors"`   // by status
+	// Answers are by command and status; interim ones count too.
+	Answers map[string]map[string]uint64 `json:"answers"`
+	Latency map[string]Latency           `json:"latency,omitempty"` // by command, with Config.Latency
+	// LogOnsRefused counts log-ons that failed.
+	LogOnsRefused uint64 `json:"log_ons_refused"`
+	// Files are open in all connections, of MaxFiles that may be.
+	Files    int `json:"files"`
+	MaxFiles int `json:"max_files"`
+
+	BytesRead    uint64 `json:"bytes_read"`
+	BytesWritten uint64 `json:"bytes_written"`
 	// WritesArriving counts the WRITEs whose data went to the file piece by piece,
 	// while the rest was still under way.
 	WritesArriving uint64 `json:"writes_arriving"`
@@ -32,20 +41,36 @@ type counters struct {
 	bytesRead, bytesWritten, writesArriving atomic.Uint64
 	breaks                                  atomic.Uint64
 
-	mu       sync.Mutex
-	statuses map[wire.Status]uint64
+	logOnsRefused atomic.Uint64
+	succeeded     [wire.CommandCount]atomic.Uint64
+	latency       latencies
+
+	mu     sync.Mutex
+	others map[outcome]uint64
 }
 
-func (c *counters) status(s wire.Status) {
-	if s == wire.StatusOK || s == wire.StatusMoreProcessingRequired || s == wire.StatusPending {
+// outcome is an answer without success.
+type outcome struct {
+	cmd    wire.Command
+	status wire.Status
+}
+
+func (c *counters) answer(cmd wire.Command, s wire.Status) {
+	if s == wire.StatusOK {
+		c.succeeded[cmd].Add(1)
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.statuses == nil {
-		c.statuses = map[wire.Status]uint64{}
+	if c.others == nil {
+		c.others = map[outcome]uint64{}
 	}
-	c.statuses[s]++
+	c.others[outcome{cmd, s}]++
+}
+
+// isError says whether a status tells of a failure.
+func isError(s wire.Status) bool {
+	return s != wire.StatusOK && s != wire.StatusMoreProcessingRequired && s != wire.StatusPending
 }
 
 // Stats reads the counters.
@@ -58,20 +83,42 @@ func (s *Server) Stats() Stats {
 		Opens:          c.opens.Load(),
 		Requests:       map[string]uint64{},
 		Errors:         map[string]uint64{},
+		Answers:        map[string]map[string]uint64{},
+		LogOnsRefused:  c.logOnsRefused.Load(),
+		Files:          s.budget.Open(),
+		MaxFiles:       s.settings().cfg.Limits.MaxFiles,
 		BytesRead:      c.bytesRead.Load(),
 		BytesWritten:   c.bytesWritten.Load(),
 		WritesArriving: c.writesArriving.Load(),
 		OplockBreaks:   c.breaks.Load(),
 	}
+	if s.cfg.Latency {
+		st.Latency = c.latency.stats()
+	}
+	answered := func(cmd wire.Command, status wire.Status, n uint64) {
+		if n == 0 {
+			return
+		}
+		by := st.Answers[cmd.String()]
+		if by == nil {
+			by = map[string]uint64{}
+			st.Answers[cmd.String()] = by
+		}
+		by[status.String()] += n
+	}
 	for i := range c.requests {
 		if n := c.requests[i].Load(); n > 0 {
 			st.Requests[wire.Command(i).String()] = n
 		}
+		answered(wire.Command(i), wire.StatusOK, c.succeeded[i].Load())
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for status, n := range c.statuses {
-		st.Errors[status.String()] = n
+	for o, n := range c.others {
+		answered(o.cmd, o.status, n)
+		if isError(o.status) {
+			st.Errors[o.status.String()] += n
+		}
 	}
 	return st
 }

@@ -46,6 +46,7 @@ type stackFlags struct {
 	CPU        []int         `name:"cpu" help:"Run on these processors only."`
 	Procs      int           `help:"Goroutines that run at a time, Shards at least; 1 keeps receiving, TCP and handlers on one thread." default:"1"`
 	Control    string        `help:"Unix socket for 'ustack stats' (default: in the runtime directory)."`
+	Metrics    string        `help:"Address at which GET /metrics is answered for Prometheus: HOST:PORT on the kernel's TCP, or the path of a Unix socket. Whoever gets there may ask."`
 	Totals     bool          `help:"Tell totals alone on it and not each connection: asking then costs little, however many there are."`
 }
 

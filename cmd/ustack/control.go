@@ -99,10 +99,7 @@ func (s *server) listenControl(path string) (*control, error) {
 	if err := removeStale(path); err != nil {
 		return nil, err
 	}
-	// Nobody else may connect, not even for a moment.
-	old := unix.Umask(0o177)
-	ln, err := net.Listen("unix", path)
-	unix.Umask(old)
+	ln, err := listenUnix(path)
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
@@ -126,6 +123,13 @@ func (s *server) listenControl(path string) (*control, error) {
 	return c, nil
 }
 
+// listenUnix makes a socket to which nobody else may connect, not even for a moment.
+func listenUnix(path string) (net.Listener, error) {
+	old := unix.Umask(0o177)
+	defer unix.Umask(old)
+	return net.Listen("unix", path)
+}
+
 // removeStale removes a socket that a server has left behind, and only that.
 func removeStale(path string) error {
 	fi, err := os.Lstat(path)
@@ -133,11 +137,11 @@ func removeStale(path string) error {
 		return nil
 	}
 	if fi.Mode()&os.ModeSocket == 0 {
-		return fmt.Errorf("control socket %s: something else is there", path)
+		return fmt.Errorf("socket %s: something else is there", path)
 	}
 	if c, err := net.Dial("unix", path); err == nil {
 		c.Close()
-		return fmt.Errorf("control socket %s: a server answers there already", path)
+		return fmt.Errorf("socket %s: a server answers there already", path)
 	}
 	return os.Remove(path)
 }

@@ -147,6 +147,7 @@ func (c *serveSMBCmd) settings(log *slog.Logger) (smbproto.Config, error) {
 		Comment:        c.Comment,
 		Limits:         c.limits,
 		Interfaces:     c.interfaces(),
+		Latency:        c.Metrics != "",
 		Log:            log,
 	}
 	l := &cfg.Limits

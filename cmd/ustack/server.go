@@ -71,6 +71,14 @@ func (f *stackFlags) run(ctx context.Context, log *slog.Logger, ports []uint16, 
 	if err != nil {
 		return errors.Join(err, ln.Close(), b.Close())
 	}
+	var exported *metricsServer
+	if f.Metrics != "" {
+		if exported, err = listenMetrics(f.Metrics); err != nil {
+			return errors.Join(err, ctl.Close(), ln.Close(), b.Close())
+		}
+		began := time.Now()
+		exported.serve(log, func() snapshot { return s.snapshot(began) })
+	}
 	log.Info("serving", "service", s.service, "stack", b.Kind(), "addr", ln.Addr(), "ports", ports, "control", ctl.path)
 	if s.serving != nil {
 		s.serving()
@@ -94,7 +102,7 @@ func (f *stackFlags) run(ctx context.Context, log *slog.Logger, ports []uint16, 
 		serving = false
 	}
 	s.drain()
-	return errors.Join(err, ctl.Close(), b.Close())
+	return errors.Join(err, exported.Close(), ctl.Close(), b.Close())
 }
 
 func ignoreClosed(err error) error {

@@ -38,6 +38,7 @@ type smbFile struct {
 		Comment   *string `toml:"comment"`
 		Control   *string `toml:"control"`
 		Audit     *string `toml:"audit"`
+		Metrics   *string `toml:"metrics"`
 	} `toml:"server"`
 	Security struct {
 		Users       *string `toml:"users"`

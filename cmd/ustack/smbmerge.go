@@ -77,6 +77,7 @@ func (m *serveSMBCmd) take(f *smbFile) error {
 	takeKey(m, "comment", "server.comment", &m.Comment, s.Comment)
 	takeKey(m, "control", "server.control", &m.Control, m.beside(s.Control))
 	takeKey(m, "audit", "server.audit", &m.Audit, m.beside(s.Audit))
+	takeKey(m, "metrics", "server.metrics", &m.Metrics, s.Metrics)
 
 	sec := &f.Security
 	takeKey(m, "user-file", "security.users", &m.UserFile, m.beside(sec.Users))

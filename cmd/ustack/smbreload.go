@@ -79,6 +79,7 @@ func (c *serveSMBCmd) keepFixed(was *serveSMBCmd) (labels []string) {
 		{"name", &c.Name, &was.Name},
 		{"workgroup", &c.Workgroup, &was.Workgroup},
 		{"control", &c.Control, &was.Control},
+		{"metrics", &c.Metrics, &was.Metrics},
 		{"max-io", &c.MaxIO, &was.MaxIO},
 	} {
 		if next := reflect.ValueOf(v.next).Elem(); !reflect.DeepEqual(v.next, v.was) {

@@ -1,0 +1,45 @@
+package smbproto
+
+import (
+	"testing"
+	"time"
+
+	"ustack/smbproto/wire"
+)
+
+func TestTimesAreCountedInTheirBuckets(t *testing.T) {
+	var l latencies
+	for _, d := range []time.Duration{-time.Second, 0, 7 * time.Microsecond, 8 * time.Microsecond, time.Millisecond, time.Second, time.Hour} {
+		l.add(wire.CommandRead, d)
+	}
+	got := l.stats()["READ"]
+	byBound := got.Cumulative()
+	for bound, want := range map[time.Duration]uint64{
+		8 * time.Microsecond: 3, 16 * time.Microsecond: 4, 512 * time.Microsecond: 4, 1024 * time.Microsecond: 5, 1 << 20 * time.Microsecond: 6,
+	} {
+		if n := byBound[bound.Seconds()]; n != want {
+			t.Errorf("%d took less than %v, want %d", n, bound, want)
+		}
+	}
+	if got.Count() != 7 || len(byBound) != len(LatencyBounds()) || len(l.stats()) != 1 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestTimersAllocateNothing(t *testing.T) {
+	p := newPeer(t, func(c *Config) { c.Latency = true }).logOn("pub")
+	id := p.newFile("file")
+	p.want(p.charged(p.writeMsg(id, 0, pattern(64<<10))), wire.StatusOK)
+	for name, msg := range map[string]func() []byte{
+		"READ": func() []byte { return p.readMsg(id, 0, 64<<10) }, "WRITE": func() []byte { return p.writeMsg(id, 0, pattern(64<<10)) },
+	} {
+		s := newSteady(p, msg())
+		p.message--
+		if n := testing.AllocsPerRun(50, func() { s.once(t, 16<<10) }); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+		if n := p.srv.Stats().Latency[name]; n.Count() < 50 {
+			t.Errorf("%d times of %s", n.Count(), name)
+		}
+	}
+}
