@@ -72,6 +72,9 @@ func (c *Conn) create(r *request, w *reply) wire.Status {
 	if !r.session.addOpen(o) {
 		return c.abandon(o, wire.StatusUserSessionDeleted)
 	}
+	if action != wire.ActionOpened {
+		c.srv.files.entryChanged(o, o.file.Path())
+	}
 	held := c.srv.files.held(o)
 	n := c.putContexts(w.msg[wire.CreateResponseFixed:], &cr, &held)
 	wire.CreateResponse(w.msg).Put(action, held.level, &c.info, o.id, n)

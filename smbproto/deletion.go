@@ -28,7 +28,7 @@ func (t *fileTable) doom(o *open) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	o.doomed = true
-	t.wantHandles(o)
+	t.wantHandles(o.state, o)
 	for _, other := range o.state.opens {
 		if n := other.notify.Load(); n != nil {
 			n.end(wire.StatusDeletePending)

@@ -120,6 +120,9 @@ func (c *Conn) capabilities() (caps uint32) {
 	if c.multiChannel() {
 		caps |= wire.CapabilityMultiChannel
 	}
+	if c.dialect >= wire.Dialect300 {
+		caps |= wire.CapabilityDirectoryLeasing
+	}
 	if c.protection.cipher != 0 && c.dialect < wire.Dialect311 {
 		caps |= wire.CapabilityEncryption
 	}

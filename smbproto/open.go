@@ -34,6 +34,7 @@ type open struct {
 	oplock        *oplock // set under the table's lock, too
 	doomed        bool    // its name is to be deleted; under the table's lock
 	renamed       bool    // the file has been, by this open
+	wrote         bool    // the file's data was changed through this open
 	position      uint64
 	nextEA        int                // how many EAs have been listed
 	mode          wire.CreateOptions // Open.Mode, MS-FSA 2.1.1.6
@@ -69,9 +70,12 @@ func (o *open) release() error {
 	if o.renamed && !files.pending(o) {
 		o.session.srv.tellRenamed(o.file)
 	}
+	if o.wrote {
+		files.entryChanged(o, o.file.Path())
+	}
 	shut, last := files.leave(o)
 	if last != nil {
-		errs = append(errs, files.remove(last, o.auditRemoval))
+		errs = append(errs, files.remove(last, o.removed))
 	}
 	if shut != nil {
 		errs = append(errs, shut.Close())
@@ -80,6 +84,14 @@ func (o *open) release() error {
 		errs = append(errs, o.held.drop())
 	}
 	return errors.Join(errs...)
+}
+
+// removed is told of each name that is taken away with the open's end.
+func (o *open) removed(f *vfs.File, err error) {
+	o.auditRemoval(f, err)
+	if err == nil {
+		o.session.srv.files.entryChanged(o, f.Path())
+	}
 }
 
 // fill puts all that is known of the file and the open into info.

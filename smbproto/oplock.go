@@ -15,10 +15,12 @@ import (
 // Others' requests take away what is in their way. The client is told (a break), and where it may have to write back
 // or to close first, it acknowledges, for which those who need it wait.
 type oplock struct {
-	st    *fileState
-	lease *lease // nil for that of one open
-	opens []*open
-	state wire.LeaseState
+	st      *fileState
+	keepers *atomic.Int32 // of the table
+	lease   *lease        // nil for that of one open
+	opens   []*open
+	state   wire.LeaseState
+	dir     bool // of a directory
 
 	// breaking says that an acknowledgment is awaited: that the state comes to breakTo at most. Those who
 	// came since need it to come to required, of which it is told then.
@@ -69,12 +71,16 @@ func (h *oplock) same(o *open) bool {
 }
 
 func (h *oplock) setState(s wire.LeaseState) {
-	switch was := h.state & wire.LeaseRead; {
-	case was < s&wire.LeaseRead:
-		h.st.caching.Add(1)
-	case was > s&wire.LeaseRead:
-		h.st.caching.Add(-1)
+	count := func(n *atomic.Int32, bit wire.LeaseState) {
+		switch had, has := h.state&bit, s&bit; {
+		case has > had:
+			n.Add(1)
+		case has < had:
+			n.Add(-1)
+		}
 	}
+	count(&h.st.caching, wire.LeaseRead)
+	count(h.keepers, wire.LeaseHandle)
 	h.state = s
 	h.shown.Store(uint32(s))
 }
@@ -188,14 +194,18 @@ func (h *oplock) tell(to wire.LeaseState, ack bool) {
 // grant gives an open that has been entered what it asks for, as far as others let it, MS-FSA 2.1.5.18.
 func (t *fileTable) grant(st *fileState, o *open) {
 	a := &o.asked
-	if a.state == 0 && !a.lease || o.file.IsDir() {
-		return
+	dir := o.file.IsDir()
+	if a.state == 0 && !a.lease || dir && !a.v2 {
+		return // directories have leases of version 2 only, MS-SMB2 3.3.5.9.11
 	}
 	h := t.leases[a.id]
 	if !a.lease {
 		h = nil
 	}
 	state := a.state
+	if dir {
+		state &^= wire.LeaseWrite
+	}
 	if a.lease && state&wire.LeaseRead == 0 {
 		state = 0 // without what was read nothing else is kept, MS-FSA 2.1.5.18
 	}
@@ -230,7 +240,7 @@ func (t *fileTable) grant(st *fileState, o *open) {
 	}
 	switch {
 	case h == nil:
-		h = &oplock{st: st}
+		h = &oplock{st: st, keepers: &t.keepers}
 		if a.lease {
 			h.lease = &lease{id: a.id, v2: a.v2, parent: a.parent, hasParent: a.hasParent, epoch: a.epoch}
 			if a.v2 {
@@ -240,6 +250,10 @@ func (t *fileTable) grant(st *fileState, o *open) {
 				t.leases = map[leaseID]*oplock{}
 			}
 			t.leases[a.id] = h
+		}
+		if dir {
+			h.dir = true
+			t.dirLeases.Add(1)
 		}
 		h.setState(state)
 		st.oplocks = append(st.oplocks, h)
@@ -270,6 +284,9 @@ func (t *fileTable) giveUp(o *open) {
 	h.st.oplocks = slices.DeleteFunc(h.st.oplocks, func(other *oplock) bool { return other == h })
 	if h.lease != nil {
 		delete(t.leases, h.lease.id)
+	}
+	if h.dir {
+		t.dirLeases.Add(-1)
 	}
 }
 
@@ -376,29 +393,6 @@ func (c *Conn) waitForOplock(r *request, w *reply, st *fileState) wire.Status {
 	}
 	st.openers = append(st.openers, p)
 	return wire.StatusPending
-}
-
-// wantHandles asks others to close what they keep open of o's file, whose name is to go (MS-FSA 2.1.5.15.3 and 2.1.5.15.11). It
-// reports whether somebody has not done so yet.
-func (t *fileTable) wantHandles(o *open) (kept bool) {
-	for _, h := range slices.Clone(o.state.oplocks) {
-		if h.state&wire.LeaseHandle != 0 && !h.same(o) {
-			t.demote(h, h.state&^wire.LeaseHandle)
-			kept = kept || h.state&wire.LeaseHandle != 0
-		}
-	}
-	return kept
-}
-
-// waitForHandles has a request wait until nobody keeps the file open that an application has closed.
-func (c *Conn) waitForHandles(r *request, w *reply) wire.Status {
-	t := &c.srv.files
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.wantHandles(r.open) {
-		return wire.StatusOK
-	}
-	return c.waitForOplock(r, w, r.open.state)
 }
 
 // openers are where requests wait for an oplock to be broken.

@@ -268,13 +268,7 @@ func (p *peer) leased(r []byte, key byte, want wire.LeaseState, flags uint32) wi
 
 func (p *peer) leaseBreaks(key byte, from, to wire.LeaseState, ack bool) {
 	p.t.Helper()
-	r := p.later()
-	want := make([]byte, wire.LeaseBreakSize)
-	wire.PutUnasked(want, wire.CommandOplockBreak)
-	wire.LeaseBreak(want).Put(wire.LeaseKey{key}, from, to, 0, ack)
-	if !bytes.Equal(r, want) {
-		p.t.Fatalf("notification\n% x, want\n% x", r, want)
-	}
+	p.leaseV2Breaks(key, from, to, 0, ack)
 }
 
 func (p *peer) leaseAckMsg(key byte, state wire.LeaseState) []byte {
@@ -382,34 +376,126 @@ func TestLeases(t *testing.T) {
 	})
 }
 
-// Version 2 of leases: the parent's key comes back, and the epoch counts changes.
-func TestLeasesOfVersion2(t *testing.T) {
-	dir := t.TempDir()
-	srv := newServerIn(t, dir, nil)
-	a, b := connect(t, srv, dir), connect(t, srv, dir)
-	a.dialect, b.dialect, b.guid = 0x0300, 0x0300, [16]byte{2}
-	a.logOn("pub")
-	b.logOn("pub")
-	m := a.oplockMsg("file", anyOpen, wire.OplockLease)
+// leaseV2Msg is a CREATE that asks for a lease of version 2. A parent of 0 is none.
+func (p *peer) leaseV2Msg(name string, o opening, key, parent byte, state wire.LeaseState, epoch uint16) []byte {
+	m := p.oplockMsg(name, o, wire.OplockLease)
 	m = append(m, make([]byte, wire.Align8(len(m))-len(m))...)
 	le.PutUint32(m[112:], uint32(len(m)))
-	ctx := make([]byte, 24+56)
-	data, n := wire.PutContext(ctx, wire.ContextLease, wire.LeaseV2ContextSize)
-	wire.LeaseContext(data).Put(wire.LeaseKey{1}, leaseRH, wire.LeaseParentKeySet)
-	wire.LeaseContext(data).PutV2(wire.LeaseKey{9}, 40)
+	b := make([]byte, 24+56)
+	data, n := wire.PutContext(b, wire.ContextLease, wire.LeaseV2ContextSize)
+	flags := uint32(0)
+	if parent != 0 {
+		flags = wire.LeaseParentKeySet
+	}
+	wire.LeaseContext(data).Put(wire.LeaseKey{key}, state, flags)
+	wire.LeaseContext(data).PutV2(wire.LeaseKey{parent}, epoch)
 	le.PutUint32(m[116:], uint32(n))
-	r := a.want(append(m, ctx[:n]...), wire.StatusOK)
+	return append(m, b[:n]...)
+}
+
+func (p *peer) leaseV2Breaks(key byte, from, to wire.LeaseState, epoch uint16, ack bool) {
+	p.t.Helper()
+	r := p.later()
+	want := make([]byte, wire.LeaseBreakSize)
+	wire.PutUnasked(want, wire.CommandOplockBreak)
+	wire.LeaseBreak(want).Put(wire.LeaseKey{key}, from, to, epoch, ack)
+	if !bytes.Equal(r, want) {
+		p.t.Fatalf("notification\n% x, want\n% x", r, want)
+	}
+}
+
+// twoClientsOf30 are two clients in dialect 3.0.
+func twoClientsOf30(t *testing.T) (a, b *peer) {
+	t.Helper()
+	dir := t.TempDir()
+	srv := newServerIn(t, dir, nil)
+	a, b = connect(t, srv, dir), connect(t, srv, dir)
+	a.dialect, b.dialect, b.guid = 0x0300, 0x0300, [16]byte{2}
+	return a.logOn("pub"), b.logOn("pub")
+}
+
+// Version 2 of leases: the parent's key comes back, and the epoch counts changes.
+func TestLeasesOfVersion2(t *testing.T) {
+	a, b := twoClientsOf30(t)
+	r := a.want(a.leaseV2Msg("file", anyOpen, 1, 9, leaseRH, 40), wire.StatusOK)
 	off := int(le.Uint32(r[144:]))
 	if l := wire.LeaseContext(r[off+24 : off+24+wire.LeaseV2ContextSize]); l.State() != leaseRH || l.Flags() != wire.LeaseParentKeySet || l.Parent() != (wire.LeaseKey{9}) || l.Epoch() != 41 {
 		t.Fatalf("lease % x", l)
 	}
 	b.want(b.writeMsg(b.open("file", anyOpen), 0, []byte("x")), wire.StatusOK)
-	r = a.later()
-	want := make([]byte, wire.LeaseBreakSize)
-	wire.PutUnasked(want, wire.CommandOplockBreak)
-	wire.LeaseBreak(want).Put(wire.LeaseKey{1}, leaseRH, 0, 42, true)
-	if !bytes.Equal(r, want) {
-		t.Fatalf("notification\n% x, want\n% x", r, want)
+	a.leaseV2Breaks(1, leaseRH, 0, 42, true)
+}
+
+// A directory's lease breaks when one of its entries changes, but not by who knows of it.
+func TestLeasesOfDirectories(t *testing.T) {
+	directory := opening{wire.AccessReadData | wire.AccessReadAttributes, shareAll, wire.Open, wire.OptionDirectory}
+	for _, c := range []struct {
+		name   string
+		change func(p *peer)
+	}{
+		{"made", func(p *peer) { p.open(`d\new`, anyOpen) }},
+		{"overwritten", func(p *peer) { p.open(`d\old`, opening{wire.AccessAll, shareAll, wire.Overwrite, 0}) }},
+		{"written and closed", func(p *peer) {
+			id := p.open(`d\old`, anyOpen)
+			p.want(p.writeMsg(id, 0, []byte("x")), wire.StatusOK)
+			p.want(p.closeMsg(id), wire.StatusOK)
+		}},
+		{"removed", func(p *peer) {
+			id := p.open(`d\old`, anyOpen)
+			p.want(p.setMsg(id, wire.FileDispositionInformation, []byte{1}), wire.StatusOK)
+			p.want(p.closeMsg(id), wire.StatusOK)
+		}},
+		{"renamed away", func(p *peer) {
+			p.want(p.setMsg(p.open(`d\old`, anyOpen), wire.FileRenameInformation, renameInfo("elsewhere", false)), wire.StatusOK)
+		}},
+		{"renamed into", func(p *peer) {
+			p.want(p.setMsg(p.open("other", anyOpen), wire.FileRenameInformation, renameInfo(`d\x`, false)), wire.StatusOK)
+		}},
+		{"linked into", func(p *peer) {
+			p.want(p.setMsg(p.open("other", anyOpen), wire.FileLinkInformation, renameInfo(`d\x`, false)), wire.StatusOK)
+		}},
+		{"attributes", func(p *peer) {
+			p.want(p.setMsg(p.open(`d\old`, anyOpen), wire.FileBasicInformation, append(make([]byte, 32), 2, 0, 0, 0, 0, 0, 0, 0)), wire.StatusOK)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a, b := twoClientsOf30(t)
+			b.want(b.closeMsg(b.open("d", opening{wire.AccessAll, shareAll, wire.Create, wire.OptionDirectory})), wire.StatusOK)
+			for _, name := range []string{`d\old`, "other"} {
+				b.want(b.closeMsg(b.newFile(name)), wire.StatusOK)
+			}
+			r := a.want(a.leaseV2Msg("d", directory, 1, 0, leaseRWH, 0), wire.StatusOK)
+			a.leased(r, 1, leaseRH, 0)
+			b.open("elsewhere 2", anyOpen)
+			a.want(a.leaseV2Msg(`d\own`, anyOpen, 3, 1, leaseR, 0), wire.StatusOK)
+			a.still() // it is not told
+			c.change(b)
+			a.leaseV2Breaks(1, leaseRH, 0, 2, true)
+			a.want(a.leaseAckMsg(1, 0), wire.StatusOK)
+		})
+	}
+}
+
+// Files that are only kept open are in the way of no directory's rename, and of no file that replaces them.
+func TestARenameWaitsForHandles(t *testing.T) {
+	a, b := twoClients(t)
+	d := b.open("d", opening{wire.AccessAll, shareAll, wire.Create, wire.OptionDirectory})
+	kept := a.openLease(`d\file`, anyOpen, 1, leaseRWH, leaseRWH)
+	async := b.pends(b.setMsg(d, wire.FileRenameInformation, renameInfo("e", false)))
+	a.leaseBreaks(1, leaseRWH, leaseRW, true)
+	a.want(a.closeMsg(kept), wire.StatusOK)
+	b.wantLater(async, wire.StatusOK)
+
+	kept = a.openLease("target", anyOpen, 1, leaseRH, leaseRH)
+	id := b.newFile("file")
+	async = b.pends(b.setMsg(id, wire.FileRenameInformation, renameInfo("target", true)))
+	a.leaseBreaks(1, leaseRH, leaseR, true)
+	a.want(a.leaseAckMsg(1, leaseR), wire.StatusOK)
+	b.wantLater(async, wire.StatusAccessDenied) // it is open after all
+	a.want(a.closeMsg(kept), wire.StatusOK)
+	b.want(b.setMsg(id, wire.FileRenameInformation, renameInfo("target", true)), wire.StatusOK)
+	if n := a.srv.files.keepers.Load(); n != 0 {
+		t.Errorf("%d oplocks keep files open, want none", n)
 	}
 }
 

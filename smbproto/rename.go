@@ -48,7 +48,11 @@ func (c *Conn) link(o *open, b wire.RenameInfo) wire.Status {
 	if files.pending(o) {
 		return wire.StatusDeletePending // its names are taken away, and who comes by the new one is not told
 	}
-	return wire.StatusOf(o.file.Link(to, o.mayEnter))
+	if err := o.file.Link(to, o.mayEnter); err != nil {
+		return wire.StatusOf(err)
+	}
+	files.entryChanged(o, to)
+	return wire.StatusOK
 }
 
 // rename: MS-FSA 2.1.5.15.11.
@@ -124,7 +128,7 @@ func (c *Conn) renameTo(o *open, to vfs.Path, replace bool) wire.Status {
 // move renames the file. It replaces only what is reserved: nobody must lose a file
 // that came to be there meanwhile.
 func (c *Conn) move(o *open, to vfs.Path, replace bool) wire.Status {
-	was := o.file.Name()
+	was, from := o.file.Name(), o.file.Path()
 	if err := o.file.Rename(to, replace, o.mayEnter); err != nil {
 		return wire.StatusOf(err)
 	}
@@ -132,6 +136,8 @@ func (c *Conn) move(o *open, to vfs.Path, replace bool) wire.Status {
 	if err := c.srv.files.renamed(o, was); err != nil {
 		c.log.Warn("telling other opens of a rename", "cause", err)
 	}
+	c.srv.files.entryChanged(o, from)
+	c.srv.files.entryChanged(o, o.file.Path())
 	return wire.StatusOK
 }
 

@@ -17,8 +17,8 @@ func (c *Conn) setInfo(r *request, w *reply) wire.Status {
 	case r.open.file == nil:
 		return wire.StatusNotSupported
 	case req.Type() == wire.InfoFile:
-		if wire.FileInfoClass(req.Class()) == wire.FileRenameInformation && !r.open.file.IsDir() {
-			if status := c.waitForHandles(r, w); status != wire.StatusOK {
+		if wire.FileInfoClass(req.Class()) == wire.FileRenameInformation {
+			if status := c.waitForRename(r, w, wire.RenameInfo(req.Buffer())); status != wire.StatusOK {
 				return status
 			}
 		}
@@ -108,6 +108,7 @@ func setBasic(o *open, b wire.BasicInfo) wire.Status {
 	}); err != nil {
 		return wire.StatusOf(err)
 	}
+	o.session.srv.files.entryChanged(o, o.file.Path())
 	switch t := b.LastWrite(); {
 	case t.Sets(): // Open.UserSetModificationTime
 		o.frozen = t

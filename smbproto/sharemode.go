@@ -16,6 +16,8 @@ type fileTable struct {
 	files map[vfs.ID]*fileState
 	// leases are all that are held.
 	leases map[leaseID]*oplock
+	// keepers and dirLeases count the oplocks that keep files open, and those of directories, to be asked without mu.
+	keepers, dirLeases atomic.Int32
 
 	// paths keeps a path and what it leads to together. It is held for reading from
 	// a path's lookup until its open is admitted, and while a file is renamed; for writing while a

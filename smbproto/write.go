@@ -90,6 +90,7 @@ func (c *Conn) writeDone(o *open, req wire.WriteRequest) error {
 // does not make it fail.
 func (o *open) modified() {
 	o.session.srv.files.changes(o)
+	o.wrote = true
 	if o.frozen != 0 {
 		if err := o.file.SetTimes(0, o.frozen); err != nil {
 			o.conn.log.Debug("keeping the time of the last write", "cause", err)

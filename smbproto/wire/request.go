@@ -86,7 +86,9 @@ const (
 	CapabilityLeasing      uint32 = 0x02
 	CapabilityLargeMTU     uint32 = 0x04
 	CapabilityMultiChannel uint32 = 0x08
-	CapabilityEncryption   uint32 = 0x40
+	// CapabilityDirectoryLeasing: dialects 3.0 and later.
+	CapabilityDirectoryLeasing uint32 = 0x20
+	CapabilityEncryption       uint32 = 0x40
 )
 
 // SessionSetupRequest, MS-SMB2 2.2.5.
