@@ -6,11 +6,11 @@ import (
 	"ustack/smbproto/wire"
 )
 
-// foreign is who a SESSION_SETUP is from whose session this connection does not have: a channel that
+// foreign is who a request is from whose session this connection does not have: a channel that
 // is being bound, or one that may be. It is nil where there is no such session, or nothing that shows that the
-// client has it; else the request is verified, and its answer signed, with the session's first key.
-func (c *Conn) foreign(h wire.Header) *channel {
-	id := h.SessionID()
+// client has it; else the request is verified, and its answer signed, with the session's first key: also one that is
+// refused, so that the client can trust it.
+func (c *Conn) foreign(h wire.Header, id uint64) *channel {
 	if ch := c.binding[id]; ch != nil {
 		if !ch.ended() {
 			return ch

@@ -343,3 +343,22 @@ func TestWhoIsLoggedOnMayBecomeNobodyAndComeBack(t *testing.T) {
 	stranger.session = wire.Header(r).SessionID()
 	stranger.want(stranger.setupMsg(ntlmAnonymous()), wire.StatusLogonFailure) // who is nobody from the first is not let in
 }
+
+// A client that must sign takes no word for it that a session has ended, or is none of this connection, but a signed one.
+func TestRefusalsForWantOfASessionAreSigned(t *testing.T) {
+	m := newMember(t, nil, wire.Dialect311).logOn("alice", "secret").treeOf("pub")
+	id := m.newFile("file")
+	other := m.another()
+	other.session, other.tree = m.session, m.tree
+	theirs := m.signerOf(m.key)
+	if r := other.want(signWith(t, theirs, other.readMsg(id, 0, 1)), wire.StatusUserSessionDeleted); !theirs.Verify(r) {
+		t.Error("the refusal on a connection that is no channel is not signed with the session's key")
+	}
+	m.want(m.sign(m.request(wire.CommandLogoff, 4, nil)), wire.StatusOK)
+	if r := m.want(m.sign(m.readMsg(id, 0, 1)), wire.StatusUserSessionDeleted); !m.signer.Verify(r) {
+		t.Error("the refusal after the session's end is not signed")
+	}
+	if r := m.want(m.readMsg(id, 0, 1), wire.StatusUserSessionDeleted); wire.Header(r).Has(wire.FlagSigned) {
+		t.Error("the refusal of an unsigned request is signed")
+	}
+}

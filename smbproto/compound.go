@@ -88,9 +88,6 @@ func (c *Conn) measure(msg []byte) (room int, err error) {
 			return 0, fmt.Errorf("%w: compound of more than %d messages", wire.ErrMalformed, count-1)
 		}
 		h := wire.Header(first)
-		if h.Command() >= wire.CommandCount {
-			return 0, fmt.Errorf("%w: %v", wire.ErrMalformed, h.Command())
-		}
 		if h.Command() == wire.CommandCancel && (count > 1 || rest != nil) {
 			return 0, fmt.Errorf("%w: CANCEL in a compound", wire.ErrMalformed)
 		}
@@ -104,7 +101,7 @@ func (c *Conn) measure(msg []byte) (room int, err error) {
 			return 0, fmt.Errorf("%w: compound of %d messages, whose answers take %d bytes of %d at least",
 				wire.ErrMalformed, count, least, c.largestReply)
 		}
-		room += wire.Align8(commands[h.Command()].greatest(first))
+		room += wire.Align8(commandOf(h.Command()).greatest(first))
 		if msg = rest; msg == nil {
 			return min(room, c.largestReply), nil
 		}
@@ -137,7 +134,7 @@ func (c *Conn) answer(msg, out []byte) (n int, err error) {
 		// Each message that follows needs room for an error at least.
 		left := len(out) - n - remaining(msg)*wire.Align8(wire.ErrorSize)
 		var status wire.Status
-		need := commands[c.req.cmd].greatest(first)
+		need := commandOf(c.req.cmd).greatest(first)
 		least := need // a READ that is cut short looks like the end of a file
 		if c.req.cmd != wire.CommandRead {
 			least = c.largestReply / 2
@@ -212,7 +209,9 @@ func (c *Conn) inherit(status wire.Status) {
 			c.chain.fileID = wire.FileIDNone
 		}
 	}
-	c.chain.begun = true
+	if c.chain.begun = r.session != nil || commandOf(r.cmd).needs&needSession == 0; !c.chain.begun {
+		return // without a session there is nothing to refer to
+	}
 	if w.session != 0 {
 		c.chain.session = w.session
 	}

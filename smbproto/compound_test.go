@@ -250,3 +250,22 @@ func TestRingsThatAreTooSmallAreRefused(t *testing.T) {
 		t.Error("the area was not aborted")
 	}
 }
+
+func TestWhatCompoundsHaveBesideWhatIsRefused(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	id := p.newFile("file")
+	unknown := p.request(wire.CommandCount+200, 4, nil)
+	p.wantAll(chainOf(false, p.readMsg(id, 0, 0), unknown, p.readMsg(id, 0, 0)),
+		wire.StatusOK, wire.StatusInvalidParameter, wire.StatusOK)
+	p.want(p.request(0xFF, 4, nil), wire.StatusInvalidParameter)
+
+	session := p.session
+	p.session = ^uint64(0)
+	stray := p.closeMsg(id)
+	related := p.closeMsg(id)
+	p.session = session
+	wire.Header(related).PutFlags(wire.FlagRelated)
+	last := p.readMsg(id, 0, 0)
+	p.wantAll(chainOf(false, p.readMsg(id, 0, 0), stray, related, last),
+		wire.StatusOK, wire.StatusUserSessionDeleted, wire.StatusInvalidParameter, wire.StatusOK)
+}

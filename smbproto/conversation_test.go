@@ -90,7 +90,6 @@ func TestWhatEndsAConnection(t *testing.T) {
 		t.Run(name, func(t *testing.T) { newPeer(t, nil).refused(b) })
 	}
 	for name, change := range map[string]func(p *peer, m []byte){
-		"unknown command":        func(_ *peer, m []byte) { le.PutUint16(m[12:], 19) },
 		"a response":             func(_ *peer, m []byte) { m[16] |= 1 },
 		"header size":            func(_ *peer, m []byte) { m[4] = 65 },
 		"second negotiate":       func(_ *peer, m []byte) { le.PutUint16(m[12:], 0) },

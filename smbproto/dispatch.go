@@ -82,6 +82,16 @@ var commands = [wire.CommandCount]command{
 	wire.CommandOplockBreak:    {needs: needSession | needTree, size: 24, fixed: wire.LeaseAckSize, run: (*Conn).oplockBreak},
 }
 
+// unknownCommand is what no dialect has: it is refused, and what stands beside it in a compound is not.
+var unknownCommand = command{needs: canBeUnsigned, run: func(*Conn, *request, *reply) wire.Status { return wire.StatusInvalidParameter }}
+
+func commandOf(c wire.Command) *command {
+	if c >= wire.CommandCount {
+		return &unknownCommand
+	}
+	return &commands[c]
+}
+
 // maxToken is the largest security token that is sent. A challenge with the
 // longest names takes less.
 const maxToken = 8 << 10
@@ -103,7 +113,7 @@ func (cmd *command) greatest(msg []byte) int {
 // resolve finds what a request refers to, and checks its signature. verify says
 // that the whole message is there to be verified.
 func (c *Conn) resolve(r *request, verify bool) wire.Status {
-	cmd := &commands[r.cmd]
+	cmd := commandOf(r.cmd)
 	h := r.header()
 	related := h.Has(wire.FlagRelated)
 	if related && !c.chain.begun {
@@ -113,16 +123,19 @@ func (c *Conn) resolve(r *request, verify bool) wire.Status {
 	if related {
 		sessionID, treeID = c.chain.session, c.chain.tree
 	}
-	if ch := c.sessions[sessionID]; ch != nil && !ch.ended() {
-		if c.sealing != nil && ch != c.sealing {
-			return wire.StatusAccessDenied // one session's key opens no other's door; see measure
-		}
+	switch ch := c.sessions[sessionID]; {
+	case ch != nil && c.sealing != nil && ch != c.sealing:
+		return wire.StatusAccessDenied // one session's key opens no other's door; see measure
+	case ch != nil && !ch.ended():
 		r.session, r.channel = ch.session, ch
-	} else if r.cmd == wire.CommandSessionSetup && sessionID != 0 && c.sealing == nil {
-		r.channel = c.foreign(h)
+	case ch != nil:
+		r.channel = ch // so that the client can trust that it has ended
+	case c.sealing == nil && (r.cmd == wire.CommandSessionSetup || cmd.needs&needSession != 0):
+		r.channel = c.foreign(h, sessionID)
 	}
 	if cmd.needs&needSession != 0 {
 		if r.session == nil || !r.session.valid {
+			c.checkSignature(r, cmd, verify)
 			return wire.StatusUserSessionDeleted
 		}
 		if status := c.checkSealed(r); status != wire.StatusOK {
@@ -181,7 +194,7 @@ func (c *Conn) run(r *request, w *reply) wire.Status {
 		} else {
 			status = c.runResolved(r, w)
 		}
-		if commands[r.cmd].needs&changesNames != 0 {
+		if commandOf(r.cmd).needs&changesNames != 0 {
 			c.srv.tellChanges()
 		}
 	}
@@ -189,7 +202,7 @@ func (c *Conn) run(r *request, w *reply) wire.Status {
 }
 
 func (c *Conn) runResolved(r *request, w *reply) wire.Status {
-	cmd := &commands[r.cmd]
+	cmd := commandOf(r.cmd)
 	if r.open == nil {
 		return cmd.run(c, r, w)
 	}
@@ -237,7 +250,9 @@ func (c *Conn) finish(r *request, w *reply, status wire.Status) {
 
 // count notes a request. Cancels take no credits, MS-SMB2 3.3.5.2.3.
 func (c *Conn) count(h wire.Header) error {
-	c.srv.counters.requests[h.Command()].Add(1)
+	if h.Command() < wire.CommandCount {
+		c.srv.counters.requests[h.Command()].Add(1)
+	}
 	if h.Command() == wire.CommandCancel {
 		return nil
 	}

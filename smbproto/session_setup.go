@@ -149,8 +149,11 @@ func (c *Conn) refuse(r *request, ch *channel, cause error) wire.Status {
 	return wire.StatusLogonFailure
 }
 
+// endSession leaves the channel of one that was valid, for its key, until there is to be room.
 func (c *Conn) endSession(sess *session) {
-	delete(c.sessions, sess.id)
+	if !sess.valid {
+		delete(c.sessions, sess.id)
+	}
 	if err := sess.end(); err != nil {
 		c.log.Warn("closing a session", "session", sess.id, "cause", err)
 	}
