@@ -23,6 +23,7 @@ type pending struct {
 	place   place
 	again   []byte // of a request that is to be tried again: it, and what follows in its frame
 	chain   chain  // likewise: what comes before in its frame
+	smb1    smb1Pending
 
 	// What settle has said.
 	status wire.Status
@@ -65,6 +66,9 @@ func (c *Conn) newPending(r *request, w *reply, at place) *pending {
 	}
 	copy(p.head[:], r.msg)
 	c.keep(p)
+	if c.smb1 != nil {
+		p.smb1 = c.smb1.pending()
+	}
 	w.async = p.id
 	return p
 }
@@ -79,6 +83,9 @@ func (c *Conn) parkAgain(r *request, w *reply, at place) (*pending, wire.Status)
 		p.place, p.open = at, r.open
 		c.keep(p)
 		return p, wire.StatusOK
+	}
+	if r.frame == nil {
+		return nil, wire.StatusSharingViolation // in the midst of a chain of SMB1 nothing waits
 	}
 	if len(c.pending) >= c.srv.cfg.Limits.MaxPending || c.againSize+len(r.frame) > maxAgain {
 		return nil, wire.StatusInsufficientResources
@@ -134,6 +141,9 @@ func (c *Conn) answerSettled() error {
 
 // tryAgain runs a request that has waited once more, or says that it can't be, and then what follows in its frame.
 func (c *Conn) tryAgain(p *pending) error {
+	if c.smb1 != nil {
+		return c.tryAgainSMB1(p)
+	}
 	if p.sealed {
 		c.sealing = p.channel
 		defer func() { c.sealing = nil }()
@@ -191,6 +201,9 @@ func (c *Conn) forgetPending() {
 }
 
 func (c *Conn) answerPending(p *pending) error {
+	if c.smb1 != nil {
+		return c.answerPendingSMB1(p)
+	}
 	if p.sealed {
 		c.sealing = p.channel
 		defer func() { c.sealing = nil }()

@@ -14,6 +14,7 @@ type channel struct {
 	*session
 	conn *Conn
 
+	uid      uint16         // of SMB1
 	exchange *auth.Exchange // a log-on that is under way: the first, a renewed one, or one that binds
 	preauth  crypt.Preauth  // of the connection and this log-on, in dialect 3.1.1
 

@@ -89,8 +89,8 @@ type Limits struct {
 type Config struct {
 	Auth   auth.Config
 	Shares []Share
-	// MinDialect and MaxDialect bound the dialects that are spoken, each one of Dialects; 0
-	// means the least and the greatest of them.
+	// MinDialect and MaxDialect bound the dialects that are spoken, each one of Dialects, or wire.DialectNT1, which
+	// is SMB1; 0 means the least and the greatest of Dialects.
 	MinDialect, MaxDialect wire.Dialect
 	// RequireSigning refuses unsigned requests, and with them guests.
 	RequireSigning bool
@@ -123,7 +123,7 @@ type Config struct {
 	Rand io.Reader        // nil: crypto/rand
 }
 
-// Dialects are those that the server speaks, MS-SMB2 1.7.
+// Dialects are those of SMB2 that the server speaks, MS-SMB2 1.7. SMB1 is spoken only where MinDialect says so.
 var Dialects = []wire.Dialect{wire.Dialect202, wire.Dialect210, wire.Dialect300, wire.Dialect302, wire.Dialect311}
 
 // ErrConfig is below every error about a Config.
@@ -175,8 +175,9 @@ func (c *Config) checkDialects() error {
 	if c.MaxDialect == 0 {
 		c.MaxDialect = Dialects[len(Dialects)-1]
 	}
-	if !slices.Contains(Dialects, c.MinDialect) || !slices.Contains(Dialects, c.MaxDialect) || c.MinDialect > c.MaxDialect {
-		return fmt.Errorf("%w: dialects %v to %v, want two of %v in order", ErrConfig, c.MinDialect, c.MaxDialect, Dialects)
+	known := append([]wire.Dialect{wire.DialectNT1}, Dialects...)
+	if !slices.Contains(known, c.MinDialect) || !slices.Contains(known, c.MaxDialect) || c.MinDialect > c.MaxDialect {
+		return fmt.Errorf("%w: dialects %v to %v, want two of %v in order", ErrConfig, c.MinDialect, c.MaxDialect, known)
 	}
 	return nil
 }

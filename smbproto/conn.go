@@ -68,6 +68,7 @@ type Conn struct {
 	sealing  *channel // whose key it was encrypted with; nil if it was not
 	arriving arriving
 	info     wire.FileInfo
+	smb1     *smb1 // nil but for a client of SMB1
 }
 
 // NewConn begins a connection over an area. Close must be called in the end;
@@ -112,6 +113,9 @@ func (c *Conn) Close() error {
 	c.forgetPending()
 	clear(c.sessions)
 	clear(c.binding)
+	if c.smb1 != nil {
+		errs = append(errs, c.smb1.close(c))
+	}
 	c.arriving.leaveOpen()
 	c.srv.counters.connections.Add(-1)
 	return errors.Join(errs...)
@@ -241,6 +245,9 @@ func (c *Conn) message(msg []byte) error {
 	case wire.IsSMB2(msg):
 		return c.compound(msg)
 	case wire.IsSMB1(msg):
+		if c.smb1 != nil {
+			return c.messageSMB1(msg)
+		}
 		return c.negotiateSMB1(msg)
 	case wire.IsTransform(msg):
 		return c.sealed(msg)

@@ -1,6 +1,6 @@
 // Package smbproto is an SMB2 file server over IO areas: requests are parsed where
 // TCP put them, replies are built where TCP takes them. It speaks the dialects
-// 2.0.2, 2.1, 3.0, 3.0.2 and 3.1.1, and answers clients that begin with SMB1.
+// 2.0.2, 2.1, 3.0, 3.0.2 and 3.1.1, and, where it is allowed, SMB1 (the files smb1*.go).
 //
 // # A request's way
 //
@@ -31,7 +31,7 @@
 // # Where more of SMB goes
 //
 // A further command, or a fuller one, is an entry of the dispatch table and a file.
-// A whole SMB1 message would go to a table of its own where Conn.message tells them apart. Dialects are chosen in bestDialect.
+// SMB1 has a table of its own, [smb1Commands]: what both do with files is common. Dialects are chosen in bestDialect.
 // Answers come in the order of the requests, before the next is looked at. A request that has to wait for
 // something else than its client (a lock, a change in a directory) gets an interim answer in this order, and its final one
 // when what it waits for has come: [Conn.park] keeps it, whoever takes it from its place settles it, and the

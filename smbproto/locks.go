@@ -10,6 +10,7 @@ import (
 // between two bytes.
 type byteRange struct {
 	owner       *open
+	pid         uint32 // of SMB1: the client's process, which owns the lock with the open; 0 in SMB2
 	off, length uint64
 	exclusive   bool
 }
@@ -31,6 +32,16 @@ func (b *byteRange) overlaps(off, length uint64) bool {
 		return off-b.off < b.length
 	}
 	return b.off-off < length
+}
+
+func (b *byteRange) owned(o *open, pid uint32) bool { return b.owner == o && b.pid == pid }
+
+// keepsOff reports whether the lock is in the way of reading or writing its range.
+func (b *byteRange) keepsOff(o *open, write bool) bool {
+	if b.owned(o, o.pid) {
+		return write && !b.exclusive
+	}
+	return write || b.exclusive
 }
 
 // maxLocks bounds the locks of one file, maxLockElements those of one request, and maxWaiting those that wait for a
@@ -64,7 +75,8 @@ func (s *fileState) dropLocks(o *open) {
 // waitingLock is a lock that was asked for and is in another's way.
 type waitingLock struct {
 	byteRange
-	p *pending
+	p    *pending
+	more []byteRange // of SMB1: others that the request asks for, which are got together
 }
 
 // lockQueue is where the locks of one file wait.
@@ -84,7 +96,7 @@ func (q lockQueue) withdraw(p *pending) bool {
 // grant gives those who wait what they can have now, the first first.
 func (s *fileState) grant() {
 	s.waiting = slices.DeleteFunc(s.waiting, func(l waitingLock) bool {
-		status := s.tryLock(l.byteRange)
+		status := s.tryAll(l.byteRange, l.more)
 		if status == wire.StatusLockNotGranted {
 			return false
 		}
@@ -106,7 +118,7 @@ func (s *fileState) tryLock(l byteRange) wire.Status {
 	for i := range s.locks {
 		have := &s.locks[i]
 		// One's own exclusive lock does not keep a shared one off, MS-FSA 2.1.4.10.
-		conflicts := l.exclusive || have.exclusive && have.owner != l.owner
+		conflicts := l.exclusive || have.exclusive && !have.owned(l.owner, l.pid)
 		if conflicts && have.overlaps(l.off, l.length) {
 			return wire.StatusLockNotGranted
 		}
@@ -119,9 +131,20 @@ func (s *fileState) tryLock(l byteRange) wire.Status {
 	return wire.StatusOK
 }
 
-func (s *fileState) unlock(o *open, off, length uint64) wire.Status {
+// tryAll adds a lock and others, or none of them.
+func (s *fileState) tryAll(l byteRange, more []byteRange) wire.Status {
+	status := s.tryLock(l)
+	for i := 0; status == wire.StatusOK && i < len(more); i++ {
+		if status = s.tryLock(more[i]); status != wire.StatusOK {
+			s.dropLast(i + 1)
+		}
+	}
+	return status
+}
+
+func (s *fileState) unlock(o *open, pid uint32, off, length uint64) wire.Status {
 	for i, l := range s.locks {
-		if l.owner == o && l.off == off && l.length == length {
+		if l.owned(o, pid) && l.off == off && l.length == length {
 			o.conn.locks--
 			s.setLocks(append(s.locks[:i], s.locks[i+1:]...))
 			return wire.StatusOK
@@ -140,7 +163,7 @@ func (t *fileTable) mayAccess(o *open, off uint64, n int, write bool) bool {
 	defer t.mu.Unlock()
 	for i := range o.state.locks {
 		l := &o.state.locks[i]
-		if l.overlaps(off, uint64(n)) && (l.owner != o && (write || l.exclusive) || l.owner == o && write && !l.exclusive) {
+		if l.overlaps(off, uint64(n)) && l.keepsOff(o, write) {
 			return false
 		}
 	}
@@ -173,7 +196,7 @@ func (c *Conn) lock(r *request, w *reply) wire.Status {
 		switch {
 		case (flags^first)&wire.LockUnlock != 0:
 		case flags == wire.LockUnlock:
-			status = o.state.unlock(o, off, length)
+			status = o.state.unlock(o, 0, off, length)
 		case flags&^wire.LockFailImmediately == wire.LockShared, flags&^wire.LockFailImmediately == wire.LockExclusive:
 			if length > 0 && off+length-1 < off {
 				status = wire.StatusInvalidLockRange
@@ -183,7 +206,7 @@ func (c *Conn) lock(r *request, w *reply) wire.Status {
 				status = wire.StatusInvalidParameter // only one can be waited for, 3.3.5.14.2
 				break
 			}
-			l := byteRange{o, off, length, flags&wire.LockExclusive != 0}
+			l := byteRange{owner: o, off: off, length: length, exclusive: flags&wire.LockExclusive != 0}
 			if status = o.state.tryLock(l); status == wire.StatusLockNotGranted && waits {
 				status = c.waitForLock(r, w, l)
 			}
@@ -210,7 +233,7 @@ func (c *Conn) waitForLock(r *request, w *reply, l byteRange) wire.Status {
 	if status != wire.StatusOK {
 		return status
 	}
-	st.waiting = append(st.waiting, waitingLock{l, p})
+	st.waiting = append(st.waiting, waitingLock{byteRange: l, p: p})
 	return wire.StatusPending
 }
 

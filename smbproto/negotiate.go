@@ -21,7 +21,7 @@ func (c *Conn) checkState(r *request) error {
 // negotiateSMB1 answers a client that begins with SMB1 and says that it can do more,
 // MS-SMB2 3.3.5.3. One that cannot is told so in its own words, and left.
 func (c *Conn) negotiateSMB1(msg []byte) error {
-	req := wire.SMB1Negotiate(msg)
+	req := wire.SMB1NegotiateRequest(msg)
 	if err := req.Valid(); err != nil {
 		return err
 	}
@@ -32,8 +32,10 @@ func (c *Conn) negotiateSMB1(msg []byte) error {
 	switch {
 	case req.Offers(wire.SMB1DialectWildcard) && c.cfg.MaxDialect >= wire.Dialect210:
 		c.dialect = wire.DialectWildcard
-	case req.Offers(wire.SMB1Dialect202) && c.cfg.MinDialect == wire.Dialect202:
+	case req.Offers(wire.SMB1Dialect202) && c.cfg.MinDialect <= wire.Dialect202 && c.cfg.MaxDialect >= wire.Dialect202:
 		c.setDialect(wire.Dialect202)
+	case req.Offers(wire.SMB1DialectNT1) && c.cfg.MinDialect == wire.DialectNT1:
+		return c.negotiateNT1(req)
 	default:
 		c.log.Info("client speaks no dialect that is allowed here", "least", c.cfg.MinDialect.String())
 		b, err := c.reserve(wire.SMB1RefusalSize)

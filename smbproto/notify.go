@@ -47,9 +47,15 @@ func (c *Conn) changeNotify(r *request, w *reply) wire.Status {
 		return wire.StatusInvalidParameter
 	}
 	room := int(min(req.OutputLength(), 1<<30))
-	switch {
-	case room > c.maxTransact, !c.paid(r, room):
+	if room > c.maxTransact || !c.paid(r, room) {
 		return wire.StatusInvalidParameter
+	}
+	return c.notifyOf(r, w, o, room, req.Filter(), req.Flags()&wire.WatchTree != 0)
+}
+
+// notifyOf has a request wait for changes in a directory, whose open is locked.
+func (c *Conn) notifyOf(r *request, w *reply, o *open, room int, filter wire.NotifyFilter, tree bool) wire.Status {
+	switch {
 	case !o.access.Has(wire.AccessReadData): // FILE_LIST_DIRECTORY
 		return wire.StatusAccessDenied
 	case c.srv.files.pending(o):
@@ -57,8 +63,8 @@ func (c *Conn) changeNotify(r *request, w *reply) wire.Status {
 	}
 	n := o.notify.Load()
 	if n == nil {
-		n = &notification{conn: c, filter: req.Filter(), most: room, at: -1}
-		if status := c.watch(o, n, req.Flags()&wire.WatchTree != 0); status != wire.StatusOK {
+		n = &notification{conn: c, filter: filter, most: room, at: -1}
+		if status := c.watch(o, n, tree); status != wire.StatusOK {
 			return status
 		}
 		o.notify.Store(n)

@@ -24,6 +24,7 @@ type open struct {
 	options wire.CreateOptions
 	notify  atomic.Pointer[notification] // set under mu
 	asked   asked
+	smb1    *smb1Open // nil but for SMB1's
 
 	mu            sync.Mutex
 	closed        bool
@@ -41,6 +42,7 @@ type open struct {
 	frozen        wire.Filetime      // the time of the last write, if what is changed through this open leaves it
 	search        search
 	sequence      sequence
+	pid           uint32 // the client's process that the request in hand is of, in SMB1: it owns locks with the open
 }
 
 // release closes what the open has, under its lock: share mode, locks, handles, and

@@ -45,6 +45,9 @@ func (c *Conn) sendBreak(n *breakNotice) error {
 	if ch == nil || ch.ended() {
 		return nil
 	}
+	if c.smb1 != nil {
+		return c.sendBreakSMB1(n)
+	}
 	if ch.mustSeal {
 		c.sealing = ch
 		defer func() { c.sealing = nil }()

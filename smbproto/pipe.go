@@ -11,25 +11,34 @@ const maxPipes = 16
 
 // createPipe opens a named pipe of IPC$. There is one, in which shares are listed.
 func (c *Conn) createPipe(r *request, w *reply, name string) wire.Status {
+	o, status := c.openPipe(r, name)
+	if status != wire.StatusOK {
+		return status
+	}
+	wire.CreateResponse(w.msg).Put(wire.ActionOpened, wire.OplockNone, &c.info, o.id, 0)
+	w.fileID = o.id
+	w.n = wire.CreateResponseFixed
+	return wire.StatusOK
+}
+
+// openPipe opens it, and leaves in c.info what is to be said of it.
+func (c *Conn) openPipe(r *request, name string) (*open, wire.Status) {
 	name = strings.ToLower(strings.TrimPrefix(name, `\`))
 	if strings.TrimPrefix(name, `pipe\`) != "srvsvc" {
-		return wire.StatusObjectNameNotFound
+		return nil, wire.StatusObjectNameNotFound
 	}
 	if c.pipeCount() >= maxPipes {
-		return wire.StatusPipeNotAvailable
+		return nil, wire.StatusPipeNotAvailable
 	}
 	o := &open{
 		id: c.srv.newFileID(), session: r.session, conn: c, tree: r.tree,
 		access: wire.AccessAll, pipe: c.srv.srvsvc.Open(), sequence: sequence{number: r.header().ChannelSequence()},
 	}
 	if !r.session.addOpen(o) {
-		return wire.StatusUserSessionDeleted
+		return nil, wire.StatusUserSessionDeleted
 	}
 	c.info = wire.FileInfo{Attributes: wire.AttributeNormal, AllocationSize: 4096}
-	wire.CreateResponse(w.msg).Put(wire.ActionOpened, wire.OplockNone, &c.info, o.id, 0)
-	w.fileID = o.id
-	w.n = wire.CreateResponseFixed
-	return wire.StatusOK
+	return o, wire.StatusOK
 }
 
 func (c *Conn) pipeCount() (n int) {

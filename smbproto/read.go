@@ -33,29 +33,43 @@ func (c *Conn) read(r *request, w *reply) wire.Status {
 	if o.file == nil {
 		return c.readPipe(o, w, dst)
 	}
-	switch {
-	case o.file.IsDir():
-		return wire.StatusInvalidDeviceRequest
-	case req.Offset() > math.MaxInt64-uint64(n):
-		return wire.StatusInvalidParameter
-	case !c.srv.files.mayAccess(o, req.Offset(), n, false):
-		return wire.StatusFileLockConflict
-	}
-	m := 0
-	if len(dst) > 0 {
-		var err error
-		if m, err = o.file.ReadAt(dst, int64(req.Offset())); err == io.EOF {
-			return wire.StatusEndOfFile
-		} else if err != nil {
-			return wire.StatusOf(err)
-		}
+	m, status := c.readAt(o, dst, req.Offset(), n)
+	if status != wire.StatusOK {
+		return status
 	}
 	if m < int(min(req.MinimumCount(), math.MaxInt32)) {
 		return wire.StatusEndOfFile
 	}
-	o.position = req.Offset() + uint64(m)
-	c.srv.counters.bytesRead.Add(uint64(m))
+	c.haveRead(o, req.Offset(), m)
 	wire.ReadResponse(w.msg).Put(m)
 	w.n = wire.ReadResponseData + m
 	return wire.StatusOK
+}
+
+// readAt reads from the file of an open, which is locked, into dst: as much as that holds of the n bytes at off that
+// the client asks for.
+func (c *Conn) readAt(o *open, dst []byte, off uint64, n int) (m int, status wire.Status) {
+	switch {
+	case o.file.IsDir():
+		return 0, wire.StatusInvalidDeviceRequest
+	case off > math.MaxInt64-uint64(n):
+		return 0, wire.StatusInvalidParameter
+	case !c.srv.files.mayAccess(o, off, n, false):
+		return 0, wire.StatusFileLockConflict
+	}
+	if len(dst) > 0 {
+		var err error
+		if m, err = o.file.ReadAt(dst, int64(off)); err == io.EOF {
+			return 0, wire.StatusEndOfFile
+		} else if err != nil {
+			return 0, wire.StatusOf(err)
+		}
+	}
+	return m, wire.StatusOK
+}
+
+// haveRead notes that n bytes at off have been read.
+func (c *Conn) haveRead(o *open, off uint64, n int) {
+	o.position = off + uint64(n)
+	c.srv.counters.bytesRead.Add(uint64(n))
 }

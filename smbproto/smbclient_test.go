@@ -80,29 +80,34 @@ func TestSmbclientDoesItsWork(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			ts := startServer(t, nil)
-			path, content := randomFile(t, 5<<20+123)
-			back := filepath.Join(t.TempDir(), "back")
-			out, err := ts.smbclient(t, append(c.args, "//127.0.0.1/pub", "-c",
-				"mkdir dir; cd dir; put "+path+" a.bin; ls; rename a.bin b.bin; allinfo b.bin; get b.bin "+back+"; du; cd ..; ls DIR/B.BIN")...)
-			if err != nil || strings.Contains(out, "NT_STATUS") {
-				t.Fatalf("%v\n%s", err, out)
-			}
-			got, err := os.ReadFile(back)
-			if err != nil || !bytes.Equal(got, content) {
-				t.Errorf("what came back is not what was put: %v, %d bytes", err, len(got))
-			}
-			if stored, err := os.ReadFile(filepath.Join(ts.dir, "dir", "b.bin")); err != nil || !bytes.Equal(stored, content) {
-				t.Errorf("what is stored is not what was put: %v", err)
-			}
-			out, err = ts.smbclient(t, append(c.args, "//127.0.0.1/pub", "-c", "del dir/b.bin; rmdir dir; ls")...)
-			if err != nil || strings.Contains(out, "NT_STATUS") {
-				t.Fatalf("%v\n%s", err, out)
-			}
-			if left, _ := os.ReadDir(ts.dir); len(left) != 0 {
-				t.Errorf("left: %v", left)
-			}
+			worksWith(t, startServer(t, nil), c.args)
 		})
+	}
+}
+
+// worksWith has smbclient put a file, look at it, get it back and take it away.
+func worksWith(t *testing.T, ts *testServer, args []string) {
+	t.Helper()
+	path, content := randomFile(t, 5<<20+123)
+	back := filepath.Join(t.TempDir(), "back")
+	out, err := ts.smbclient(t, append(args, "//127.0.0.1/pub", "-c",
+		"mkdir dir; cd dir; put "+path+" a.bin; ls; rename a.bin b.bin; allinfo b.bin; get b.bin "+back+"; du; cd ..; ls DIR/B.BIN")...)
+	if err != nil || strings.Contains(out, "NT_STATUS") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	got, err := os.ReadFile(back)
+	if err != nil || !bytes.Equal(got, content) {
+		t.Errorf("what came back is not what was put: %v, %d bytes", err, len(got))
+	}
+	if stored, err := os.ReadFile(filepath.Join(ts.dir, "dir", "b.bin")); err != nil || !bytes.Equal(stored, content) {
+		t.Errorf("what is stored is not what was put: %v", err)
+	}
+	out, err = ts.smbclient(t, append(args, "//127.0.0.1/pub", "-c", "del dir/b.bin; rmdir dir; ls")...)
+	if err != nil || strings.Contains(out, "NT_STATUS") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if left, _ := os.ReadDir(ts.dir); len(left) != 0 {
+		t.Errorf("left: %v", left)
 	}
 }
 

@@ -38,6 +38,8 @@ type Stats struct {
 type counters struct {
 	connections, sessions, trees, opens     atomic.Int64
 	requests                                [wire.CommandCount]atomic.Uint64
+	smb1                                    [256]atomic.Uint64 // requests of SMB1
+	smb1Succeeded                           [256]atomic.Uint64
 	bytesRead, bytesWritten, writesArriving atomic.Uint64
 	breaks                                  atomic.Uint64
 
@@ -52,7 +54,16 @@ type counters struct {
 // outcome is an answer without success.
 type outcome struct {
 	cmd    wire.Command
+	smb1   wire.SMB1Command // counts if cmd is CommandCount, which is none
 	status wire.Status
+}
+
+// name of the command.
+func (o *outcome) name() string {
+	if o.cmd == wire.CommandCount {
+		return smb1Commands[o.smb1].statsName()
+	}
+	return o.cmd.String()
 }
 
 func (c *counters) answer(cmd wire.Command, s wire.Status) {
@@ -60,12 +71,25 @@ func (c *counters) answer(cmd wire.Command, s wire.Status) {
 		c.succeeded[cmd].Add(1)
 		return
 	}
+	c.other(outcome{cmd: cmd, status: s})
+}
+
+// answerSMB1 is answer for SMB1.
+func (c *counters) answerSMB1(cmd wire.SMB1Command, s wire.Status) {
+	if s == wire.StatusOK {
+		c.smb1Succeeded[cmd].Add(1)
+		return
+	}
+	c.other(outcome{wire.CommandCount, cmd, s})
+}
+
+func (c *counters) other(o outcome) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.others == nil {
 		c.others = map[outcome]uint64{}
 	}
-	c.others[outcome{cmd, s}]++
+	c.others[o]++
 }
 
 // isError says whether a status tells of a failure.
@@ -95,14 +119,14 @@ func (s *Server) Stats() Stats {
 	if s.cfg.Latency {
 		st.Latency = c.latency.stats()
 	}
-	answered := func(cmd wire.Command, status wire.Status, n uint64) {
+	answered := func(cmd string, status wire.Status, n uint64) {
 		if n == 0 {
 			return
 		}
-		by := st.Answers[cmd.String()]
+		by := st.Answers[cmd]
 		if by == nil {
 			by = map[string]uint64{}
-			st.Answers[cmd.String()] = by
+			st.Answers[cmd] = by
 		}
 		by[status.String()] += n
 	}
@@ -110,12 +134,18 @@ func (s *Server) Stats() Stats {
 		if n := c.requests[i].Load(); n > 0 {
 			st.Requests[wire.Command(i).String()] = n
 		}
-		answered(wire.Command(i), wire.StatusOK, c.succeeded[i].Load())
+		answered(wire.Command(i).String(), wire.StatusOK, c.succeeded[i].Load())
+	}
+	for i := range c.smb1 {
+		if n := c.smb1[i].Load(); n > 0 {
+			st.Requests[smb1Commands[i].statsName()] += n
+		}
+		answered(smb1Commands[i].statsName(), wire.StatusOK, c.smb1Succeeded[i].Load())
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for o, n := range c.others {
-		answered(o.cmd, o.status, n)
+		answered(o.name(), o.status, n)
 		if isError(o.status) {
 			st.Errors[o.status.String()] += n
 		}

@@ -17,7 +17,11 @@ func (c *Conn) checkWrite(r *request, total int) wire.Status {
 	if n > c.maxWrite || !c.paid(r, n) {
 		return wire.StatusInvalidParameter
 	}
-	o := r.open
+	return c.mayWrite(r.open, req.Offset(), n)
+}
+
+// mayWrite says whether n bytes may be written at off through an open, which is locked.
+func (c *Conn) mayWrite(o *open, off uint64, n int) wire.Status {
 	if !o.access.Has(wire.AccessWriteData | wire.AccessAppendData) {
 		return wire.StatusAccessDenied
 	}
@@ -27,14 +31,14 @@ func (c *Conn) checkWrite(r *request, total int) wire.Status {
 	switch {
 	case o.file.IsDir():
 		return wire.StatusInvalidDeviceRequest
-	case req.Offset() > math.MaxInt64-uint64(n):
+	case off > math.MaxInt64-uint64(n):
 		return wire.StatusInvalidParameter
-	case !o.file.Holds(req.Offset(), n):
+	case !o.file.Holds(off, n):
 		return wire.StatusDiskFull
-	case !c.srv.files.mayAccess(o, req.Offset(), n, true):
+	case !c.srv.files.mayAccess(o, off, n, true):
 		return wire.StatusFileLockConflict
 	case !o.access.Has(wire.AccessWriteData):
-		return mayAppend(o.file, req.Offset())
+		return mayAppend(o.file, off)
 	}
 	return wire.StatusOK
 }
@@ -76,10 +80,15 @@ func (c *Conn) write(r *request, w *reply) wire.Status {
 // writeDone notes a WRITE whose data has gone to its file, and puts it on disk if
 // that was asked for.
 func (c *Conn) writeDone(o *open, req wire.WriteRequest) error {
-	o.position = req.Offset() + uint64(req.Length())
-	c.srv.counters.bytesWritten.Add(uint64(req.Length()))
+	return c.wrote(o, req.Offset(), int(req.Length()), req.Flags()&wire.WriteThrough != 0)
+}
+
+// wrote notes that n bytes have been written at off.
+func (c *Conn) wrote(o *open, off uint64, n int, through bool) error {
+	o.position = off + uint64(n)
+	c.srv.counters.bytesWritten.Add(uint64(n))
 	o.modified()
-	if req.Flags()&wire.WriteThrough != 0 || o.mode&wire.OptionWriteThrough != 0 {
+	if through || o.mode&wire.OptionWriteThrough != 0 {
 		return o.file.Sync()
 	}
 	return nil

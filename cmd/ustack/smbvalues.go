@@ -15,6 +15,7 @@ var protocols = []struct {
 	name    string
 	dialect wire.Dialect
 }{
+	{"NT1", wire.DialectNT1},
 	{"SMB2_02", wire.Dialect202},
 	{"SMB2_10", wire.Dialect210},
 	{"SMB3_00", wire.Dialect300},

@@ -18,7 +18,9 @@ func TestProtocolsAreBounded(t *testing.T) {
 		{"SMB2_02", "SMB3_11", wire.Dialect202, wire.Dialect311, ""},
 		{"smb3_00", "SMB3_02", wire.Dialect300, wire.Dialect302, ""},
 		{"SMB2_10", "SMB2_10", wire.Dialect210, wire.Dialect210, ""},
-		{"NT1", "SMB3_11", 0, 0, `--min-protocol "NT1": want one of SMB2_02, SMB2_10, SMB3_00, SMB3_02, SMB3_11`},
+		{"NT1", "SMB3_11", wire.DialectNT1, wire.Dialect311, ""},
+		{"nt1", "NT1", wire.DialectNT1, wire.DialectNT1, ""},
+		{"CORE", "SMB3_11", 0, 0, `--min-protocol "CORE": want one of NT1, SMB2_02, SMB2_10, SMB3_00, SMB3_02, SMB3_11`},
 		{"SMB2_02", "SMB4", 0, 0, `--max-protocol "SMB4"`},
 		{"SMB3_11", "SMB3_00", 0, 0, "--min-protocol SMB3_11 is above --max-protocol SMB3_00"},
 	} {

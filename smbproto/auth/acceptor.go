@@ -41,6 +41,11 @@ func (a *acceptor) accept(msg []byte) error {
 	if err != nil {
 		return err
 	}
+	return a.judge(&m)
+}
+
+// judge says who the peer is, and puts it into a.id.
+func (a *acceptor) judge(m *authenticate) (err error) {
 	id := Identity{User: fromUTF16(m.user), Domain: fromUTF16(m.domain), Workstation: fromUTF16(m.host)}
 	a.claimed = id
 	if m.anonymous() {
@@ -49,7 +54,7 @@ func (a *acceptor) accept(msg []byte) error {
 		}
 		id.Anonymous, id.Guest = true, true
 		// MS-NLMP 3.3.1 and 3.3.2: the base key of a null session is zero.
-		if id.SessionKey, err = a.setKeys(&m, [16]byte{}); err != nil {
+		if id.SessionKey, err = a.setKeys(m, [16]byte{}); err != nil {
 			return err
 		}
 		a.id = id
@@ -61,12 +66,12 @@ func (a *acceptor) accept(msg []byte) error {
 	}
 	switch {
 	case known:
-		if id.SessionKey, err = a.acceptUser(&m, hash); err != nil {
+		if id.SessionKey, err = a.acceptUser(m, hash); err != nil {
 			return err
 		}
 	case a.cfg.Guest:
 		id.Guest = true
-		a.acceptGuest(&m)
+		a.acceptGuest(m)
 	default:
 		// The work of a wrong password, and the error of a malformed response, so that
 		// neither time nor status tells who has an account. A proof with the zero hash is none.

@@ -80,6 +80,7 @@ func fillInfo(info *wire.FileInfo, st *unix.Statx_t, k kept, name string) {
 		info.EndOfFile, info.AllocationSize = 0, 0
 	}
 	info.Links = st.Nlink
+	info.Unix = wire.UnixInfo{UID: st.Uid, GID: st.Gid, Mode: uint32(st.Mode), Major: st.Rdev_major, Minor: st.Rdev_minor}
 	info.FileIndex = st.Ino
 	info.Volume = unix.Mkdev(st.Dev_major, st.Dev_minor)
 }

@@ -48,8 +48,9 @@ func (c Command) String() string {
 // Dialect is a dialect revision, MS-SMB2 2.2.3.
 type Dialect uint16
 
-// Dialects. Wildcard is only an answer to an SMB1 negotiate: "come again in SMB2".
+// Dialects. NT1 is that of SMB1, whose number is this server's own: NT LM 0.12. Wildcard is only an answer to an SMB1 negotiate: "come again in SMB2".
 const (
+	DialectNT1      Dialect = 0x0100
 	Dialect202      Dialect = 0x0202
 	Dialect210      Dialect = 0x0210
 	Dialect300      Dialect = 0x0300
@@ -63,6 +64,8 @@ func (d Dialect) String() string {
 	switch d {
 	case 0:
 		return "none"
+	case DialectNT1:
+		return "NT LM 0.12"
 	case DialectWildcard:
 		return "2.???"
 	case Dialect202, Dialect210, Dialect300, Dialect302, Dialect311:

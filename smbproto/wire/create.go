@@ -137,7 +137,7 @@ func (m CreateResponse) Put(action CreateAction, level OplockLevel, info *FileIn
 	le.PutUint16(m[64:], 89)
 	m[66] = byte(level)
 	le.PutUint32(m[68:], uint32(action))
-	info.putTimes(m[72:])
+	info.PutTimes(m[72:])
 	le.PutUint64(m[104:], info.AllocationSize)
 	le.PutUint64(m[112:], info.EndOfFile)
 	le.PutUint32(m[120:], uint32(info.Attributes))

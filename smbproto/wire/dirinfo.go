@@ -37,8 +37,12 @@ func (c FileInfoClass) CarriesEASize() bool {
 
 // DirEntrySize is the length of an entry without padding behind it.
 func DirEntrySize(c FileInfoClass, name string) int {
+	return dirEntrySize(c, name, false)
+}
+
+func dirEntrySize(c FileInfoClass, name string, oem bool) int {
 	fixed, _ := c.entryFixed()
-	return fixed + UTF16Len(name)
+	return fixed + SMB1CharsLen(name, !oem)
 }
 
 // DirWriter fills an output buffer with directory entries, each 8-byte aligned.
@@ -48,6 +52,7 @@ type DirWriter struct {
 	last  int // where the last entry begins
 	n     int // end of the last entry
 	count int
+	oem   bool // names are not in Unicode, for a client of SMB1
 }
 
 // NewDirWriter starts a list in b, which is as long as the client allows.
@@ -78,7 +83,7 @@ func putEntryShortName(b []byte, name string) {
 // Put adds an entry and reports whether it fitted; if not, nothing is written.
 func (w *DirWriter) Put(name string, f *FileInfo) bool {
 	at := alignUp(w.n)
-	size := DirEntrySize(w.class, name)
+	size := dirEntrySize(w.class, name, w.oem)
 	if at+size > len(w.buf) {
 		return false
 	}
@@ -87,7 +92,7 @@ func (w *DirWriter) Put(name string, f *FileInfo) bool {
 	fixed, nameLen := w.class.entryFixed()
 	clear(e[:fixed])
 	if w.class != FileNamesInformation {
-		f.putTimes(e[8:])
+		f.PutTimes(e[8:])
 		le.PutUint64(e[40:], f.EndOfFile)
 		le.PutUint64(e[48:], f.AllocationSize)
 		le.PutUint32(e[56:], uint32(f.Attributes))
@@ -105,7 +110,7 @@ func (w *DirWriter) Put(name string, f *FileInfo) bool {
 	case FileIDBothDirectoryInformation:
 		le.PutUint64(e[96:], f.FileIndex)
 	}
-	le.PutUint32(e[nameLen:], uint32(PutUTF16(e[fixed:], name)))
+	le.PutUint32(e[nameLen:], uint32(PutSMB1Chars(e[fixed:], name, !w.oem)))
 	if w.count > 0 {
 		le.PutUint32(w.buf[w.last:], uint32(at-w.last))
 	}

@@ -54,6 +54,7 @@ type FileInfo struct {
 	Links                                   uint32
 	FileIndex, Volume                       uint64
 	EASize                                  uint32 // what the EAs take as a list
+	Unix                                    UnixInfo
 
 	// Of the open, not of the file:
 	DeletePending bool
@@ -66,7 +67,8 @@ type FileInfo struct {
 // Directory reports whether the file is one.
 func (f *FileInfo) Directory() bool { return f.Attributes&AttributeDirectory != 0 }
 
-func (f *FileInfo) putTimes(b []byte) {
+// PutTimes writes the four times, 32 bytes.
+func (f *FileInfo) PutTimes(b []byte) {
 	le.PutUint64(b, uint64(f.Creation))
 	le.PutUint64(b[8:], uint64(f.LastAccess))
 	le.PutUint64(b[16:], uint64(f.LastWrite))
@@ -75,7 +77,7 @@ func (f *FileInfo) putTimes(b []byte) {
 
 // basic: MS-FSCC 2.4.7, 40 bytes.
 func (f *FileInfo) putBasic(b []byte) int {
-	f.putTimes(b)
+	f.PutTimes(b)
 	le.PutUint32(b[32:], uint32(f.Attributes))
 	le.PutUint32(b[36:], 0)
 	return 40
@@ -195,7 +197,7 @@ func PutFileInfo(b []byte, class FileInfoClass, f *FileInfo) (n int, status Stat
 	case FileAllInformation:
 		return f.putAll(b)
 	case FileNetworkOpenInformation:
-		f.putTimes(b)
+		f.PutTimes(b)
 		le.PutUint64(b[32:], f.AllocationSize)
 		le.PutUint64(b[40:], f.EndOfFile)
 		le.PutUint32(b[48:], uint32(f.Attributes))

@@ -54,7 +54,7 @@ func FuzzTransformHeader(f *testing.F) {
 
 func FuzzSMB1Negotiate(f *testing.F) {
 	fuzz(f, func(m []byte) {
-		if r := SMB1Negotiate(m); r.Valid() == nil {
+		if r := SMB1NegotiateRequest(m); r.Valid() == nil {
 			r.Offers(SMB1DialectWildcard)
 			r.Offers(SMB1Dialect202)
 			PutSMB1Refusal(make([]byte, SMB1RefusalSize), r)

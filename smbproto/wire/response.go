@@ -114,7 +114,7 @@ func PutClose(m []byte, info *FileInfo) {
 		return
 	}
 	le.PutUint16(m[66:], ClosePostQueryAttributes)
-	info.putTimes(m[72:])
+	info.PutTimes(m[72:])
 	le.PutUint64(m[104:], info.AllocationSize)
 	le.PutUint64(m[112:], info.EndOfFile)
 	le.PutUint32(m[120:], uint32(info.Attributes))

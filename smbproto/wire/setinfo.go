@@ -86,3 +86,23 @@ func (b RenameInfo) RootDirectory() uint64 { return le.Uint64(b[8:]) }
 
 // Name in UTF-16, in place, from the share's root.
 func (b RenameInfo) Name() []byte { return b[20 : 20+le.Uint32(b[16:])] }
+
+// NewRenameInfo makes one, of a name from the share's root.
+func NewRenameInfo(name string, replace bool) RenameInfo {
+	b := make([]byte, 20+UTF16Len(name))
+	if replace {
+		b[0] = 1
+	}
+	le.PutUint32(b[16:], uint32(PutUTF16(b[20:], name)))
+	return b
+}
+
+// NewBasicInfo makes one.
+func NewBasicInfo(creation, access, write, change Filetime, a Attributes) BasicInfo {
+	b := make([]byte, 40)
+	for i, t := range []Filetime{creation, access, write, change} {
+		le.PutUint64(b[8*i:], uint64(t))
+	}
+	le.PutUint32(b[32:], uint32(a))
+	return b
+}

@@ -1,0 +1,323 @@
+package smbproto
+
+import (
+	"testing"
+
+	"ustack/ioarea"
+	"ustack/smbproto/wire"
+)
+
+// peer1 is a client of SMB1 at the other end of an area in memory.
+type peer1 struct {
+	*peer
+	uid, tid, mid uint16
+	pid           uint16
+	flags2        uint16
+}
+
+func newPeer1(t testing.TB, change func(*Config)) *peer1 {
+	t.Helper()
+	dir := t.TempDir()
+	srv := newServerIn(t, dir, func(c *Config) {
+		allowSMB1(c)
+		if change != nil {
+			change(c)
+		}
+	})
+	return connect1(t, srv, dir)
+}
+
+func connect1(t testing.TB, srv *Server, dir string) *peer1 {
+	t.Helper()
+	return &peer1{peer: connect(t, srv, dir), pid: 7,
+		flags2: wire.SMB1Flags2ExtendedSecurity | wire.SMB1Flags2NTStatus | wire.SMB1Flags2Unicode}
+}
+
+// msg is a message of one command. Its words may be followed by others, in bytes of the caller's making.
+func (p *peer1) msg(cmd wire.SMB1Command, words []byte, data []byte) []byte {
+	m := make([]byte, wire.SMB1HeaderSize, wire.SMB1HeaderSize+3+len(words)+len(data))
+	copy(m, wire.ProtocolSMB1[:])
+	m[4] = byte(cmd)
+	le.PutUint16(m[10:], p.flags2)
+	le.PutUint16(m[24:], p.tid)
+	le.PutUint16(m[26:], p.pid)
+	le.PutUint16(m[28:], p.uid)
+	p.mid++
+	le.PutUint16(m[30:], p.mid)
+	m = append(append(m, byte(len(words)/2)), words...)
+	m = le.AppendUint16(m, uint16(len(data)))
+	return append(m, data...)
+}
+
+// words makes the words of a command of its values: of 1, 2, 4 or 8 bytes, by their type.
+func words(values ...any) (b []byte) {
+	for _, v := range values {
+		switch v := v.(type) {
+		case uint8:
+			b = append(b, v)
+		case uint16:
+			b = le.AppendUint16(b, v)
+		case uint32:
+			b = le.AppendUint32(b, v)
+		case uint64:
+			b = le.AppendUint64(b, v)
+		default:
+			panic("a word of no size")
+		}
+	}
+	return b
+}
+
+// andX begins the words of a command that nothing follows.
+func andX(values ...any) []byte {
+	return words(append([]any{uint8(wire.SMB1NoAndX), uint8(0), uint16(0)}, values...)...)
+}
+
+// ask1 sends a message and returns its answer, or nil.
+func (p *peer1) ask1(msg []byte) wire.SMB1Header {
+	p.t.Helper()
+	if err := p.feed(frame(msg)); err != nil {
+		p.t.Fatalf("%v: %v", smb1Commands[msg[4]].name, err)
+	}
+	return p.reply()
+}
+
+// want1 demands an answer of a status, and returns its first block.
+func (p *peer1) want1(msg []byte, s wire.Status) wire.SMB1Block {
+	p.t.Helper()
+	r := p.ask1(msg)
+	if r == nil {
+		p.t.Fatalf("%v: no answer", smb1Commands[msg[4]].name)
+	}
+	return p.isAnswer(r, msg, s)
+}
+
+func (p *peer1) isAnswer(r wire.SMB1Header, msg []byte, s wire.Status) wire.SMB1Block {
+	p.t.Helper()
+	if got := r.Status(); got != s {
+		p.t.Fatalf("%v: %v, want %v", smb1Commands[msg[4]].name, got, s)
+	}
+	if r.MID() != wire.SMB1Header(msg).MID() || byte(r.Command()) != msg[4] || r.Flags()&wire.SMB1FlagReply == 0 {
+		p.t.Fatalf("%v: not its answer: % x", smb1Commands[msg[4]].name, r[:wire.SMB1HeaderSize])
+	}
+	b, err := r.Block(wire.SMB1HeaderSize)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return b
+}
+
+// logOn1 negotiates, logs on as nobody and connects to a share.
+func (p *peer1) logOn1(share string) *peer1 {
+	p.t.Helper()
+	p.want1(p.msg(wire.SMB1Negotiate, nil, []byte("\x02NT LM 0.12\x00")), wire.StatusOK)
+	setup := func(token []byte) []byte {
+		return p.msg(wire.SMB1SessionSetupAndX, andX(uint16(60000), uint16(50), uint16(0), uint32(0), uint16(len(token)), uint32(0),
+			uint32(wire.SMB1CapLevel2Oplocks)), append(token, 0, 0, 0, 0, 0))
+	}
+	msg := setup(ntlmNegotiate())
+	r := p.ask1(msg)
+	p.isAnswer(r, msg, wire.StatusMoreProcessingRequired)
+	p.uid = r.UID()
+	p.want1(setup(ntlmAnonymous()), wire.StatusOK)
+	path := append([]byte{0}, utf16le(`\\server\`+share)...) // a byte of password, which aligns the path
+	msg = p.msg(wire.SMB1TreeConnectAndX, andX(uint16(0), uint16(1)), append(append(path, 0, 0), "?????\x00"...))
+	r = p.ask1(msg)
+	p.isAnswer(r, msg, wire.StatusOK)
+	p.tid = r.TID()
+	return p
+}
+
+func (p *peer1) createMsg1(name string, o opening, flags uint32) []byte {
+	raw := append(append([]byte{0}, utf16le(name)...), 0, 0)
+	return p.msg(wire.SMB1NTCreateAndX, andX(uint8(0), uint16(len(raw)-3), flags, uint32(0), uint32(o.access), uint64(0), uint32(0),
+		uint32(o.share), uint32(o.disposition), uint32(o.options), uint32(2), uint8(0)), raw)
+}
+
+func (p *peer1) open1(name string, o opening) uint16 {
+	p.t.Helper()
+	b := p.want1(p.createMsg1(name, o, 0), wire.StatusOK)
+	return le.Uint16(b.Words[5:])
+}
+
+func (p *peer1) readMsg1(fid uint16, off uint64, n int) []byte {
+	return p.msg(wire.SMB1ReadAndX, andX(fid, uint32(off), uint16(n), uint16(0), uint32(n>>16), uint16(0), uint32(off>>32)), nil)
+}
+
+func (p *peer1) writeMsg1(fid uint16, off uint64, data []byte) []byte {
+	return p.msg(wire.SMB1WriteAndX, andX(fid, uint32(off), uint32(0), uint16(0), uint16(0), uint16(len(data)>>16), uint16(len(data)),
+		uint16(wire.SMB1HeaderSize+3+28), uint32(off>>32)), data)
+}
+
+// lockMsg1 locks one range, for as many milliseconds as it may wait.
+func (p *peer1) lockMsg1(fid uint16, off, n uint64, timeout uint32) []byte {
+	return p.msg(wire.SMB1LockingAndX, andX(fid, uint8(smb1LockLargeOffsets), uint8(0), timeout, uint16(0), uint16(1)),
+		words(p.pid, uint16(0), uint32(off>>32), uint32(off), uint32(n>>32), uint32(n)))
+}
+
+func (p *peer1) unlockMsg1(fid uint16, off, n uint64) []byte {
+	m := p.lockMsg1(fid, off, n, 0)
+	le.PutUint16(m[wire.SMB1HeaderSize+1+12:], 1)
+	le.PutUint16(m[wire.SMB1HeaderSize+1+14:], 0)
+	return m
+}
+
+// wake has the connection do what others have left it to do, as a wake of its ring does.
+func (p *peer1) wake() wire.SMB1Header {
+	p.t.Helper()
+	if _, err := p.c.Handle(p.a); err != nil {
+		p.t.Fatal(err)
+	}
+	return p.reply()
+}
+
+var all1 = opening{wire.AccessAll, shareAll, wire.OpenIf, 0}
+
+func TestSMB1ReadAndWriteAllocateNothing(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub")
+	fid := p.open1("file", all1)
+	p.want1(p.writeMsg1(fid, 0, pattern(500_000)), wire.StatusOK)
+	for name, msg := range map[string][]byte{
+		"WRITE_ANDX": p.writeMsg1(fid, 0, pattern(60_000)), "READ_ANDX": p.readMsg1(fid, 0, 60_000),
+		"large WRITE_ANDX": p.writeMsg1(fid, 0, pattern(500_000)), "large READ_ANDX": p.readMsg1(fid, 0, 500_000),
+	} {
+		b := frame(msg)
+		if n := testing.AllocsPerRun(50, func() {
+			if err := p.a.In.Append(ioarea.NoWait, b); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.c.Handle(p.a); err != nil {
+				t.Fatal(err)
+			}
+			r := p.a.Out.Peek(p.a.Out.Len())
+			if len(r) < wire.FrameHeaderSize+wire.SMB1HeaderSize || wire.SMB1Header(r[wire.FrameHeaderSize:]).Status() != wire.StatusOK {
+				t.Fatal("the request was refused")
+			}
+			p.a.Out.Consume(len(r))
+		}); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+	r := p.want1(p.readMsg1(fid, 0, 500_000), wire.StatusOK)
+	if n := int(r.Word(5)) | int(r.Word(7))<<16; n != 500_000 {
+		t.Errorf("%d bytes read", n)
+	}
+}
+
+// A lock that is in another process's way waits, as long as its client says, and has one answer.
+func TestSMB1LocksWait(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub")
+	fid, other := p.open1("file", all1), p.open1("file", all1)
+	p.want1(p.lockMsg1(fid, 10, 10, 0), wire.StatusOK)
+	p.want1(p.lockMsg1(other, 15, 1, 0), wire.StatusLockNotGranted)
+	p.want1(p.lockMsg1(other, 15, 1, 0), wire.StatusFileLockConflict) // a second time
+	msg := p.lockMsg1(other, 15, 1, 1<<32-1)
+	if r := p.ask1(msg); r != nil {
+		t.Fatalf("answered at once: % x", r)
+	}
+	p.want1(p.writeMsg1(other, 12, []byte("x")), wire.StatusFileLockConflict)
+	unlock := p.unlockMsg1(fid, 10, 10)
+	if err := p.feed(frame(unlock)); err != nil {
+		t.Fatal(err)
+	}
+	first, second := wire.SMB1Header(p.reply()), wire.SMB1Header(p.reply())
+	if second == nil {
+		second = p.wake()
+	}
+	p.isAnswer(first, unlock, wire.StatusOK)
+	p.isAnswer(second, msg, wire.StatusOK)
+	p.want1(p.lockMsg1(fid, 15, 1, 0), wire.StatusLockNotGranted)
+
+	// Another process with the same FID is somebody else.
+	p.pid++
+	p.want1(p.unlockMsg1(other, 15, 1), wire.StatusRangeNotLocked)
+	p.pid--
+	waits := p.lockMsg1(fid, 15, 1, 1<<32-1)
+	p.ask1(waits)
+	cancel := p.msg(wire.SMB1NTCancel, nil, nil)
+	copy(cancel[30:32], waits[30:32])
+	r := p.ask1(cancel)
+	if r == nil {
+		r = p.wake()
+	}
+	p.isAnswer(r, waits, wire.StatusFileLockConflict)
+}
+
+// FuzzSMB1Session feeds a connection of SMB1, which has logged on and opened a file and a directory: messages, each
+// behind two bytes of length. Whatever comes, nothing panics and nothing stays open.
+func FuzzSMB1Session(f *testing.F) {
+	limitFileSize(f)
+	dir := f.TempDir()
+	srv := newServerIn(f, dir, allowSMB1)
+	in, out := srv.RingSize()
+	pool, err := ioarea.NewPool(in, out, 1)
+	if err != nil {
+		f.Fatal(err)
+	}
+	seed := connect1(f, srv, dir).logOn1("pub")
+	const fid = 1
+	raw := func(s string) []byte { return append(utf16le(s), 0, 0) }
+	path := func(s string) []byte { return append([]byte{4, 0}, raw(s)...) }
+	for code := range smb1Commands {
+		if cmd := &smb1Commands[code]; cmd.run != nil {
+			w := make([]byte, 2*cmd.words)
+			if cmd.andX && len(w) > 0 {
+				w[0] = 0xFF
+			}
+			if cmd.needs&needOpen != 0 {
+				le.PutUint16(w[2*cmd.fid:], fid)
+			}
+			f.Add(fuzzInput(0, seed.msg(wire.SMB1Command(code), w, append(path(`\a`), path(`\b`)...))))
+		}
+	}
+	trans := func(fn uint16, params, data []byte) []byte {
+		const at = wire.SMB1HeaderSize + 1 + 30 + 2 + 1
+		w := words(uint16(len(params)), uint16(len(data)), uint16(10), uint16(4000), uint8(0), uint8(0), uint16(0), uint32(0), uint16(0),
+			uint16(len(params)), uint16(at), uint16(len(data)), uint16(at+len(params)), uint16(1), fn)
+		return seed.msg(wire.SMB1Transaction2, w, append(append([]byte{0}, params...), data...))
+	}
+	f.Add(fuzzInput(0, seed.writeMsg1(fid, 0, pattern(10)), seed.readMsg1(fid, 0, 10), seed.lockMsg1(fid, 0, 1, 5)))
+	f.Add(fuzzInput(0, trans(1, append(words(uint16(0x16), uint16(9), uint16(6), uint16(0x104), uint32(0)), raw(`\*`)...), nil)))
+	f.Add(fuzzInput(0, trans(2, append(words(uint16(1), uint16(9), uint16(0x104), uint32(0), uint16(8)), raw(`x`)...), nil)))
+	f.Add(fuzzInput(0, trans(3, words(uint16(0x105)), nil), trans(3, words(uint16(0x200)), nil)))
+	f.Add(fuzzInput(0, trans(5, append(words(uint16(0x107), uint32(0)), raw(`\file`)...), nil)))
+	f.Add(fuzzInput(0, trans(6, append(words(uint16(0x101), uint32(0)), raw(`\file`)...), make([]byte, 40))))
+	f.Add(fuzzInput(0, trans(7, words(uint16(fid), uint16(0x109)), nil), trans(8, words(uint16(fid), uint16(0x104)), make([]byte, 8))))
+	f.Add(fuzzInput(0, seed.createMsg1(`\dir`, opening{wire.AccessAll, shareAll, wire.OpenIf, wire.OptionDirectory}, 0x16)))
+	seed.hangUp()
+
+	f.Fuzz(func(t *testing.T, input []byte) {
+		a, err := pool.Get()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &peer1{peer: &peer{t: t, dir: dir, srv: srv, a: a, c: srv.NewConn(a)}, pid: 7,
+			flags2: wire.SMB1Flags2ExtendedSecurity | wire.SMB1Flags2NTStatus | wire.SMB1Flags2Unicode}
+		p.logOn1("pub")
+		p.open1("file", all1)
+		p.open1("dir", opening{wire.AccessAll, shareAll, wire.OpenIf, wire.OptionDirectory})
+		for input = input[min(1, len(input)):]; len(input) >= 2; {
+			n := min(int(le.Uint16(input)), len(input)-2)
+			m := append([]byte(nil), input[2:2+n]...)
+			input = input[2+n:]
+			if len(m) >= wire.SMB1HeaderSize {
+				copy(m, wire.ProtocolSMB1[:])
+				le.PutUint16(m[24:], p.tid)
+				le.PutUint16(m[28:], p.uid)
+			}
+			if !p.pour(frame(m), 1<<20) {
+				break
+			}
+		}
+		if err := p.c.Close(); err != nil {
+			t.Log(err)
+		}
+		if st := srv.Stats(); st.Opens != 0 || st.Sessions != 0 || st.Trees != 0 || st.Connections != 0 || len(srv.files.files) != 0 || srv.budget.Open() != 0 {
+			t.Errorf("left: %+v, %d files, %d open", st, len(srv.files.files), srv.budget.Open())
+		}
+		if err := pool.Put(a); err != nil {
+			t.Fatal(err)
+		}
+		removeAllIn(t, dir)
+	})
+}

@@ -1,0 +1,201 @@
+package smbproto
+
+import (
+	"errors"
+	"io/fs"
+
+	"ustack/smbproto/wire"
+)
+
+// Flags of FIND_FIRST2 and FIND_NEXT2, MS-CIFS 2.2.6.2.1.
+const (
+	findClose    = 0x01
+	findCloseEnd = 0x02
+	findKeys     = 0x04
+	findContinue = 0x08
+)
+
+// findFirst2: MS-CIFS 2.2.6.2.
+func (c *Conn) findFirst2(r *smb1Request, t *transaction, out *transOut) wire.Status {
+	p := t.params
+	attrs, most, flags := wire.SMB1U16(p), int(wire.SMB1U16(p[2:])), wire.SMB1U16(p[4:])
+	level := wire.SMB1FindLevel(wire.SMB1U16(p[6:]))
+	str := wire.NewSMB1Strings(p[12:], 12, r.unicode())
+	name, err := str.Next()
+	switch {
+	case err != nil:
+		return wire.StatusObjectNameInvalid
+	case !level.Valid() || level.Unix() && !c.smb1.unix:
+		return wire.StatusInvalidLevel
+	}
+	s, status := c.beginSearchSMB1(r, name, attrs)
+	if status != wire.StatusOK {
+		return status
+	}
+	s.unix = level.Unix()
+	sid, status := c.keepSearch(s)
+	if status != wire.StatusOK {
+		c.dropSearch(s)
+		return status
+	}
+	found, status := c.find(r, s, level, t, out, most, flags)
+	if status == wire.StatusOK && found.count == 0 {
+		status = wire.StatusNoSuchFile
+	}
+	if status != wire.StatusOK {
+		c.endSearch(sid)
+		return status
+	}
+	if found.ends(flags) {
+		c.endSearch(sid)
+	}
+	wire.PutSMB1U16(out.params, sid)
+	found.put(out.params[2:])
+	out.np = 10
+	return wire.StatusOK
+}
+
+// findNext2: MS-CIFS 2.2.6.3.
+func (c *Conn) findNext2(r *smb1Request, t *transaction, out *transOut) wire.Status {
+	p := t.params
+	sid, most, flags := wire.SMB1U16(p), int(wire.SMB1U16(p[2:])), wire.SMB1U16(p[10:])
+	level := wire.SMB1FindLevel(wire.SMB1U16(p[4:]))
+	str := wire.NewSMB1Strings(p[12:], 12, r.unicode())
+	name, err := str.Next()
+	s := c.searchOf(r, sid)
+	switch {
+	case err != nil:
+		return wire.StatusObjectNameInvalid
+	case !level.Valid() || level.Unix() && !c.smb1.unix:
+		return wire.StatusInvalidLevel
+	case s == nil:
+		return wire.StatusInvalidHandle
+	}
+	if key := wire.SMB1U32(p[6:]); flags&findContinue == 0 {
+		reached := func(last string, given int) bool { return uint32(given) == key }
+		if name != "" {
+			reached = func(last string, _ int) bool {
+				return wire.EqualFold(last, name) || wire.EqualFold(wire.ShortName(last), name)
+			}
+		}
+		if name != "" || key != 0 {
+			if status := s.goTo(reached); status != wire.StatusOK {
+				return status
+			}
+		}
+	}
+	found, status := c.find(r, s, level, t, out, most, flags)
+	if status != wire.StatusOK {
+		return status
+	}
+	if found.ends(flags) {
+		c.endSearch(sid)
+	}
+	found.put(out.params)
+	out.np = 8
+	return wire.StatusOK
+}
+
+// found is what a FIND_FIRST2 or FIND_NEXT2 has found.
+type found struct {
+	count, last int
+	end         bool
+}
+
+// ends reports whether the search is to be closed.
+func (f *found) ends(flags uint16) bool {
+	return flags&findClose != 0 || f.end && flags&findCloseEnd != 0
+}
+
+// put writes the parameters: how many there are, whether that was all, no error in EAs, where the last begins.
+func (f *found) put(b []byte) {
+	clear(b[:8])
+	wire.PutSMB1U16(b, uint16(f.count))
+	if f.end {
+		b[2] = 1
+	}
+	wire.PutSMB1U16(b[6:], uint16(f.last))
+}
+
+// find fills the data of the answer with what comes next, and looks whether there is more.
+func (c *Conn) find(r *smb1Request, s *smb1Search, level wire.SMB1FindLevel, t *transaction, out *transOut, most int, flags uint16) (found, wire.Status) {
+	var names []string
+	if level == wire.SMB1FindEAs {
+		var err error
+		if names, err = wire.SMB1EANames(t.data); err != nil {
+			return found{}, wire.StatusInvalidParameter
+		}
+	}
+	list := wire.NewSMB1DirWriter(out.data, level, r.unicode(), flags&findKeys != 0)
+	s.open.search.steps = 0
+	end := false
+	for {
+		ok, err := s.next()
+		if err != nil && list.Count() == 0 {
+			return found{}, wire.StatusOf(err)
+		}
+		if end = !ok && err == nil; !ok || err != nil {
+			break
+		}
+		if list.Count() >= max(most, 1) {
+			s.giveBack()
+			break
+		}
+		eas := s.entryEAs(level, names)
+		if !list.Put(s.open.search.name, &s.open.search.info, uint32(s.given+1), eas) {
+			s.giveBack()
+			if list.Count() == 0 {
+				return found{}, wire.StatusInfoLengthMismatch
+			}
+			break
+		}
+		s.gave()
+	}
+	out.nd = list.Len()
+	return found{list.Count(), list.Last(), end}, wire.StatusOK
+}
+
+// entryEAs finds what a level says of the entry's EAs: what they take, or those that are named. What can't be read is none.
+func (s *smb1Search) entryEAs(level wire.SMB1FindLevel, names []string) []wire.EA {
+	if level != wire.SMB1FindEASize && level != wire.SMB1FindEAs {
+		return nil
+	}
+	f := &s.open.search
+	eas, err := s.open.file.EntryEAs(f.name)
+	if err != nil {
+		return nil
+	}
+	f.info.EASize = sizeOfEAs(eas)
+	return namedEAs(eas, names)
+}
+
+// namedEAs are those of a list of names, in its order: with an empty value those that there are not.
+func namedEAs(eas []wire.EA, names []string) (list []wire.EA) {
+	for _, name := range names {
+		ea := wire.EA{Name: name}
+		for _, have := range eas {
+			if wire.FoldEAName(have.Name) == wire.FoldEAName(name) {
+				ea = have
+			}
+		}
+		list = append(list, ea)
+	}
+	return list
+}
+
+// sizeOfEAs is what EAs take as an SMB1 list, none nothing.
+func sizeOfEAs(eas []wire.EA) uint32 {
+	if len(eas) == 0 {
+		return 0
+	}
+	return uint32(wire.SMB1EAListSize(eas))
+}
+
+// sizeEAs is what a file's EAs take; those that the server may not read take nothing.
+func sizeEAs(o *open) (uint32, error) {
+	eas, err := o.file.EAs()
+	if errors.Is(err, fs.ErrPermission) {
+		return 0, nil
+	}
+	return sizeOfEAs(eas), err
+}

@@ -1,0 +1,222 @@
+package smbproto
+
+import (
+	"strings"
+
+	"ustack/smbproto/wire"
+)
+
+// wildcards are what a name of several files has in SMB1, MS-CIFS 2.2.1.1.2.
+const wildcards = `*?<>"`
+
+// namesOf calls do with the path of each entry of a directory that a pattern and the search attributes fit, and counts
+// those for which it succeeds. If there are none, the status is of what kept it from one, or that there is no such file.
+func (c *Conn) namesOf(r *smb1Request, name string, attrs uint16, do func(path string) wire.Status) wire.Status {
+	s, status := c.beginSearchSMB1(r, name, attrs)
+	if status != wire.StatusOK {
+		return status
+	}
+	defer c.dropSearch(s)
+	// All names first: to delete or rename what is being listed may list it twice.
+	var names []string
+	for {
+		ok, err := s.next()
+		if err != nil {
+			return wire.StatusOf(err)
+		}
+		if !ok {
+			break
+		}
+		if n := s.open.search.name; n != "." && n != ".." {
+			names = append(names, n)
+		}
+	}
+	dir := ""
+	if i := strings.LastIndexByte(r.path(name), '\\'); i >= 0 {
+		dir = r.path(name)[:i+1]
+	}
+	status, done := wire.StatusNoSuchFile, 0
+	for _, n := range names {
+		if st := do(dir + n); st != wire.StatusOK {
+			status = st
+			continue
+		}
+		done++
+	}
+	if done > 0 {
+		return wire.StatusOK
+	}
+	return status
+}
+
+// fits reports whether a file's attributes are among those that a client searches for, MS-CIFS 2.2.1.2.4: hidden and
+// system files and directories are found only if they are asked for, and the high byte says what there must be.
+func fits(have wire.Attributes, attrs uint16) bool {
+	const special = wire.AttributeHidden | wire.AttributeSystem | wire.AttributeDirectory
+	must := wire.Attributes(attrs>>8) & (special | wire.AttributeReadOnly | wire.AttributeArchive)
+	return have&special&^wire.Attributes(attrs) == 0 && have&must == must
+}
+
+// deleteSMB1: MS-CIFS 3.3.5.9.
+func (c *Conn) deleteSMB1(r *smb1Request, w *smb1Reply) wire.Status {
+	attrs := r.block.Word(0)
+	str := r.strings()
+	name, err := str.Path()
+	if err != nil {
+		return wire.StatusObjectNameInvalid
+	}
+	if r.tree.isPipe() {
+		return wire.StatusObjectNameNotFound
+	}
+	path := r.path(name)
+	unlink := func(path string) wire.Status { return c.unlink(r, path, attrs) }
+	var status wire.Status
+	if strings.ContainsAny(path[strings.LastIndexByte(path, '\\')+1:], wildcards) {
+		status = c.namesOf(r, path, attrs&^uint16(wire.AttributeDirectory), unlink)
+	} else {
+		status = unlink(path)
+	}
+	if status != wire.StatusOK {
+		return status
+	}
+	w.words(0)
+	return wire.StatusOK
+}
+
+func (c *Conn) unlink(r *smb1Request, path string, attrs uint16) wire.Status {
+	return c.withPath(r, path, wire.AccessDelete, 0, wire.OptionNonDirectory, func(o *open) wire.Status {
+		if err := o.fill(&c.info); err != nil {
+			return wire.StatusOf(err)
+		}
+		if !fits(c.info.Attributes, attrs) {
+			return wire.StatusNoSuchFile
+		}
+		return c.doomNow(o)
+	})
+}
+
+// renameSMB1: MS-CIFS 3.3.5.10.
+func (c *Conn) renameSMB1(r *smb1Request, w *smb1Reply) wire.Status {
+	attrs := r.block.Word(0)
+	str := r.strings()
+	from, err := str.Path()
+	to, err2 := str.Path()
+	if err != nil || err2 != nil {
+		return wire.StatusObjectNameInvalid
+	}
+	if status := c.renameNames(r, from, to, attrs); status != wire.StatusOK {
+		return status
+	}
+	w.words(0)
+	return wire.StatusOK
+}
+
+func (c *Conn) renameNames(r *smb1Request, from, to string, attrs uint16) wire.Status {
+	if r.tree.isPipe() {
+		return wire.StatusObjectNameNotFound
+	}
+	from, to = r.path(from), r.path(to)
+	move := func(path string) wire.Status {
+		target := to
+		if i := strings.LastIndexByte(to, '\\') + 1; strings.ContainsAny(to[i:], wildcards) {
+			target = to[:i] + fillWildcards(to[i:], path[strings.LastIndexByte(path, '\\')+1:])
+		}
+		return c.withPath(r, path, wire.AccessDelete|wire.AccessReadAttributes, wire.ShareRead|wire.ShareWrite, 0, func(o *open) wire.Status {
+			if err := o.fill(&c.info); err != nil {
+				return wire.StatusOf(err)
+			}
+			if !fits(c.info.Attributes, attrs|uint16(wire.AttributeDirectory)) {
+				return wire.StatusNoSuchFile
+			}
+			return c.renameAudited(o, target, false)
+		})
+	}
+	if strings.ContainsAny(from[strings.LastIndexByte(from, '\\')+1:], wildcards) {
+		return c.namesOf(r, from, attrs, move)
+	}
+	return move(from)
+}
+
+// fillWildcards makes a name of a pattern and a name that another pattern has found, part by part: ? stands for the
+// character at its place, * for the rest of its part.
+func fillWildcards(pattern, name string) string {
+	base, ext, dotted := cutExtension(pattern)
+	nameBase, nameExt, _ := cutExtension(name)
+	out := fillPart(base, nameBase)
+	if dotted {
+		out += "." + fillPart(ext, nameExt)
+	}
+	return strings.TrimSuffix(out, ".")
+}
+
+func cutExtension(name string) (base, ext string, dotted bool) {
+	if i := strings.LastIndexByte(name, '.'); i >= 0 {
+		return name[:i], name[i+1:], true
+	}
+	return name, "", false
+}
+
+func fillPart(pattern, part string) string {
+	var out []rune
+	from := []rune(part)
+	for i, p := range []rune(pattern) {
+		switch p {
+		case '*', '<':
+			return string(append(out, from[min(i, len(from)):]...))
+		case '?', '>':
+			if i < len(from) {
+				out = append(out, from[i])
+			}
+		default:
+			out = append(out, p)
+		}
+	}
+	return string(out)
+}
+
+// What NT_RENAME can be asked for, MS-CIFS 2.2.4.66.1.
+const (
+	smb1RenameLink = 0x103
+	smb1RenameFile = 0x104
+)
+
+// ntRename: MS-CIFS 3.3.5.53.
+func (c *Conn) ntRename(r *smb1Request, w *smb1Reply) wire.Status {
+	attrs, kind := r.block.Word(0), r.block.Word(1)
+	str := r.strings()
+	from, err := str.Path()
+	to, err2 := str.Path()
+	if err != nil || err2 != nil {
+		return wire.StatusObjectNameInvalid
+	}
+	if strings.ContainsAny(from, wildcards) || strings.ContainsAny(to, wildcards) {
+		return wire.StatusObjectPathSyntaxBad
+	}
+	var status wire.Status
+	switch kind {
+	case smb1RenameFile:
+		status = c.renameNames(r, from, to, attrs)
+	case smb1RenameLink:
+		status = c.withPath(r, from, wire.AccessReadAttributes, shareEverything, 0, func(o *open) wire.Status {
+			if err := o.fill(&c.info); err != nil {
+				return wire.StatusOf(err)
+			}
+			if !fits(c.info.Attributes, attrs) {
+				return wire.StatusNoSuchFile
+			}
+			if r.tree.access&wire.AccessChanges == 0 {
+				return wire.StatusAccessDenied
+			}
+			status := c.link(o, wire.NewRenameInfo(r.path(to), false))
+			c.auditMove("link", o, o.name(), r.path(to), status)
+			return status
+		})
+	default:
+		status = wire.StatusAccessDenied // a move of clusters, say
+	}
+	if status != wire.StatusOK {
+		return status
+	}
+	w.words(0)
+	return wire.StatusOK
+}

@@ -1,0 +1,227 @@
+package smbproto
+
+import (
+	"strings"
+
+	"ustack/smbproto/wire"
+)
+
+// path is a path of a client's, from the root of the share, as SMB2 has it: without a backslash in front, and what goes
+// up taken back, as far as the path itself says where from. What leads above the root is left to be refused.
+func (r *smb1Request) path(name string) string {
+	var parts []string
+	for p := range strings.SplitSeq(name, `\`) {
+		switch n := len(parts); {
+		case p == "":
+		case p == ".." && n > 0 && parts[n-1] != "..":
+			parts = parts[:n-1]
+		default:
+			parts = append(parts, p)
+		}
+	}
+	return strings.Join(parts, `\`)
+}
+
+// withPath opens what a path leads to, for a call that names it, and closes it again.
+func (c *Conn) withPath(r *smb1Request, name string, access wire.Access, share wire.ShareAccess, options wire.CreateOptions,
+	do func(o *open) wire.Status) wire.Status {
+	cr := creation{share: share, disposition: wire.Open, options: options}
+	if status := cr.checkSMB1(r, r.path(name), access); status != wire.StatusOK {
+		return status
+	}
+	return c.with(r, &cr, do)
+}
+
+func (c *Conn) with(r *smb1Request, cr *creation, do func(o *open) wire.Status) wire.Status {
+	if r.tree.isPipe() {
+		return wire.StatusObjectNameNotFound
+	}
+	if !r.session.admits(r.tree.share) {
+		return wire.StatusAccessDenied
+	}
+	o, _, status := c.openFile(&r.request, &c.smb1.rep.reply, cr)
+	if cr.disposition != wire.Open {
+		c.auditCreateSMB1(r, cr, status) // a directory
+	}
+	if status != wire.StatusOK {
+		return status
+	}
+	if do != nil {
+		status = do(o)
+	}
+	return c.abandon(o, status)
+}
+
+const shareEverything = wire.ShareRead | wire.ShareWrite | wire.ShareDelete
+
+// createDirectory: MS-CIFS 3.3.5.3; and TRANS2_CREATE_DIRECTORY.
+func (c *Conn) createDirectory(r *smb1Request, w *smb1Reply) wire.Status {
+	str := r.strings()
+	name, err := str.Path()
+	if err != nil {
+		return wire.StatusObjectNameInvalid
+	}
+	if status := c.mkdir(r, name, nil); status != wire.StatusOK {
+		return status
+	}
+	w.words(0)
+	return wire.StatusOK
+}
+
+func (c *Conn) mkdir(r *smb1Request, name string, eas []wire.EA) wire.Status {
+	cr := creation{
+		share: shareEverything, disposition: wire.Create, options: wire.OptionDirectory, eas: eas,
+	}
+	if status := cr.checkSMB1(r, r.path(name), wire.AccessReadAttributes); status != wire.StatusOK {
+		return status
+	}
+	return c.with(r, &cr, nil)
+}
+
+// deleteDirectory: MS-CIFS 3.3.5.4.
+func (c *Conn) deleteDirectory(r *smb1Request, w *smb1Reply) wire.Status {
+	str := r.strings()
+	name, err := str.Path()
+	if err != nil {
+		return wire.StatusObjectNameInvalid
+	}
+	status := c.withPath(r, name, wire.AccessDelete, 0, wire.OptionDirectory, c.doomNow)
+	if status != wire.StatusOK {
+		return status
+	}
+	w.words(0)
+	return wire.StatusOK
+}
+
+// doomNow has what was opened deleted when it is closed, which it is at once.
+func (c *Conn) doomNow(o *open) wire.Status {
+	if err := o.file.Stat(); err != nil {
+		return wire.StatusOf(err)
+	}
+	if err := o.file.CanRemove(); err != nil {
+		return wire.StatusOf(err)
+	}
+	c.srv.files.doom(o)
+	return wire.StatusOK
+}
+
+// checkDirectory: MS-CIFS 3.3.5.18.
+func (c *Conn) checkDirectory(r *smb1Request, w *smb1Reply) wire.Status {
+	str := r.strings()
+	name, err := str.Path()
+	if err != nil {
+		return wire.StatusObjectNameInvalid
+	}
+	status := c.withPath(r, name, wire.AccessReadAttributes, shareEverything, 0, func(o *open) wire.Status {
+		if !o.file.IsDir() {
+			return wire.StatusNotADirectory
+		}
+		return wire.StatusOK
+	})
+	if status != wire.StatusOK {
+		return status
+	}
+	w.words(0)
+	return wire.StatusOK
+}
+
+// queryInformation: MS-CIFS 3.3.5.11.
+func (c *Conn) queryInformation(r *smb1Request, w *smb1Reply) wire.Status {
+	str := r.strings()
+	name, err := str.Path()
+	if err != nil {
+		return wire.StatusObjectNameInvalid
+	}
+	status := c.withPath(r, name, wire.AccessReadAttributes, shareEverything, 0, func(o *open) wire.Status {
+		return wire.StatusOf(o.fill(&c.info))
+	})
+	if status != wire.StatusOK {
+		return status
+	}
+	words := w.words(10)
+	wire.PutSMB1U16(words, uint16(c.info.Attributes.SMB1()))
+	wire.PutSMB1U32(words[2:], uint32(wire.UTimeOf(c.info.LastWrite)))
+	wire.PutSMB1U32(words[6:], uint32(min(c.info.EndOfFile, 1<<32-1)))
+	return wire.StatusOK
+}
+
+// setInformation: MS-CIFS 3.3.5.12.
+func (c *Conn) setInformation(r *smb1Request, w *smb1Reply) wire.Status {
+	str := r.strings()
+	name, err := str.Path()
+	if err != nil {
+		return wire.StatusObjectNameInvalid
+	}
+	a := wire.Attributes(r.block.Word(0))
+	write := wire.UTime(r.block.U32(2)).Filetime()
+	status := c.withPath(r, name, wire.AccessWriteAttributes, shareEverything, 0, func(o *open) wire.Status {
+		if a&wire.AttributeDirectory != 0 && !o.file.IsDir() {
+			return wire.StatusInvalidParameter
+		}
+		if a &= wire.AttributesSettable; a == 0 {
+			a = wire.AttributeNormal
+		}
+		return setBasic(o, wire.NewBasicInfo(0, 0, write, 0, a))
+	})
+	if status != wire.StatusOK {
+		return status
+	}
+	w.words(0)
+	return wire.StatusOK
+}
+
+// queryInformation2: MS-CIFS 3.3.5.29.
+func (c *Conn) queryInformation2(r *smb1Request, w *smb1Reply) wire.Status {
+	if r.open.file == nil {
+		return wire.StatusInvalidDeviceRequest
+	}
+	if err := r.open.fill(&c.info); err != nil {
+		return wire.StatusOf(err)
+	}
+	i, words := &c.info, w.words(11)
+	wire.DOSTimeOf(i.Creation).Put(words)
+	wire.DOSTimeOf(i.LastAccess).Put(words[4:])
+	wire.DOSTimeOf(i.LastWrite).Put(words[8:])
+	wire.PutSMB1U32(words[12:], uint32(min(i.EndOfFile, 1<<32-1)))
+	wire.PutSMB1U32(words[16:], uint32(min(i.AllocationSize, 1<<32-1)))
+	wire.PutSMB1U16(words[20:], uint16(i.Attributes.SMB1()))
+	return wire.StatusOK
+}
+
+// setInformation2: MS-CIFS 3.3.5.28.
+func (c *Conn) setInformation2(r *smb1Request, w *smb1Reply) wire.Status {
+	o := r.open
+	if o.file == nil {
+		return wire.StatusInvalidDeviceRequest
+	}
+	if !o.access.Has(wire.AccessWriteAttributes) {
+		return wire.StatusAccessDenied
+	}
+	t := func(at int) wire.Filetime { return wire.ReadDOSTime(r.block.Words[at:]).Filetime() }
+	if status := setBasic(o, wire.NewBasicInfo(t(2), t(6), t(10), 0, 0)); status != wire.StatusOK {
+		return status
+	}
+	w.words(0)
+	return wire.StatusOK
+}
+
+// queryDisk: MS-CIFS 3.3.5.49. What is larger than the words hold is told in larger units, and then as the most they hold.
+func (c *Conn) queryDisk(r *smb1Request, w *smb1Reply) wire.Status {
+	if r.tree.isPipe() {
+		return wire.StatusInvalidDeviceRequest
+	}
+	var v wire.FsInfo
+	if err := r.tree.share.root.Volume(&v); err != nil {
+		return wire.StatusOf(err)
+	}
+	unit, total, free := uint64(v.UnitSize), v.Total, v.Free
+	for total > 0xFFFF && unit < 64<<10 {
+		unit, total, free = unit*2, total/2, free/2
+	}
+	words := w.words(5)
+	wire.PutSMB1U16(words, uint16(min(total, 0xFFFF)))
+	wire.PutSMB1U16(words[2:], uint16(min(unit/512, 0xFFFF)))
+	wire.PutSMB1U16(words[4:], 512)
+	wire.PutSMB1U16(words[6:], uint16(min(free, 0xFFFF)))
+	return wire.StatusOK
+}

@@ -1,0 +1,361 @@
+package smbproto
+
+import (
+	"math"
+	"strings"
+
+	"ustack/smbproto/wire"
+)
+
+// What TRANSACTION2 may ask for, MS-CIFS 2.2.6.
+var trans2Functions = map[uint16]*transFunction{
+	0x00: {name: "TRANS2_OPEN2", needs: changesNames, params: 28, run: (*Conn).open2},
+	0x01: {name: "TRANS2_FIND_FIRST2", params: 12, run: (*Conn).findFirst2},
+	0x02: {name: "TRANS2_FIND_NEXT2", params: 12, run: (*Conn).findNext2},
+	0x03: {name: "TRANS2_QUERY_FS_INFORMATION", params: 2, run: (*Conn).queryFS},
+	0x04: {name: "TRANS2_SET_FS_INFORMATION", params: 4, run: (*Conn).setFS},
+	0x05: {name: "TRANS2_QUERY_PATH_INFORMATION", params: 6, run: (*Conn).queryPath},
+	0x06: {name: "TRANS2_SET_PATH_INFORMATION", needs: changesNames, params: 6, run: (*Conn).setPath},
+	0x07: {name: "TRANS2_QUERY_FILE_INFORMATION", needs: needOpen, params: 4, run: (*Conn).queryFileSMB1},
+	0x08: {name: "TRANS2_SET_FILE_INFORMATION", needs: needOpen | changesNames, params: 4, run: (*Conn).setFileSMB1},
+	0x0D: {name: "TRANS2_CREATE_DIRECTORY", needs: changesNames, params: 4, run: (*Conn).createDirectory2},
+	0x10: {name: "TRANS2_GET_DFS_REFERRAL", run: (*Conn).dfsReferral},
+}
+
+// dfsReferral: there is no DFS here.
+func (c *Conn) dfsReferral(*smb1Request, *transaction, *transOut) wire.Status {
+	return wire.StatusNotFound
+}
+
+// queryFS: MS-CIFS 2.2.6.4.
+func (c *Conn) queryFS(r *smb1Request, t *transaction, out *transOut) (status wire.Status) {
+	if r.tree.isPipe() {
+		return wire.StatusAccessDenied
+	}
+	level := wire.SMB1U16(t.params)
+	v := wire.FsInfo{Label: r.tree.share.Name, ObjectID: c.srv.cfg.GUID}
+	if err := r.tree.share.root.Volume(&v); err != nil {
+		return wire.StatusOf(err)
+	}
+	if class, ok := wire.SMB1FsClass(level); ok {
+		out.nd, status = wire.PutFsInfo(out.data, class, &v)
+		if status == wire.StatusInvalidInfoClass {
+			status = wire.StatusInvalidLevel
+		}
+		return status
+	}
+	out.nd, status = wire.PutSMB1FsInfo(out.data, level, &v, r.unicode())
+	return status
+}
+
+// setFS: of a volume nothing can be set but which of the UNIX extensions the client uses.
+func (c *Conn) setFS(_ *smb1Request, t *transaction, _ *transOut) wire.Status {
+	if wire.SMB1U16(t.params[2:]) != wire.SMB1FsUnix {
+		return wire.StatusInvalidLevel
+	}
+	if len(t.data) < 12 {
+		return wire.StatusInvalidParameter
+	}
+	c.smb1.unix = true
+	c.smb1.posix = wire.SMB1U64(t.data[4:])&wire.UnixCapPathnames != 0
+	return wire.StatusOK
+}
+
+// queryPath: MS-CIFS 2.2.6.6.
+func (c *Conn) queryPath(r *smb1Request, t *transaction, out *transOut) wire.Status {
+	level := wire.SMB1U16(t.params)
+	str := wire.NewSMB1Strings(t.params[6:], 6, r.unicode())
+	name, err := str.Next()
+	if err != nil {
+		return wire.StatusObjectNameInvalid
+	}
+	if r.tree.isPipe() {
+		return wire.StatusAccessDenied
+	}
+	return c.withPath(r, name, wire.AccessReadAttributes|wire.AccessReadEA, shareEverything, 0, func(o *open) wire.Status {
+		return c.queryLevel(r, o, level, t.data, out)
+	})
+}
+
+// queryFileSMB1: MS-CIFS 2.2.6.8.
+func (c *Conn) queryFileSMB1(r *smb1Request, t *transaction, out *transOut) wire.Status {
+	return c.queryLevel(r, r.open, wire.SMB1U16(t.params[2:]), t.data, out)
+}
+
+// queryLevel says of an open what a level asks for.
+func (c *Conn) queryLevel(r *smb1Request, o *open, level uint16, in []byte, out *transOut) (status wire.Status) {
+	wire.PutSMB1U16(out.params, 0) // no EA is wrong
+	out.np = 2
+	c.info = wire.FileInfo{Attributes: wire.AttributeNormal, AllocationSize: 4096, Links: 1, Access: o.access, DeletePending: true, Name: `\srvsvc`}
+	if o.file != nil {
+		if err := o.fill(&c.info); err != nil {
+			return wire.StatusOf(err)
+		}
+		var err error
+		if c.info.EASize, err = sizeEAs(o); err != nil {
+			return wire.StatusOf(err)
+		}
+	}
+	class, known := wire.SMB1QueryClass(level)
+	switch {
+	case level == wire.SMB1InfoNameValid:
+		return wire.StatusOK
+	case level == wire.SMB1InfoEAList || level == wire.SMB1InfoAllEAs:
+		return c.queryEAsSMB1(o, level, in, out)
+	case level >= wire.SMB1InfoUnixBasic && level < 0x300:
+		return c.queryUnix(o, level, out)
+	}
+	var done bool
+	if out.nd, status, done = wire.PutSMB1FileInfo(out.data, level, &c.info, r.unicode()); done {
+		return status
+	}
+	if !known || class == wire.FileFullEAInformation {
+		return wire.StatusInvalidLevel
+	}
+	if class == wire.FileStreamInformation && o.file != nil {
+		out.nd, status = o.queryStreams(out.data)
+		return status
+	}
+	out.nd, status = wire.PutFileInfo(out.data, class, &c.info)
+	if status == wire.StatusInvalidInfoClass {
+		status = wire.StatusInvalidLevel
+	}
+	return status
+}
+
+// queryEAsSMB1 gives the EAs that the client names, or all.
+func (c *Conn) queryEAsSMB1(o *open, level uint16, in []byte, out *transOut) wire.Status {
+	if o.file == nil || !o.file.HasEAs() {
+		return wire.StatusEASNotSupported
+	}
+	eas, err := o.file.EAs()
+	if err != nil {
+		return wire.StatusOf(err)
+	}
+	if level == wire.SMB1InfoEAList {
+		names, err := wire.SMB1EANames(in)
+		if err != nil {
+			return wire.StatusInvalidParameter
+		}
+		eas = namedEAs(eas, names)
+	}
+	if wire.SMB1EAListSize(eas) > len(out.data) {
+		return wire.StatusBufferOverflow
+	}
+	out.nd = wire.PutSMB1EAs(out.data, eas)
+	return wire.StatusOK
+}
+
+// setPath: MS-CIFS 2.2.6.7.
+func (c *Conn) setPath(r *smb1Request, t *transaction, out *transOut) wire.Status {
+	level := wire.SMB1U16(t.params)
+	str := wire.NewSMB1Strings(t.params[6:], 6, r.unicode())
+	name, err := str.Next()
+	if err != nil {
+		return wire.StatusObjectNameInvalid
+	}
+	if level >= wire.SMB1InfoUnixBasic && level < 0x300 {
+		return c.setUnixPath(r, name, level, t, out)
+	}
+	access := wire.AccessWriteAttributes
+	if level == wire.SMB1InfoEASize {
+		access = wire.AccessWriteEA
+	}
+	if class, ok := wire.SMB1SetClass(level); ok {
+		if rights, ok := setRights[class]; ok {
+			access = rights
+		}
+	}
+	switch access {
+	case wire.AccessAll, wire.AccessReadData | wire.AccessWriteData:
+		access = wire.AccessReadAttributes // any will do
+	}
+	status := c.withPath(r, name, access, shareEverything, 0, func(o *open) wire.Status {
+		return c.setLevel(r, o, level, t.data)
+	})
+	return setDone(out, status)
+}
+
+// setDone says that no EA was wrong.
+func setDone(out *transOut, status wire.Status) wire.Status {
+	wire.PutSMB1U16(out.params, 0)
+	out.np = 2
+	return status
+}
+
+// setFileSMB1: MS-CIFS 2.2.6.9.
+func (c *Conn) setFileSMB1(r *smb1Request, t *transaction, out *transOut) wire.Status {
+	if r.open.file == nil {
+		return wire.StatusInvalidDeviceRequest
+	}
+	level := wire.SMB1U16(t.params[2:])
+	if level >= wire.SMB1InfoUnixBasic && level < 0x300 {
+		return setDone(out, c.setUnixOpen(r.open, level, t.data))
+	}
+	return setDone(out, c.setLevel(r, r.open, level, t.data))
+}
+
+// setLevel sets of an open what a level says.
+func (c *Conn) setLevel(r *smb1Request, o *open, level uint16, b []byte) wire.Status {
+	switch level {
+	case wire.SMB1InfoStandard:
+		if len(b) < 12 {
+			return wire.StatusInvalidParameter
+		}
+		if !o.access.Has(wire.AccessWriteAttributes) {
+			return wire.StatusAccessDenied
+		}
+		t := func(at int) wire.Filetime { return wire.ReadDOSTime(b[at:]).Filetime() }
+		return setBasic(o, wire.NewBasicInfo(t(0), t(4), t(8), 0, 0))
+	case wire.SMB1InfoEASize:
+		return c.setEAsSMB1(o, b)
+	}
+	class, ok := wire.SMB1SetClass(level)
+	if !ok {
+		return wire.StatusInvalidLevel
+	}
+	switch class {
+	case wire.FileRenameInformation, wire.FileLinkInformation:
+		to, status := r.renameTarget(o, b)
+		if status != wire.StatusOK {
+			return status
+		}
+		was := o.name()
+		status = c.setFile(o, class, to)
+		event := "rename"
+		if class == wire.FileLinkInformation {
+			event = "link"
+		}
+		if target, err := wire.UTF16ToString(to.Name()); err == nil {
+			c.auditMove(event, o, was, target, status)
+		}
+		return status
+	case wire.FileFullEAInformation, wire.FileBasicInformation, wire.FileDispositionInformation, wire.FileAllocationInformation,
+		wire.FileEndOfFileInformation, wire.FilePositionInformation, wire.FileModeInformation:
+	default:
+		return wire.StatusInvalidLevel
+	}
+	return c.setFile(o, class, b)
+}
+
+// renameTarget reads FileRenameInformation in the form of SMB1, MS-FSCC 2.4.42.1: the name is one in the directory of
+// the file, or of a stream.
+func (r *smb1Request) renameTarget(o *open, b []byte) (wire.RenameInfo, wire.Status) {
+	if len(b) < 12 {
+		return nil, wire.StatusInvalidParameter
+	}
+	n := wire.SMB1U32(b[8:])
+	if n == 0 || uint64(n) > uint64(len(b)-12) || wire.SMB1U32(b[4:]) != 0 {
+		return nil, wire.StatusInvalidParameter
+	}
+	str := wire.NewSMB1Strings(b[12:12+n], 12, r.unicode())
+	name, err := str.Next()
+	if err != nil {
+		return nil, wire.StatusObjectNameInvalid
+	}
+	name = strings.TrimPrefix(name, `\`)
+	switch {
+	case strings.HasPrefix(name, ":"):
+	case strings.Contains(name, `\`):
+		return nil, wire.StatusNotSupported
+	default:
+		own := o.file.Path().Backslashed()
+		name = own[1:strings.LastIndexByte(own, '\\')+1] + name
+	}
+	return wire.NewRenameInfo(name, b[0] != 0), wire.StatusOK
+}
+
+// setEAsSMB1 sets the EAs of an SMB_FEA_LIST.
+func (c *Conn) setEAsSMB1(o *open, b []byte) wire.Status {
+	if !o.access.Has(wire.AccessWriteEA) {
+		return wire.StatusAccessDenied
+	}
+	eas, err := wire.SMB1EAs(b)
+	if err != nil || len(b) > wire.MaxEAs {
+		return wire.StatusInvalidParameter
+	}
+	for i := range eas {
+		eas[i].Value = append([]byte(nil), eas[i].Value...)
+	}
+	if err := o.tree.share.root.CheckEAs(eas); err != nil {
+		return wire.StatusOf(err)
+	}
+	return wire.StatusOf(o.file.SetEAs(eas))
+}
+
+// createDirectory2: MS-CIFS 2.2.6.14.
+func (c *Conn) createDirectory2(r *smb1Request, t *transaction, out *transOut) wire.Status {
+	str := wire.NewSMB1Strings(t.params[4:], 4, r.unicode())
+	name, err := str.Next()
+	if err != nil {
+		return wire.StatusObjectNameInvalid
+	}
+	var eas []wire.EA
+	if len(t.data) > 4 {
+		if eas, err = wire.SMB1EAs(t.data); err != nil {
+			return wire.StatusInvalidParameter
+		}
+		for i := range eas {
+			eas[i].Value = append([]byte(nil), eas[i].Value...)
+		}
+		if !r.tree.isPipe() {
+			if err := r.tree.share.root.CheckEAs(eas); err != nil {
+				return wire.StatusOf(err)
+			}
+		}
+	}
+	return setDone(out, c.mkdir(r, name, eas))
+}
+
+// open2: MS-CIFS 2.2.6.1, an OPEN_ANDX with EAs.
+func (c *Conn) open2(r *smb1Request, t *transaction, out *transOut) wire.Status {
+	p := t.params
+	str := wire.NewSMB1Strings(p[28:], 28, r.unicode())
+	name, err := str.Next()
+	if err != nil {
+		return wire.StatusObjectNameInvalid
+	}
+	if r.tree.isPipe() {
+		return wire.StatusAccessDenied
+	}
+	cr, desired, deny, status := denied(wire.SMB1U16(p[2:]), name)
+	if status != wire.StatusOK {
+		return status
+	}
+	if cr.disposition, status = openFunction(wire.SMB1U16(p[12:]), wire.SMB1U16(p[2:])); status != wire.StatusOK {
+		return status
+	}
+	cr.attributes = wire.Attributes(wire.SMB1U16(p[6:])) & wire.AttributesSettable
+	cr.allocation = int64(wire.SMB1U32(p[14:]))
+	if len(t.data) > 4 {
+		if cr.eas, err = wire.SMB1EAs(t.data); err != nil {
+			return wire.StatusInvalidParameter
+		}
+		for i := range cr.eas {
+			cr.eas[i].Value = append([]byte(nil), cr.eas[i].Value...)
+		}
+		if err := r.tree.share.root.CheckEAs(cr.eas); err != nil {
+			return wire.StatusOf(err)
+		}
+	}
+	o, action, status := c.openLegacy(r, &cr, name, desired, deny)
+	if status != wire.StatusOK {
+		return status
+	}
+	b, i := out.params, &c.info
+	clear(b[:30])
+	wire.PutSMB1U16(b, o.smb1.fid)
+	wire.PutSMB1U16(b[2:], uint16(i.Attributes.SMB1()))
+	wire.PutSMB1U32(b[4:], uint32(wire.UTimeOf(i.LastWrite)))
+	wire.PutSMB1U32(b[8:], uint32(min(i.EndOfFile, math.MaxUint32)))
+	wire.PutSMB1U16(b[12:], granted(o.access))
+	wire.PutSMB1U16(b[18:], openResult(action))
+	wire.PutSMB1U32(b[20:], uint32(i.FileIndex))
+	eas, err := sizeEAs(o)
+	if err != nil {
+		c.log.Debug("size of EAs", "cause", err)
+	}
+	wire.PutSMB1U32(b[26:], eas)
+	out.np = 30
+	return wire.StatusOK
+}

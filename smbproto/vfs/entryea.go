@@ -1,0 +1,24 @@
+package vfs
+
+import (
+	"errors"
+
+	"ustack/smbproto/wire"
+)
+
+// EntryEAs lists the extended attributes of an entry of the directory.
+func (f *File) EntryEAs(name string) ([]wire.EA, error) {
+	if name == "." || name == ".." {
+		return nil, nil
+	}
+	fd, err := f.root.beneath(f.Path().Join(name))
+	if err != nil {
+		return nil, err
+	}
+	entry, err := f.root.file(fd, f.Path().Join(name))
+	if err != nil {
+		return nil, err
+	}
+	eas, err := entry.EAs()
+	return eas, errors.Join(err, entry.Close())
+}

@@ -1,0 +1,203 @@
+package wire
+
+import "strings"
+
+// The levels of TRANS2_QUERY_PATH_INFORMATION and its like, MS-CIFS 2.2.8. Those from SMB1Passthru on are a class of
+// FSCC's with this added (MS-SMB 2.2.2.3.5).
+const (
+	SMB1InfoStandard  = 0x0001
+	SMB1InfoEASize    = 0x0002
+	SMB1InfoEAList    = 0x0003
+	SMB1InfoAllEAs    = 0x0004
+	SMB1InfoNameValid = 0x0006
+
+	SMB1InfoUnixBasic    = 0x0200
+	SMB1InfoUnixLink     = 0x0201
+	SMB1InfoUnixHardLink = 0x0203
+	SMB1InfoPosixACL     = 0x0204
+	SMB1InfoPosixOpen    = 0x0209
+	SMB1InfoPosixUnlink  = 0x020A
+	SMB1InfoUnixInfo2    = 0x020B
+
+	SMB1Passthru = 1000
+)
+
+// smb1Classes are the classes of FSCC that levels of NT's are alike with.
+var smb1Classes = map[uint16]FileInfoClass{
+	0x0101: FileBasicInformation,
+	0x0102: FileStandardInformation,
+	0x0103: FileEAInformation,
+	0x0104: FileNameInformation,
+	0x0107: FileAllInformation,
+	0x0108: FileAlternateNameInformation,
+	0x0109: FileStreamInformation,
+	0x010B: FileCompressionInformation,
+}
+
+// SMB1QueryClass is the class of FSCC that a level asks for; false if there is none.
+func SMB1QueryClass(level uint16) (FileInfoClass, bool) {
+	if level > SMB1Passthru && level < SMB1Passthru+0x100 {
+		return FileInfoClass(level - SMB1Passthru), true
+	}
+	c, ok := smb1Classes[level]
+	return c, ok
+}
+
+// SMB1SetClass is the class of FSCC that a level sets, MS-CIFS 2.2.8.4.
+func SMB1SetClass(level uint16) (FileInfoClass, bool) {
+	switch level {
+	case 0x0101:
+		return FileBasicInformation, true
+	case 0x0102:
+		return FileDispositionInformation, true
+	case 0x0103:
+		return FileAllocationInformation, true
+	case 0x0104:
+		return FileEndOfFileInformation, true
+	}
+	if level > SMB1Passthru && level < SMB1Passthru+0x100 {
+		return FileInfoClass(level - SMB1Passthru), true
+	}
+	return 0, false
+}
+
+// putSMB1Standard writes the 22 bytes of SMB_INFO_STANDARD, MS-CIFS 2.2.8.3.1.
+func (f *FileInfo) putSMB1Standard(b []byte) {
+	DOSTimeOf(f.Creation).Put(b)
+	DOSTimeOf(f.LastAccess).Put(b[4:])
+	DOSTimeOf(f.LastWrite).Put(b[8:])
+	le.PutUint32(b[12:], uint32(min(f.EndOfFile, 1<<32-1)))
+	le.PutUint32(b[16:], uint32(min(f.AllocationSize, 1<<32-1)))
+	le.PutUint16(b[20:], uint16(f.Attributes.SMB1()))
+}
+
+// PutSMB1FileInfo writes what a level of the older ones says, or one that SMB1 has in another form than SMB2; known is
+// false for any other.
+func PutSMB1FileInfo(b []byte, level uint16, f *FileInfo, unicode bool) (n int, status Status, known bool) {
+	switch level {
+	case SMB1InfoStandard, SMB1InfoEASize:
+		if len(b) < 26 {
+			return 0, StatusInfoLengthMismatch, true
+		}
+		f.putSMB1Standard(b)
+		if level == SMB1InfoStandard {
+			return 22, StatusOK, true
+		}
+		le.PutUint32(b[22:], f.EASize)
+		return 26, StatusOK, true
+	}
+	class, _ := SMB1QueryClass(level)
+	switch class {
+	case FileAllInformation: // MS-CIFS 2.2.8.3.9: without what SMB2 has between EA size and name
+		const fixed = 40 + 24 + 4
+		if len(b) < fixed+4 {
+			return 0, StatusInfoLengthMismatch, true
+		}
+		n = f.putBasic(b)
+		n += f.putStandard(b[n:])
+		le.PutUint32(b[n:], f.EASize)
+		n += 4
+		m, status := putSMB1Name(b[n:], f.Name, unicode)
+		return n + m, status, true
+	case FileNameInformation:
+		if len(b) < 4 {
+			return 0, StatusInfoLengthMismatch, true
+		}
+		n, status = putSMB1Name(b, f.Name, unicode)
+		return n, status, true
+	case FileAlternateNameInformation:
+		base := f.Name[strings.LastIndexByte(f.Name, '\\')+1:]
+		if base == "" {
+			return 0, StatusObjectNameNotFound, true
+		}
+		if len(b) < 4 {
+			return 0, StatusInfoLengthMismatch, true
+		}
+		n, status = putSMB1Name(b, ShortName(base), unicode)
+		return n, status, true
+	case FileStandardInformation, FileBasicInformation, FileEAInformation:
+	}
+	return 0, StatusOK, false
+}
+
+// putSMB1Name writes a length and a name.
+func putSMB1Name(b []byte, name string, unicode bool) (int, Status) {
+	need := SMB1CharsLen(name, unicode)
+	le.PutUint32(b, uint32(need))
+	if 4+need > len(b) {
+		return 4, StatusBufferOverflow
+	}
+	return 4 + PutSMB1Chars(b[4:], name, unicode), StatusOK
+}
+
+// The levels of TRANS2_QUERY_FS_INFORMATION, MS-CIFS 2.2.8.2.
+const (
+	SMB1FsAllocation = 0x0001
+	SMB1FsVolume     = 0x0002
+	SMB1FsUnix       = 0x0200
+	SMB1FsPosix      = 0x0201
+	SMB1FsWhoAmI     = 0x0202
+)
+
+// SMB1FsClass is the class of FSCC that a level asks for.
+func SMB1FsClass(level uint16) (FsInfoClass, bool) {
+	switch level {
+	case 0x0102:
+		return FsVolumeInformation, true
+	case 0x0103:
+		return FsSizeInformation, true
+	case 0x0104:
+		return FsDeviceInformation, true
+	case 0x0105:
+		return FsAttributeInformation, true
+	}
+	if level > SMB1Passthru && level < SMB1Passthru+0x100 {
+		return FsInfoClass(level - SMB1Passthru), true
+	}
+	return 0, false
+}
+
+// PutSMB1FsInfo writes what one of the older levels says of a volume.
+func PutSMB1FsInfo(b []byte, level uint16, f *FsInfo, unicode bool) (n int, status Status) {
+	switch level {
+	case SMB1FsAllocation: // MS-CIFS 2.2.8.2.1
+		if len(b) < 18 {
+			return 0, StatusInfoLengthMismatch
+		}
+		le.PutUint32(b, f.Serial)
+		le.PutUint32(b[4:], f.UnitSize/sectorSize)
+		le.PutUint32(b[8:], uint32(min(f.Total, 1<<32-1)))
+		le.PutUint32(b[12:], uint32(min(f.Free, 1<<32-1)))
+		le.PutUint16(b[16:], sectorSize)
+		return 18, StatusOK
+	case SMB1FsVolume: // 2.2.8.2.2
+		if len(b) < 5+SMB1StringSize(f.Label) {
+			return 0, StatusInfoLengthMismatch
+		}
+		le.PutUint32(b, f.Serial)
+		b[4] = byte(SMB1CharsLen(f.Label, unicode))
+		return 5 + PutSMB1String(b[5:], 0, f.Label, unicode), StatusOK
+	case SMB1FsUnix: // the version, and what there is of the extensions
+		if len(b) < 12 {
+			return 0, StatusInfoLengthMismatch
+		}
+		le.PutUint16(b, 1)
+		le.PutUint16(b[2:], 0)
+		le.PutUint64(b[4:], UnixCapabilities)
+		return 12, StatusOK
+	case SMB1FsPosix: // as statvfs
+		if len(b) < 56 {
+			return 0, StatusInfoLengthMismatch
+		}
+		le.PutUint32(b, f.UnitSize)
+		le.PutUint32(b[4:], f.UnitSize)
+		le.PutUint64(b[8:], f.Total)
+		le.PutUint64(b[16:], f.ActuallyFree)
+		le.PutUint64(b[24:], f.Free)
+		le.PutUint64(b[32:], ^uint64(0)) // how many files is not known
+		le.PutUint64(b[40:], ^uint64(0))
+		le.PutUint64(b[48:], uint64(f.Serial))
+		return 56, StatusOK
+	}
+	return 0, StatusInvalidLevel
+}
