@@ -235,6 +235,17 @@ var attacks = []struct {
 			}
 		}
 	}},
+	{"keeps oplocks", func(w *wild, done <-chan struct{}) {
+		defer w.drain()()
+		for i := 0; running(done) && i < 1000; i++ {
+			batch := w.createMsg(fmt.Sprintf("oplock%d", i%100), anyOpen)
+			batch[67] = 9
+			if w.send(batch, w.createMsg(fmt.Sprintf("oplock%d", i%100), anyOpen)) != nil { // the second breaks the first's
+				return
+			}
+		}
+		<-done
+	}},
 	{"opens and leaves", func(w *wild, done <-chan struct{}) {
 		for i := 0; running(done) && i < 300; i++ {
 			w.made(fmt.Sprintf(`many%d`, i%50), anyOpen)

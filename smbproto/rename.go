@@ -111,7 +111,7 @@ func (c *Conn) renameTo(o *open, to vfs.Path, replace bool) wire.Status {
 	if err := o.mayReplace(target); err != nil {
 		return wire.StatusOf(err)
 	}
-	if target.IsDir() || target.IsReadOnly() || !c.srv.files.reserve(target.ID()) {
+	if o.file.IsDir() || target.IsDir() || target.IsReadOnly() || !c.srv.files.reserve(target.ID()) {
 		return wire.StatusAccessDenied
 	}
 	defer c.srv.files.drop(target.ID())

@@ -81,6 +81,19 @@ func TestLocksThatAreTakenBackAreTheLast(t *testing.T) {
 	}
 }
 
+// A directory takes no file's place: Linux can't do it in one, and neither is lost.
+func TestADirectoryReplacesNoFile(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	p.put("file", "content")
+	dir := p.open("dir", opening{wire.AccessAll, shareAll, wire.Create, wire.OptionDirectory})
+	p.want(p.setMsg(dir, wire.FileRenameInformation, renameInfo("file", true)), wire.StatusAccessDenied)
+	p.want(p.setMsg(dir, wire.FileRenameInformation, renameInfo("file", false)), wire.StatusObjectNameCollision)
+	p.want(p.closeMsg(dir), wire.StatusOK)
+	if p.wantNames("dir file"); p.content("file") != "content" {
+		t.Errorf("the file has %q", p.content("file"))
+	}
+}
+
 func TestWhatMayBeSet(t *testing.T) {
 	p := newPeer(t, nil).logOn("pub")
 	all := p.newFile("file")
