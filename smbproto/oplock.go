@@ -202,10 +202,11 @@ func (t *fileTable) grant(st *fileState, o *open) {
 	if !a.lease {
 		h = nil
 	}
-	state := a.state
+	asks := a.state
 	if dir {
-		state &^= wire.LeaseWrite
+		asks &^= wire.LeaseWrite
 	}
+	state := asks
 	if a.lease && state&wire.LeaseRead == 0 {
 		state = 0 // without what was read nothing else is kept, MS-FSA 2.1.5.18
 	}
@@ -257,7 +258,7 @@ func (t *fileTable) grant(st *fileState, o *open) {
 		}
 		h.setState(state)
 		st.oplocks = append(st.oplocks, h)
-	case !h.breaking && state == a.state && state&h.state == h.state && state != h.state:
+	case !h.breaking && state == asks && state&h.state == h.state && state != h.state:
 		h.setState(state) // all that was asked for, and more than before
 		h.lease.epoch++
 	}

@@ -472,6 +472,7 @@ func TestLeasesOfDirectories(t *testing.T) {
 			c.change(b)
 			a.leaseV2Breaks(1, leaseRH, 0, 2, true)
 			a.want(a.leaseAckMsg(1, 0), wire.StatusOK)
+			a.leased(a.want(a.leaseV2Msg("d", directory, 1, 0, leaseRWH, 0), wire.StatusOK), 1, leaseRH, 0) // it has it anew
 		})
 	}
 }
