@@ -207,11 +207,8 @@ func (t *fileTable) grant(st *fileState, o *open) {
 		asks &^= wire.LeaseWrite
 	}
 	state := asks
-	if a.lease && state&wire.LeaseRead == 0 {
-		state = 0 // without what was read nothing else is kept, MS-FSA 2.1.5.18
-	}
-	if len(st.locks) > 0 {
-		state &^= wire.LeaseRead // other clients' locks would be broken by what is kept
+	if a.lease && state&wire.LeaseRead == 0 || len(st.locks) > 0 {
+		state = 0 // without what was read nothing else is kept, MS-FSA 2.1.5.18; and that would go past others' locks
 	}
 	for _, other := range st.opens {
 		if other == o || h != nil && other.oplock == h {

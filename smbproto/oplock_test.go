@@ -232,6 +232,7 @@ func TestOplocksOfLevelII(t *testing.T) {
 		a, b := twoClients(t)
 		a.want(a.lockMsg(a.open("file", anyOpen), 0, 1, exclusive), wire.StatusOK)
 		b.openOplock("file", anyOpen, wire.OplockBatch, wire.OplockNone)
+		b.openLease("file", anyOpen, 1, leaseRWH, 0)
 	})
 }
 
