@@ -238,7 +238,7 @@ func TestRingsThatAreTooSmallAreRefused(t *testing.T) {
 		in, out int
 		ok      bool
 	}{{4096, 1 << 20, false}, {1 << 20, 4096, false}, {LeastRing, LeastRing, true}} {
-		if err := srv.CheckRings(c.in, c.out); (err == nil) != c.ok || err != nil && !errors.Is(err, ErrConfig) {
+		if err := CheckRings(c.in, c.out); (err == nil) != c.ok || err != nil && !errors.Is(err, ErrConfig) {
 			t.Errorf("rings of %d and %d: %v", c.in, c.out, err)
 		}
 	}

@@ -82,8 +82,10 @@ const framing = 4 << 10
 
 // RingSize says how large the largest request and the largest reply are, in
 // bytes: a ring must hold one, and holds 4 for the design's default.
-func (s *Server) RingSize() (in, out int) {
-	l := &s.cfg.Limits
+func (s *Server) RingSize() (in, out int) { return s.cfg.Limits.RingSize() }
+
+// RingSize is that of a server of these limits, of which MaxRead, MaxWrite and MaxTransact are set.
+func (l *Limits) RingSize() (in, out int) {
 	return max(l.MaxWrite, l.MaxTransact) + framing, max(l.MaxRead, l.MaxTransact) + framing
 }
 
@@ -93,7 +95,7 @@ const LeastRing = 16 << 10
 
 // CheckRings says whether connections can be served in rings of these sizes. Those that are
 // smaller than RingSize lower what a READ or WRITE may carry.
-func (s *Server) CheckRings(in, out int) error {
+func CheckRings(in, out int) error {
 	if in < LeastRing || out < LeastRing {
 		return fmt.Errorf("%w: rings of %d and %d bytes, want at least %d each", ErrConfig, in, out, LeastRing)
 	}
@@ -104,7 +106,7 @@ func (s *Server) CheckRings(in, out int) error {
 // all that the connection held. It returns nil if the connection ended in order. A client that breaks the
 // protocol gets the answers to what came before, and is left.
 func (s *Server) Serve(a *ioarea.Area) error {
-	if err := s.CheckRings(a.In.Cap(), a.Out.Cap()); err != nil {
+	if err := CheckRings(a.In.Cap(), a.Out.Cap()); err != nil {
 		a.Abort(err)
 		return err
 	}

@@ -27,6 +27,9 @@ type Config struct {
 	HostAddrs []netip.Prefix
 	// Up brings the interface up.
 	Up bool
+	// Owner is the number of a user who may attach queues, if Open creates the interface: one that the
+	// process becomes. 0: root alone.
+	Owner int
 }
 
 func (c *Config) check() error {

@@ -86,8 +86,16 @@ func openFirst(c Config) (fd int, name string, multi bool, err error) {
 		return fd, c.Name, multi, err
 	}
 	multi = c.Queues > 1
-	fd, name, err = create(c.Name, multi)
-	return fd, name, multi, err
+	if fd, name, err = create(c.Name, multi); err != nil {
+		return -1, "", false, err
+	}
+	if c.Owner != 0 {
+		if err := unix.IoctlSetInt(fd, unix.TUNSETOWNER, c.Owner); err != nil {
+			unix.Close(fd)
+			return -1, "", false, fmt.Errorf("tap: %s: TUNSETOWNER %d: %w", name, c.Owner, err)
+		}
+	}
+	return fd, name, multi, nil
 }
 
 // isTAP reports whether there is an interface of that name; it is an error if

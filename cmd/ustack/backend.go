@@ -47,6 +47,7 @@ type stackFlags struct {
 	Procs      int           `help:"Goroutines that run at a time, Shards at least; 1 keeps receiving, TCP and handlers on one thread." default:"1"`
 	Control    string        `help:"Unix socket for 'ustack stats' (default: in the runtime directory)."`
 	Metrics    string        `help:"Address at which GET /metrics is answered for Prometheus: HOST:PORT on the kernel's TCP, or the path of a Unix socket. Whoever gets there may ask."`
+	User       string        `help:"User to become once the TAP, sockets and ports are open: files are opened and made as that user, and no capability is left."`
 	Totals     bool          `help:"Tell totals alone on it and not each connection: asking then costs little, however many there are."`
 }
 
@@ -79,8 +80,8 @@ func listenAll(b backend, ports []uint16) (acceptor, error) {
 	return join(all), nil
 }
 
-// open makes the backend, with rings that hold at least in and out bytes.
-func (f *stackFlags) open(log *slog.Logger, in, out int) (backend, error) {
+// open makes the backend, for a process that becomes owner if it is not nil, with rings that hold at least in and out bytes.
+func (f *stackFlags) open(log *slog.Logger, in, out int, owner *account) (backend, error) {
 	if f.MaxConns < 1 {
 		return nil, fmt.Errorf("--max-conns %d: at least 1", f.MaxConns)
 	}
@@ -98,7 +99,7 @@ func (f *stackFlags) open(log *slog.Logger, in, out int) (backend, error) {
 	case "stock":
 		return newStockBackend(f, log, in, out)
 	}
-	return newNetstackBackend(f, log, in, out)
+	return newNetstackBackend(f, log, in, out, owner)
 }
 
 type netstackBackend struct {
@@ -106,7 +107,7 @@ type netstackBackend struct {
 	addrs []netip.Prefix
 }
 
-func newNetstackBackend(f *stackFlags, log *slog.Logger, in, out int) (backend, error) {
+func newNetstackBackend(f *stackFlags, log *slog.Logger, in, out int, owner *account) (backend, error) {
 	addrs, err := prefixes("--addr", f.Addr)
 	if err != nil {
 		return nil, err
@@ -126,7 +127,7 @@ func newNetstackBackend(f *stackFlags, log *slog.Logger, in, out int) (backend, 
 		}
 		gateways = append(gateways, a)
 	}
-	dev, err := tap.Open(tap.Config{Name: f.TAP, Queues: f.Queues, HostAddrs: host, Up: len(host) > 0})
+	dev, err := tap.Open(tap.Config{Name: f.TAP, Queues: f.Queues, HostAddrs: host, Up: len(host) > 0, Owner: owner.id()})
 	if err != nil {
 		return nil, tapError(err)
 	}

@@ -89,12 +89,14 @@ type control struct {
 	running sync.WaitGroup
 }
 
-func (s *server) listenControl(path string) (*control, error) {
+// listenControl makes the socket, which owner may remove if it is not nil. It answers when serve is called.
+func listenControl(path string, owner *account) (*control, error) {
 	if path == "" {
-		if err := makeControlDir(controlDir()); err != nil {
+		dir, err := owner.controlDir()
+		if err != nil {
 			return nil, err
 		}
-		path = filepath.Join(controlDir(), fmt.Sprintf("%d.sock", os.Getpid()))
+		path = filepath.Join(dir, fmt.Sprintf("%d.sock", os.Getpid()))
 	}
 	if err := removeStale(path); err != nil {
 		return nil, err
@@ -103,11 +105,17 @@ func (s *server) listenControl(path string) (*control, error) {
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	c := &control{path: path, ln: ln}
-	began := time.Now()
+	if err := owner.own(path); err != nil {
+		return nil, errors.Join(err, ln.Close())
+	}
+	return &control{path: path, ln: ln}, nil
+}
+
+// serve answers until Close.
+func (c *control) serve(ask func() snapshot) {
 	c.running.Go(func() {
 		for {
-			conn, err := ln.Accept()
+			conn, err := c.ln.Accept()
 			if errors.Is(err, net.ErrClosed) {
 				return
 			}
@@ -116,11 +124,10 @@ func (s *server) listenControl(path string) (*control, error) {
 				continue
 			}
 			_ = conn.SetDeadline(time.Now().Add(time.Second))
-			_ = json.NewEncoder(conn).Encode(s.snapshot(began)) // a reader that has left misses it
+			_ = json.NewEncoder(conn).Encode(ask()) // a reader that has left misses it
 			conn.Close()
 		}
 	})
-	return c, nil
 }
 
 // listenUnix makes a socket to which nobody else may connect, not even for a moment.
@@ -147,6 +154,9 @@ func removeStale(path string) error {
 }
 
 func (c *control) Close() error {
+	if c == nil {
+		return nil
+	}
 	err := c.ln.Close() // removes the socket too
 	c.running.Wait()
 	return err

@@ -30,8 +30,8 @@ type metricsServer struct {
 	running sync.WaitGroup
 }
 
-// listenMetrics listens at HOST:PORT, or at a path that begins with "/". It answers when serve is called.
-func listenMetrics(at string) (*metricsServer, error) {
+// listenMetrics listens at HOST:PORT, or at a path that begins with "/", which owner may remove if it is not nil. It answers when serve is called.
+func listenMetrics(at string, owner *account) (*metricsServer, error) {
 	if !strings.HasPrefix(at, "/") {
 		ln, err := net.Listen("tcp", at)
 		if err != nil {
@@ -45,6 +45,9 @@ func listenMetrics(at string) (*metricsServer, error) {
 	ln, err := listenUnix(at)
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	if err := owner.own(at); err != nil {
+		return nil, errors.Join(err, ln.Close())
 	}
 	return &metricsServer{ln: ln}, nil
 }

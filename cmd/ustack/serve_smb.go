@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"ustack/ioarea"
 	"ustack/smbproto"
-	"ustack/smbproto/audit"
 	"ustack/smbproto/auth"
 )
 
@@ -74,52 +74,32 @@ whatever the share allows: give --user-file, or share with ,ro, where that is no
 `
 }
 
-func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) (err error) {
-	given := c
-	c, err = given.merged()
+func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) error {
+	m, err := c.merged()
 	if err != nil {
 		return err
 	}
-	cfg, err := c.settings(log)
+	cfg, err := m.settings(log)
 	if err != nil {
 		return err
 	}
-	var events *audit.File
-	if c.Audit != "" {
-		if events, err = audit.Open(c.Audit, log); err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, events.Close()) }()
-		cfg.Audit = audit.NewLogger(events)
-	}
-	srv, err := smbproto.NewServer(cfg)
-	if err != nil {
-		return err
-	}
-	in, out := srv.RingSize()
+	in, out := cfg.Limits.RingSize()
 	in, out = powerBelow(messagesInRing*in), powerBelow(repliesInRing*out)
-	if err := srv.CheckRings(cmp.Or(int(c.RingIn), in), cmp.Or(int(c.RingOut), out)); err != nil {
-		return errors.Join(fmt.Errorf("--ring-in %d, --ring-out %d: %w", c.RingIn, c.RingOut, err), srv.Close())
+	if err := smbproto.CheckRings(cmp.Or(int(m.RingIn), in), cmp.Or(int(m.RingOut), out)); err != nil {
+		return fmt.Errorf("%s %d, %s %d: %w", m.label("ring-in"), m.RingIn, m.label("ring-out"), m.RingOut, err)
 	}
-	again := smbReload{given: given, now: c, srv: srv, audit: events, log: log}
-	err = c.run(ctx, log, c.Port, in, out, &server{
+	service := &smbService{given: c, now: m, log: log}
+	err = m.run(ctx, log, m.Port, in, out, &server{
 		service: "smb",
-		hangUp:  again.reload,
-		serve:   srv.Serve,
-		serving: func() { c.access(&cfg).warn(log) },
-		extra: func(s *snapshot) {
-			st := srv.Stats()
-			s.SMB = &st
-			if events != nil {
-				st := events.Stats()
-				s.Audit = &st
-			}
-		},
+		prepare: func() error { return service.open(cfg) },
+		hangUp:  service.reload,
+		serve:   func(a *ioarea.Area) error { return service.srv.Serve(a) },
+		extra:   service.tell,
 	})
-	return errors.Join(err, srv.Close())
+	return errors.Join(err, service.close())
 }
 
-// settings are the server's, from a command that is merged.
+// settings are the server's, from a command that is merged, but for the users, which openUsers adds.
 func (c *serveSMBCmd) settings(log *slog.Logger) (smbproto.Config, error) {
 	var cfg smbproto.Config
 	if err := c.check(); err != nil {
@@ -153,14 +133,20 @@ func (c *serveSMBCmd) settings(log *slog.Logger) (smbproto.Config, error) {
 	l := &cfg.Limits
 	l.MaxRead, l.MaxWrite, l.MaxTransact = int(c.MaxIO), int(c.MaxIO), int(c.MaxIO)
 	l.RequestTimeout, l.IdleTimeout = c.RequestTimeout, c.IdleTimeout
-	if c.UserFile != "" {
-		users, err := auth.OpenUserFile(c.UserFile)
-		if err != nil {
-			return cfg, err
-		}
-		cfg.Auth.Users = freshUsers{users, log}
-	}
 	return cfg, c.access(&cfg).check()
+}
+
+// openUsers opens the file of users for a server of these settings.
+func (c *serveSMBCmd) openUsers(cfg *smbproto.Config) error {
+	if c.UserFile == "" {
+		return nil
+	}
+	users, err := auth.OpenUserFile(c.UserFile)
+	if err != nil {
+		return err
+	}
+	cfg.Auth.Users = freshUsers{users, cfg.Log}
+	return nil
 }
 
 // access tells who may use a server of these settings.

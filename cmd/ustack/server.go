@@ -31,8 +31,8 @@ type server struct {
 	service string
 	// serve answers one connection until it ends, and closes its area.
 	serve func(*ioarea.Area) error
-	// serving, if not nil, is called when connections can come.
-	serving func()
+	// prepare, if not nil, opens what the service needs, as the user of --user; extra is not called before.
+	prepare func() error
 	// extra adds a service's counters to a snapshot; it may be nil.
 	extra func(*snapshot)
 	// hangUp is called at each SIGHUP, by one goroutine, while connections can come; nil ignores it.
@@ -57,32 +57,47 @@ func (f *stackFlags) run(ctx context.Context, log *slog.Logger, ports []uint16, 
 	if err := pin(f.CPU); err != nil {
 		return err
 	}
-	b, err := f.open(log, in, out)
+	owner, err := findAccount(f.User)
+	if err != nil {
+		return err
+	}
+	b, err := f.open(log, in, out, owner)
 	if err != nil {
 		return err
 	}
 	s.totals = f.Totals
 	s.log, s.backend, s.areas = log, b, map[*ioarea.Area]struct{}{}
+	began := time.Now()
+	var ctl *control
+	var exported *metricsServer
 	ln, err := listenAll(b, ports)
 	if err != nil {
 		return errors.Join(err, b.Close())
 	}
-	ctl, err := s.listenControl(f.Control)
-	if err != nil {
-		return errors.Join(err, ln.Close(), b.Close())
+	closeAll := func() error { return errors.Join(exported.Close(), ctl.Close(), ln.Close(), b.Close()) }
+	if ctl, err = listenControl(f.Control, owner); err != nil {
+		return errors.Join(err, closeAll())
 	}
-	var exported *metricsServer
 	if f.Metrics != "" {
-		if exported, err = listenMetrics(f.Metrics); err != nil {
-			return errors.Join(err, ctl.Close(), ln.Close(), b.Close())
+		if exported, err = listenMetrics(f.Metrics, owner); err != nil {
+			return errors.Join(err, closeAll())
 		}
-		began := time.Now()
-		exported.serve(log, func() snapshot { return s.snapshot(began) })
+	}
+	// All that takes privileges has been done.
+	if err := owner.become(); err != nil {
+		return errors.Join(err, closeAll())
+	}
+	if s.prepare != nil {
+		if err := s.prepare(); err != nil {
+			return errors.Join(err, closeAll())
+		}
+	}
+	ask := func() snapshot { return s.snapshot(began) }
+	ctl.serve(ask)
+	if exported != nil {
+		exported.serve(log, ask)
 	}
 	log.Info("serving", "service", s.service, "stack", b.Kind(), "addr", ln.Addr(), "ports", ports, "control", ctl.path)
-	if s.serving != nil {
-		s.serving()
-	}
 
 	accepting := make(chan error, 1)
 	go func() { accepting <- s.acceptAll(ln) }()

@@ -36,6 +36,7 @@ type smbFile struct {
 		Name      *string `toml:"name"`
 		Workgroup *string `toml:"workgroup"`
 		Comment   *string `toml:"comment"`
+		User      *string `toml:"user"`
 		Control   *string `toml:"control"`
 		Audit     *string `toml:"audit"`
 		Metrics   *string `toml:"metrics"`

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	smb2 "github.com/cloudsoda/go-smb2"
 )
@@ -209,4 +210,18 @@ func FuzzSMBFile(f *testing.F) {
 			t.Errorf("%d shares of %d", len(m.shares), len(file.Share))
 		}
 	})
+}
+
+// dialWhenServed logs on as alice to a server that may not serve yet.
+func dialWhenServed(t *testing.T, port string, log *logBuffer) *smb2.Session {
+	t.Helper()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); <-again.C {
+		if s, err := dial(t, port, "alice"); err == nil {
+			return s
+		}
+	}
+	t.Fatalf("nobody is served: %s", log)
+	return nil
 }

@@ -75,6 +75,7 @@ func (m *serveSMBCmd) take(f *smbFile) error {
 	takeKey(m, "name", "server.name", &m.Name, s.Name)
 	takeKey(m, "workgroup", "server.workgroup", &m.Workgroup, s.Workgroup)
 	takeKey(m, "comment", "server.comment", &m.Comment, s.Comment)
+	takeKey(m, "user", "server.user", &m.User, s.User)
 	takeKey(m, "control", "server.control", &m.Control, m.beside(s.Control))
 	takeKey(m, "audit", "server.audit", &m.Audit, m.beside(s.Audit))
 	takeKey(m, "metrics", "server.metrics", &m.Metrics, s.Metrics)

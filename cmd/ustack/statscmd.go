@@ -33,6 +33,8 @@ func (c *statsCmd) Run() error {
 			return err
 		}
 		sockets, _ = filepath.Glob(filepath.Join(controlDir(), "*.sock"))
+		of, _ := filepath.Glob(filepath.Join(controlDir(), "*", "*.sock")) // users whom servers have become
+		sockets = append(sockets, of...)
 	}
 	shown := 0
 	for _, path := range sockets {
