@@ -44,6 +44,8 @@ type Conn struct {
 	// loggedOn is set for good by the first log-on: until then a connection gets
 	// little time, and no room for large messages.
 	loggedOn bool
+	// named is set by a session request: there is one at most, before all messages.
+	named bool
 	// hangUp is why the connection ends after the answer in hand.
 	hangUp error
 
@@ -187,12 +189,17 @@ func (c *Conn) frame() (missing int, err error) {
 	switch h.Type() {
 	case wire.FrameMessage:
 	case wire.FrameKeepAlive:
-		return c.skipSessionPacket(have, n, nil)
+		if n != 0 {
+			return 0, fmt.Errorf("%w: keep-alive of %d bytes", wire.ErrMalformed, n)
+		}
+		in.Consume(wire.FrameHeaderSize)
+		return 0, nil
 	case wire.FrameRequest:
-		return c.skipSessionPacket(have, n, wire.SessionAccepted[:])
+		return c.requestSession(b, n)
 	default:
 		return 0, fmt.Errorf("%w: session packet of type %#x", wire.ErrMalformed, uint8(h.Type()))
 	}
+	c.named = true // too late for it now
 	most := c.largestFrame
 	if !c.loggedOn {
 		most = min(most, largestLogOn)
@@ -220,23 +227,6 @@ func (c *Conn) frame() (missing int, err error) {
 	err = c.message(msg[:n:n])
 	in.Consume(wire.FrameHeaderSize + n)
 	return 0, err
-}
-
-// skipSessionPacket takes a packet of the NetBIOS session service that carries no
-// message, and answers it.
-func (c *Conn) skipSessionPacket(have, n int, answer []byte) (missing int, err error) {
-	const longest = 512 // two encoded names, RFC 1002 4.3.2
-	if n > longest {
-		return 0, fmt.Errorf("%w: session packet of %d bytes, at most %d allowed", wire.ErrMalformed, n, longest)
-	}
-	if have < wire.FrameHeaderSize+n {
-		return wire.FrameHeaderSize + n, nil
-	}
-	c.a.In.Consume(wire.FrameHeaderSize + n)
-	if answer == nil {
-		return 0, nil
-	}
-	return 0, c.a.Out.Append(c.cfg.Limits.RequestTimeout, answer)
 }
 
 // message handles one whole message.

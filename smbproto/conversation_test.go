@@ -62,19 +62,6 @@ func TestSMB1OnlyClientIsRefusedInItsWords(t *testing.T) {
 	}
 }
 
-func TestSessionServicePackets(t *testing.T) {
-	p := newPeer(t, nil)
-	request := append([]byte{0x81, 0, 0, 68}, make([]byte, 68)...)
-	if err := p.feed(append(request, 0x85, 0, 0, 0)); err != nil {
-		t.Fatal(err)
-	}
-	if got := p.a.Out.Peek(100); string(got) != "\x82\x00\x00\x00" {
-		t.Errorf("answer % x", got)
-	}
-	p.a.Out.Consume(4)
-	p.logOn("pub")
-}
-
 func TestWhatEndsAConnection(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"unknown session packet":    {0x77, 0, 0, 0},

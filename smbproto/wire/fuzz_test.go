@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"testing"
 )
 
@@ -339,6 +340,21 @@ func FuzzGetEAList(f *testing.F) {
 			if n++; n > len(m) {
 				f.Fatal("the list has no end")
 			}
+		}
+	})
+}
+
+func FuzzSessionRequest(f *testing.F) {
+	const server = "\x20CKFDENECFDEFFCFGEFFCCACACACACACA\x00"
+	f.Add([]byte(server + "\x20EDEMEJEFEOFECACACACACACACACACAAA\x00"))
+	f.Add([]byte(server[:33] + "\x05scope\x00" + server))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		called, calling, err := SessionRequest(b).Names()
+		if err != nil && (!errors.Is(err, ErrMalformed) || called != "" && calling != "") {
+			t.Errorf("%q, %q, %v", called, calling, err)
+		}
+		if len(called) > 15 || len(calling) > 15 {
+			t.Errorf("%q, %q: too long", called, calling)
 		}
 	})
 }
