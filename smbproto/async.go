@@ -100,6 +100,9 @@ func (c *Conn) parkAgain(r *request, w *reply, at place) (*pending, wire.Status)
 // answer carries.
 func (p *pending) settle(status wire.Status, output []byte) {
 	p.status, p.output = status, output
+	if p.smb1.timer != nil {
+		p.smb1.timer.Stop() // or it would keep the connection, perhaps for weeks
+	}
 	s := &p.conn.settled
 	s.mu.Lock()
 	s.list = append(s.list, p)

@@ -79,6 +79,14 @@ type waitingLock struct {
 	more []byteRange // of SMB1: others that the request asks for, which are got together
 }
 
+// asked counts the locks that wait.
+func (s *fileState) asked() (n int) {
+	for i := range s.waiting {
+		n += 1 + len(s.waiting[i].more)
+	}
+	return n
+}
+
 // lockQueue is where the locks of one file wait.
 type lockQueue struct {
 	t  *fileTable
@@ -226,7 +234,7 @@ func (c *Conn) lock(r *request, w *reply) wire.Status {
 // waitForLock has a lock wait, under the table's lock.
 func (c *Conn) waitForLock(r *request, w *reply, l byteRange) wire.Status {
 	st := l.owner.state
-	if len(st.waiting) >= maxWaiting {
+	if st.asked() >= maxWaiting {
 		return wire.StatusInsufficientResources
 	}
 	p, status := c.park(r, w, lockQueue{&c.srv.files, st})

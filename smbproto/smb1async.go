@@ -18,9 +18,6 @@ func (s *smb1) pending() smb1Pending { return smb1Pending{seq: s.req.seq, code: 
 
 // answerPendingSMB1 answers a request that has been settled.
 func (c *Conn) answerPendingSMB1(p *pending) error {
-	if p.smb1.timer != nil {
-		p.smb1.timer.Stop()
-	}
 	out := p.output
 	room := wire.SMB1HeaderSize + 256 + len(out)
 	b, err := c.reserve(room)

@@ -104,7 +104,7 @@ func (c *Conn) lockSMB1(r *smb1Request, w *smb1Reply, asked []byteRange, timeout
 	if timeout == 0 || !r.last {
 		return o.smb1.refuse(asked)
 	}
-	if len(st.waiting) >= maxWaiting {
+	if n := st.asked(); n > 0 && n+len(asked) > maxWaiting {
 		return wire.StatusInsufficientResources
 	}
 	q := lockQueue{&c.srv.files, st}

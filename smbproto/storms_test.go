@@ -67,6 +67,57 @@ func TestChangesThatAreKeptAreBounded(t *testing.T) {
 	}
 }
 
+// A lock of SMB1 that waits for weeks keeps nothing of a connection that has ended.
+func TestALockThatWaitsKeepsNoConnection(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub")
+	holder := connect1(t, p.srv, p.dir).logOn1("pub")
+	holder.want1(holder.lockMsg1(holder.open1("file", all1), 0, 1, 0), wire.StatusOK)
+	if r := p.ask1(p.lockMsg1(p.open1("file", all1), 0, 1, 1<<32-2)); r != nil {
+		t.Fatal(r.Status())
+	}
+	var waits *pending
+	for _, waits = range p.c.pending {
+	}
+	p.hangUp()
+	if waits == nil || waits.smb1.timer == nil || waits.smb1.timer.Stop() {
+		t.Error("its time goes on")
+	}
+}
+
+// Locks that a request of SMB1 asks for together count one by one among those that wait for a file: all of them are tried
+// when one is given back.
+func TestLocksThatWaitTogetherAreBounded(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub")
+	holder := connect1(t, p.srv, p.dir).logOn1("pub")
+	holder.want1(holder.lockMsg1(holder.open1("file", all1), 0, 1, 0), wire.StatusOK)
+	fid := p.open1("file", all1)
+	many := func() []byte {
+		m := p.lockMsg1(fid, 1000, 1, 1<<32-1)
+		last := m[len(m)-20:]
+		const locks = maxWaiting / 2
+		data := make([]byte, 0, 20*locks)
+		for i := range locks - 1 {
+			last = append([]byte(nil), last...)
+			le.PutUint32(last[8:], uint32(1000+i))
+			data = append(data, last...)
+		}
+		last = append([]byte(nil), last...)
+		le.PutUint32(last[8:], 0) // is in the holder's way
+		data = append(data, last...)
+		m = m[:len(m)-22]
+		le.PutUint16(m[len(m)-2:], locks)
+		return append(le.AppendUint16(m, uint16(len(data))), data...)
+	}
+	for range 2 {
+		if r := p.ask1(many()); r != nil {
+			t.Fatal(r.Status())
+		}
+	}
+	if r := p.ask1(many()); r == nil || r.Status() != wire.StatusInsufficientResources {
+		t.Error("more wait than a file's locks may")
+	}
+}
+
 // A file that has been given as many streams and EAs as it takes can still be asked about, written over and used: Linux
 // lists no names at all that take more than 64 KiB together.
 func TestNamesOfStreamsAndEAsAreBounded(t *testing.T) {
