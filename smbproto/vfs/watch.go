@@ -57,14 +57,14 @@ type Watcher struct {
 	buf  []byte
 	done chan struct{}
 
-	walks atomic.Int32 // of trees, under mu, that are under way
+	walks   atomic.Int32 // of trees, under mu, that are under way
+	makings makings
 
-	mu     sync.Mutex
-	dirs   map[int32]*watchedDir // by watch descriptor: one for each inode
-	dirty  map[*Watch]bool       // not flushed yet
-	making map[making]int        // files that are being made here
-	moved  *move                 // a rename of which only the first half has been read
-	err    error                 // why the goroutine has ended
+	mu    sync.Mutex
+	dirs  map[int32]*watchedDir // by watch descriptor: one for each inode
+	dirty map[*Watch]bool       // not flushed yet
+	moved *move                 // a rename of which only the first half has been read
+	err   error                 // why the goroutine has ended
 }
 
 // watchedDir is a directory that inotify watches. Those of a tree know their place in it.

@@ -173,6 +173,7 @@ func TestNobodyWaitsForAWalk(t *testing.T) {
 	if err := closeAll(fd); err != nil {
 		t.Error(err)
 	}
+	w.quiet(r.id, "new")() // as who makes a file
 	w.walks.Add(-1)
 	w.mu.Unlock()
 	if !w.Sync() {
