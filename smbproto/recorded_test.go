@@ -129,6 +129,7 @@ type speech struct {
 	over  [speakers]bool
 
 	statuses map[wire.Status]int
+	smb1     int // answers of SMB1
 }
 
 const speakers = 4
@@ -194,6 +195,10 @@ func (s *speech) listen() {
 			continue
 		}
 		for r := p.reply(); r != nil; r = p.reply() {
+			if wire.IsSMB1(r) {
+				s.smb1++ // its ids are small numbers, and the same each time
+				continue
+			}
 			s.statuses[status(r)]++
 			s.ids.learn(r)
 		}
@@ -216,6 +221,7 @@ func (s *speech) hangUp(p *peer) {
 func saySo(t *testing.T, pool *ioarea.Pool, dir string, input []byte) *speech {
 	t.Helper()
 	cfg := testConfig(dir)
+	allowSMB1(&cfg)
 	cfg.Limits.RequestTimeout = time.Second // nobody takes answers while a message is handled
 	srv, err := NewServer(cfg)
 	if err != nil {
@@ -285,8 +291,8 @@ func TestRecordedClientsAreAnswered(t *testing.T) {
 					t.Errorf("%d times %v", n, lost)
 				}
 			}
-			if s.statuses[wire.StatusOK] < 3 || len(s.ids.trees) == 0 {
-				t.Errorf("answers: %v", s.statuses)
+			if s.smb1 < 10 && (s.statuses[wire.StatusOK] < 3 || len(s.ids.trees) == 0) {
+				t.Errorf("answers: %v, %d of SMB1", s.statuses, s.smb1)
 			}
 		})
 	}

@@ -34,7 +34,7 @@ func TestRecordAClient(t *testing.T) {
 	if *recordAt == "" {
 		t.Skip("records with -record.at and -record.as")
 	}
-	ts := startServer(t, nil)
+	ts := startServer(t, allowSMB1)
 	ln, err := net.Listen("tcp", *recordAt)
 	if err != nil {
 		t.Fatal(err)
