@@ -50,6 +50,7 @@ type Stats struct {
 
 	RingIn    int           `json:"ring_in"`    // unread bytes in In
 	RingOut   int           `json:"ring_out"`   // bytes in Out that the stream has not taken
+	Unacked   int           `json:"unacked"`    // of BytesOut, those that the peer has not acknowledged
 	Window    int           `json:"window"`     // receive window last advertised, bytes
 	Cwnd      int           `json:"cwnd"`       // congestion window, segments
 	RTT       time.Duration `json:"rtt_ns"`     // smoothed round-trip time

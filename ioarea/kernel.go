@@ -399,6 +399,7 @@ func (k *Kernel) addTCPInfo(s *Stats) {
 		s.Window = int(info.Rcv_wnd)
 		s.Cwnd = int(info.Snd_cwnd)
 		s.RTT = time.Duration(info.Rtt) * time.Microsecond
+		s.Unacked, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
 		s.Congested, _ = unix.GetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION)
 	})
 }

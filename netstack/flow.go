@@ -356,7 +356,7 @@ func (f *flow) stats() ioarea.Stats {
 		s.Retransmits, s.Congested = f.last.Retransmits, f.last.Congested
 		return s
 	}
-	s.RingIn, s.RingOut = f.rings.In.Len(), f.rings.Out.Len()
+	s.RingIn, s.RingOut, s.Unacked = f.rings.In.Len(), f.rings.Out.Len(), f.unacked()
 	addTCPStats(f.ep, &s)
 	return s
 }

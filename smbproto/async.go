@@ -199,6 +199,9 @@ func (c *Conn) forgetPending() {
 		c.changes.Add(-int64(len(p.output))) // its own watches may go on
 	}
 	for _, b := range breaks {
+		if b.delivery != nil {
+			b.delivery.moved.Store(true)
+		}
 		b.session.notify(nil, b)
 	}
 }

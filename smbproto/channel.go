@@ -52,20 +52,3 @@ func (ch *channel) leave() error {
 	}
 	return s.endLocked()
 }
-
-// channelFor picks the connection for what the server has to say of its own accord, MS-SMB2 3.3.4.1.6:
-// want, while that is a channel of the session, or else another one; nil when there is none.
-// Any goroutine may call it. The connection may end before it has been heard; then it is no channel any more.
-func (s *session) channelFor(want *Conn) *Conn {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.dead || len(s.channels) == 0 {
-		return nil
-	}
-	for _, ch := range s.channels {
-		if ch.conn == want {
-			return want
-		}
-	}
-	return s.channels[0].conn
-}

@@ -22,7 +22,9 @@ type Conn struct {
 	cfg *Config // the server's, when the connection began
 	a   *ioarea.Area
 	in  *ioarea.Ring // a.In, to be woken by others also when the area is another stream's
-	log *slog.Logger
+	// stream is what stands behind the area, or nil: others ask it, likewise.
+	stream ioarea.Stream
+	log    *slog.Logger
 	// remote is the client's address, or "".
 	remote string
 
@@ -84,6 +86,7 @@ func (s *Server) NewConn(a *ioarea.Area) *Conn {
 		cfg:          cfg,
 		a:            a,
 		in:           a.In,
+		stream:       a.Stream(),
 		log:          s.cfg.Log,
 		largestFrame: min(in, a.In.Cap()-wire.FrameHeaderSize),
 		largestReply: min(out, a.Out.Cap()-wire.FrameHeaderSize) - sealOverhead,
@@ -93,7 +96,7 @@ func (s *Server) NewConn(a *ioarea.Area) *Conn {
 		pending:      map[uint64]*pending{},
 		began:        s.cfg.Now(),
 	}
-	if st := a.Stream(); st != nil && st.RemoteAddr() != nil {
+	if st := c.stream; st != nil && st.RemoteAddr() != nil {
 		c.remote = st.RemoteAddr().String()
 		c.log = c.log.With("remote", c.remote)
 	}

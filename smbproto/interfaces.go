@@ -41,11 +41,10 @@ func (c *Conn) interfaces() []Interface {
 		list := c.srv.cfg.Interfaces()
 		return list[:min(len(list), maxInterfaces)]
 	}
-	st := c.a.Stream()
-	if st == nil {
+	if c.stream == nil {
 		return nil
 	}
-	at, ok := st.LocalAddr().(*net.TCPAddr)
+	at, ok := c.stream.LocalAddr().(*net.TCPAddr)
 	if !ok {
 		return nil
 	}

@@ -26,8 +26,9 @@ type oplock struct {
 	// came since need it to come to required, of which it is told then.
 	breaking          bool
 	breakTo, required wire.LeaseState
-	timer             *time.Timer // while breaking
-	rounds            int         // how many breaks there have been, by which the timer knows its own
+	timer             *time.Timer  // while breaking
+	awaited           *atomic.Bool // that of the break, for what tells the client of it
+	rounds            int          // how many breaks there have been, by which the timer knows its own
 
 	shown atomic.Uint32 // the state, to be asked without the table's lock
 }
@@ -141,6 +142,8 @@ func (t *fileTable) demote(h *oplock, to wire.LeaseState) {
 // startBreak asks the client to come to a state. It has to come to required in the end.
 func (t *fileTable) startBreak(h *oplock, to, required wire.LeaseState) {
 	h.breaking, h.breakTo, h.required = true, to, required
+	h.awaited = new(atomic.Bool)
+	h.awaited.Store(true)
 	h.tell(to, true)
 	h.rounds++
 	round := h.rounds
@@ -165,6 +168,7 @@ func (t *fileTable) timeout(h *oplock, round int) {
 // has to answer to, and then what it has read.
 func (t *fileTable) acknowledged(h *oplock, state wire.LeaseState) {
 	h.timer.Stop()
+	h.awaited.Store(false)
 	h.breaking, h.timer = false, nil
 	h.setState(state)
 	switch to := state & h.required; {
@@ -178,17 +182,22 @@ func (t *fileTable) acknowledged(h *oplock, state wire.LeaseState) {
 	h.st.retry()
 }
 
-// tell sends the notification of a break by the connection of one of the opens.
+// tell sends the notification of a break: of an oplock by the connection of its open, of a lease, which is the client's, by
+// the first that the session of one of the opens has.
 func (h *oplock) tell(to wire.LeaseState, ack bool) {
 	o := h.opens[0]
 	b := breakNotice{from: h.state, to: to, ack: ack, open: o.id, session: o.session}
+	if ack {
+		b.awaited = h.awaited
+	}
+	want := o.conn
 	if l := h.lease; l != nil {
-		b.lease, b.key = true, l.id.key
+		b.lease, b.key, want = true, l.id.key, nil
 		if l.v2 {
 			b.epoch = l.epoch
 		}
 	}
-	o.session.notify(o.conn, b)
+	o.session.notify(want, b)
 }
 
 // grant gives an open that has been entered what it asks for, as far as others let it, MS-FSA 2.1.5.18.
@@ -276,6 +285,7 @@ func (t *fileTable) giveUp(o *open) {
 	}
 	if h.timer != nil {
 		h.timer.Stop()
+		h.awaited.Store(false)
 	}
 	h.breaking, h.timer = false, nil
 	h.setState(0)

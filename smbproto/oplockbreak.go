@@ -1,6 +1,10 @@
 package smbproto
 
-import "ustack/smbproto/wire"
+import (
+	"sync/atomic"
+
+	"ustack/smbproto/wire"
+)
 
 // breakNotice says what a client is told of an oplock that breaks. Its connection sends it.
 type breakNotice struct {
@@ -11,17 +15,9 @@ type breakNotice struct {
 	epoch    uint16
 	from, to wire.LeaseState
 	ack      bool
-}
-
-// notify has a notice sent over a channel that lives: want, or another one (MS-SMB2 3.3.4.6). Any goroutine may call it, under
-// any lock but a session's.
-func (s *session) notify(want *Conn, b breakNotice) {
-	for {
-		c := s.channelFor(want)
-		if c == nil || c.notify(b) {
-			return
-		}
-	}
+	// awaited is true while an acknowledgment is, if there is to be one.
+	awaited  *atomic.Bool
+	delivery *delivery // nil where there is no other channel to send it over
 }
 
 // notify has the connection's goroutine send a notice; false if the connection has ended. Any goroutine may call it, under any
@@ -68,7 +64,11 @@ func (c *Conn) sendBreak(n *breakNotice) error {
 		wire.OplockBreak(m).Put(n.to.Level(), n.open)
 	}
 	c.srv.counters.breaks.Add(1)
-	return c.send(b, size)
+	err = c.send(b, size)
+	if n.delivery != nil {
+		n.delivery.end.Store(c.a.Out.End())
+	}
+	return err
 }
 
 // oplockBreak takes an acknowledgment, MS-SMB2 3.3.5.22.
