@@ -54,6 +54,7 @@ type smbFile struct {
 		RequestTimeout *string   `toml:"request_timeout"`
 		IdleTimeout    *string   `toml:"idle_timeout"`
 		Sessions       *int      `toml:"sessions"`
+		Channels       *int      `toml:"channels"`
 		Trees          *int      `toml:"trees"`
 		Opens          *int      `toml:"opens"`
 		Files          *int      `toml:"files"`

@@ -115,7 +115,7 @@ func TestTheExampleTellsTheDefaults(t *testing.T) {
 	with.Gateway, with.CPU = nil, nil // empty lists
 	l := &with.limits
 	for _, v := range []struct{ got, want int }{
-		{l.MaxSessions, 64}, {l.MaxTrees, 256}, {l.MaxOpens, 4096}, {l.MaxCredits, 8192}, {l.MaxCompound, 64}, {l.MaxPending, 512},
+		{l.MaxSessions, 64}, {l.MaxChannels, 32}, {l.MaxTrees, 256}, {l.MaxOpens, 4096}, {l.MaxCredits, 8192}, {l.MaxCompound, 64}, {l.MaxPending, 512},
 	} {
 		if v.got != v.want {
 			t.Errorf("a limit of %d, want %d", v.got, v.want)

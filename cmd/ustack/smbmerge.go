@@ -128,6 +128,7 @@ func (m *serveSMBCmd) takeLimits(f *smbFile) error {
 		from *int
 	}{
 		{"sessions", &m.limits.MaxSessions, l.Sessions},
+		{"channels", &m.limits.MaxChannels, l.Channels},
 		{"trees", &m.limits.MaxTrees, l.Trees},
 		{"opens", &m.limits.MaxOpens, l.Opens},
 		{"files", &m.limits.MaxFiles, l.Files},
