@@ -179,6 +179,9 @@ func (c *Conn) resolveOpen(r *request, id wire.FileID) wire.Status {
 		r.open = nil
 		return wire.StatusFileClosed
 	}
+	if r.cmd != wire.CommandClose {
+		c.srv.files.used(r.open)
+	}
 	c.chain.fileID = id
 	return wire.StatusOK
 }

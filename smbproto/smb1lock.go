@@ -50,6 +50,7 @@ func (c *Conn) lockingAndX(r *smb1Request, w *smb1Reply) wire.Status {
 		return l, ok
 	}
 	t := &c.srv.files
+	defer t.sweep()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i := range unlocks {
@@ -112,7 +113,7 @@ func (c *Conn) lockSMB1(r *smb1Request, w *smb1Reply, asked []byteRange, timeout
 	if status != wire.StatusOK {
 		return status
 	}
-	st.waiting = append(st.waiting, waitingLock{asked[0], p, asked[1:]})
+	st.waiting = append(st.waiting, waitingLock{byteRange: asked[0], p: p, more: asked[1:]})
 	if timeout != 1<<32-1 {
 		p.smb1.timer = time.AfterFunc(time.Duration(timeout)*time.Millisecond, func() { q.expire(p) })
 	}
@@ -165,6 +166,7 @@ func (c *Conn) lockCore(r *smb1Request, off, length uint64) wire.Status {
 		return wire.StatusInvalidDeviceRequest
 	}
 	t := &c.srv.files
+	defer t.sweep()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l := byteRange{owner: o, pid: r.pid, off: off, length: length, exclusive: true}

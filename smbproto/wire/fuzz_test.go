@@ -358,3 +358,35 @@ func FuzzSessionRequest(f *testing.F) {
 		}
 	})
 }
+
+func FuzzDurableContexts(f *testing.F) {
+	f.Add(make([]byte, FileIDSize))
+	f.Add(make([]byte, 32))
+	f.Add(make([]byte, 36))
+	f.Add(append([]byte{20, 0, 0, 0}, make([]byte, 16)...))
+	fuzz(f, func(m []byte) {
+		if b := DurableReconnect(m); b.Valid() == nil {
+			_ = b.FileID()
+		}
+		if b := DurableRequestV2(m); b.Valid() == nil {
+			if b.Timeout() < 0 {
+				f.Errorf("%x: timeout %v", m, b.Timeout())
+			}
+			_, _ = b.Flags(), b.CreateGUID()
+		}
+		if b := DurableReconnectV2(m); b.Valid() == nil {
+			_, _, _ = b.FileID(), b.CreateGUID(), b.Flags()
+		}
+		if b := AppInstanceID(m); b.Valid() == nil {
+			_ = b.ID()
+		}
+		if b := ResiliencyRequest(m); b.Valid() == nil && b.Timeout() < 0 {
+			f.Errorf("%x: timeout %v", m, b.Timeout())
+		}
+		if r := LockRequest(m); r.Valid() == nil {
+			if _, number := r.Sequence(); number > 15 {
+				f.Errorf("%x: number %d", m, number)
+			}
+		}
+	})
+}
