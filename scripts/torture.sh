@@ -63,7 +63,7 @@ status=0 passed=0 failed=0 skipped=0
 printf '%-40s %6s %6s %6s\n' suite pass fail skip
 for suite in "${suites[@]}"; do
 	limit=60
-	[[ ! $suite =~ lease|oplock|notify|replay|multichannel ]] || limit=280
+	[[ ! $suite =~ lease|oplock|notify$|replay|multichannel ]] || limit=280
 	[[ $suite != smb2.session-require-signing ]] || restart --require-signing # is of a server that does
 	[[ $suite != smb2.zero-data-ioctl ]] || head -c 16K /dev/zero >"$work/share/file"
 	timeout -k 5 "$limit" "${exec_in[@]}" smbtorture "//$at/share" -U tester%secret-1 "$suite" \
