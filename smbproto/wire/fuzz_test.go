@@ -2,6 +2,7 @@ package wire
 
 import (
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -271,7 +272,11 @@ func FuzzShortName(f *testing.F) {
 		f.Add(name)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		if short := ShortName(name); !IsShortName(short) || ShortName(short) != short {
+		short := ShortName(name)
+		if short != name && (!MayBeMade(short) || !MayBeMade(strings.ToLower(short))) {
+			t.Errorf("%q has the short name %q, which is taken for none that was made", name, short)
+		}
+		if !IsShortName(short) || ShortName(short) != short {
 			t.Errorf("%q has the short name %q", name, short)
 		}
 	})
