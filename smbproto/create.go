@@ -89,9 +89,6 @@ func (c *Conn) createFile(r *request, w *reply, req wire.CreateRequest, name str
 	if status != wire.StatusOK {
 		return status
 	}
-	if !r.session.admits(r.tree.share) {
-		return wire.StatusAccessDenied
-	}
 	c.closeInstance(r, name, d.instance)
 	o, action, status := c.openFile(r, w, &cr)
 	if status != wire.StatusOK {

@@ -138,12 +138,14 @@ func (c *Conn) resolve(r *request, verify bool) wire.Status {
 			c.checkSignature(r, cmd, verify)
 			return wire.StatusUserSessionDeleted
 		}
-		if status := c.checkSealed(r); status != wire.StatusOK {
-			return status
-		}
 	}
 	if status := c.checkSignature(r, cmd, verify); status != wire.StatusOK {
 		return status
+	}
+	if cmd.needs&needSession != 0 {
+		if status := c.checkSealed(r); status != wire.StatusOK {
+			return status
+		}
 	}
 	if r.cmd == wire.CommandCancel {
 		return wire.StatusOK
