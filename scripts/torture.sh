@@ -7,7 +7,7 @@
 # SUITE is a name of "smbtorture --list-suites", such as smb2.create; by default all of
 # smb2 but those that take very long or only measure. With --out the output of each suite is
 # kept. The server takes requests of up to 8 MiB (--max-io), as Samba does, for which one test
-# asks. A suite may take 60 s, one of leases, oplocks, notifications, replay or channels
+# asks. base.* and raw.* are of SMB1, which the server allows then. A suite may take 60 s, one of leases, oplocks, notifications, replay or channels
 # 280 s. It ends with 1 if the server did not live through it.
 set -euo pipefail
 . "$(dirname "$0")/in-lab.sh"
@@ -42,14 +42,12 @@ if [[ ${#suites[@]} -eq 0 ]]; then
 fi
 
 "$work/ustack" smb user add --user-file "$work/users" --password secret-1 tester >/dev/null
-start() { # [OPTION ...]
-	start_server "$side" "$out/server.log" smb --stack "$stack" --addr "$addr" --share "share=$work/share" --user-file "$work/users" --max-io 8MiB "$@"
+start() {
+	start_server "$side" "$out/server.log" smb --stack "$stack" --addr "$addr" --share "share=$work/share" --user-file "$work/users" --max-io 8MiB \
+		--min-protocol "$least"
 }
-restart() {
-	stop_server
-	cat "$out/server.log" >>"$out/server.log.earlier"
-	start "$@"
-}
+least=SMB2_02
+[[ ! " ${suites[*]}" =~ \ (base|raw)\. ]] || least=NT1
 start
 
 # What suites want to be told: smb2.ea a name that no EA may have, one of the server's own;
@@ -63,11 +61,12 @@ status=0 passed=0 failed=0 skipped=0
 printf '%-40s %6s %6s %6s\n' suite pass fail skip
 for suite in "${suites[@]}"; do
 	limit=60
-	[[ ! $suite =~ lease|oplock|notify$|replay|multichannel ]] || limit=280
-	[[ $suite != smb2.session-require-signing ]] || restart --require-signing # is of a server that does
+	[[ ! $suite =~ lease|oplock|notify|replay|multichannel ]] || limit=280
+	dialect=()
+	[[ ! $suite =~ ^(base|raw)\. ]] || dialect=(--option="client min protocol=NT1" --option="client max protocol=NT1")
 	[[ $suite != smb2.zero-data-ioctl ]] || head -c 16K /dev/zero >"$work/share/file"
 	timeout -k 5 "$limit" "${exec_in[@]}" smbtorture "//$at/share" -U tester%secret-1 "$suite" \
-		--basedir="$work" "${options[@]}" >"$out/$suite" 2>&1 </dev/null && note= || { [[ $? -lt 124 ]] && note= || note="not done in $limit s"; }
+		--basedir="$work" "${options[@]}" "${dialect[@]}" >"$out/$suite" 2>&1 </dev/null && note= || { [[ $? -lt 124 ]] && note= || note="not done in $limit s"; }
 	pass=$(count success) fail=$(($(count failure) + $(count error))) skip=$(count skip)
 	passed=$((passed + pass)) failed=$((failed + fail)) skipped=$((skipped + skip))
 	if ! kill -0 "$child" 2>/dev/null; then
@@ -78,7 +77,6 @@ for suite in "${suites[@]}"; do
 		note+=" THE SERVER DOES NOT ANSWER" status=1
 	fi
 	printf '%-40s %6d %6d %6d  %s\n' "$suite" "$pass" "$fail" "$skip" "$note"
-	[[ $suite != smb2.session-require-signing ]] || restart
 	rm -rf "$work/share"/*
 done
 printf '%-40s %6d %6d %6d\n' total "$passed" "$failed" "$skipped"

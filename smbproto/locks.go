@@ -54,22 +54,6 @@ const (
 	maxConnLocks    = 4 * maxLocks
 )
 
-// addLocks counts an open's locks with its connection, while it has one. The table's lock guards the count.
-func (o *open) addLocks(n int) {
-	if o.away == nil {
-		o.conn.locks += n
-	}
-}
-
-func (s *fileState) locksOf(o *open) (n int) {
-	for i := range s.locks {
-		if s.locks[i].owner == o {
-			n++
-		}
-	}
-	return n
-}
-
 func (s *fileState) dropLocks(o *open) {
 	kept := s.locks[:0]
 	for _, l := range s.locks {
@@ -77,28 +61,23 @@ func (s *fileState) dropLocks(o *open) {
 			kept = append(kept, l)
 		}
 	}
-	o.addLocks(len(kept) - len(s.locks))
+	o.conn.locks -= len(s.locks) - len(kept)
 	s.setLocks(kept)
-	s.dropWaiting(o)
-	s.grant()
-}
-
-// dropWaiting refuses an open's locks that wait.
-func (s *fileState) dropWaiting(o *open) {
 	s.waiting = slices.DeleteFunc(s.waiting, func(l waitingLock) bool {
 		if l.owner == o {
 			l.p.settle(wire.StatusRangeNotLocked, nil)
 		}
 		return l.owner == o
 	})
+	s.grant()
 }
 
 // waitingLock is a lock that was asked for and is in another's way.
 type waitingLock struct {
 	byteRange
 	p    *pending
-	id   lockID
-	more []byteRange // of SMB1: others that the request asks for, which are got together
+	more []byteRange // of SMB1: others that the request asks for, in this order
+	got  []byteRange // likewise: those that it has got, and gives back if it does not get the others
 }
 
 // asked counts the locks that wait.
@@ -118,24 +97,54 @@ type lockQueue struct {
 func (q lockQueue) withdraw(p *pending) bool {
 	q.t.mu.Lock()
 	defer q.t.mu.Unlock()
-	n := len(q.st.waiting)
-	q.st.waiting = slices.DeleteFunc(q.st.waiting, func(l waitingLock) bool { return l.p == p })
-	return len(q.st.waiting) < n
+	return q.st.stopWaiting(func(l *waitingLock) bool { return l.p == p }) > 0
 }
 
 // grant gives those who wait what they can have now, the first first.
 func (s *fileState) grant() {
-	s.waiting = slices.DeleteFunc(s.waiting, func(l waitingLock) bool {
-		status := s.tryAll(l.byteRange, l.more)
-		if status == wire.StatusLockNotGranted {
-			return false
+	for i := range s.waiting {
+		l := &s.waiting[i]
+		status := s.tryLock(l.byteRange)
+		for status == wire.StatusOK && len(l.more) > 0 {
+			l.got, l.byteRange, l.more = append(l.got, l.byteRange), l.more[0], l.more[1:]
+			status = s.tryLock(l.byteRange)
 		}
-		if status == wire.StatusOK {
-			l.owner.succeeds(l.id)
+		if status == wire.StatusLockNotGranted {
+			continue
+		}
+		if status != wire.StatusOK {
+			s.giveBack(l)
 		}
 		l.p.settle(status, nil)
+		l.p = nil
+	}
+	s.waiting = slices.DeleteFunc(s.waiting, func(l waitingLock) bool { return l.p == nil })
+}
+
+// giveBack takes back what a request has got that does not get the rest.
+func (s *fileState) giveBack(l *waitingLock) {
+	for _, g := range l.got {
+		s.unlock(g.owner, g.pid, g.off, g.length)
+	}
+	l.got = nil
+}
+
+// stopWaiting takes those who wait out that are meant, and says how many.
+func (s *fileState) stopWaiting(meant func(l *waitingLock) bool) (n int) {
+	gave := false
+	s.waiting = slices.DeleteFunc(s.waiting, func(l waitingLock) bool {
+		if !meant(&l) {
+			return false
+		}
+		gave = gave || len(l.got) > 0
+		s.giveBack(&l)
+		n++
 		return true
 	})
+	if gave {
+		s.grant()
+	}
+	return n
 }
 
 func (s *fileState) setLocks(l []byteRange) {
@@ -159,31 +168,25 @@ func (s *fileState) tryLock(l byteRange) wire.Status {
 	if len(s.locks) >= maxLocks || l.owner.conn.locks >= maxConnLocks {
 		return wire.StatusInsufficientResources
 	}
-	l.owner.addLocks(1)
+	l.owner.conn.locks++
 	s.setLocks(append(s.locks, l))
 	return wire.StatusOK
 }
 
-// tryAll adds a lock and others, or none of them.
-func (s *fileState) tryAll(l byteRange, more []byteRange) wire.Status {
-	status := s.tryLock(l)
-	for i := 0; status == wire.StatusOK && i < len(more); i++ {
-		if status = s.tryLock(more[i]); status != wire.StatusOK {
-			s.dropLast(i + 1)
-		}
-	}
-	return status
-}
-
+// unlock takes a lock back: of two of the same range, the exclusive one, as Windows does.
 func (s *fileState) unlock(o *open, pid uint32, off, length uint64) wire.Status {
+	at := -1
 	for i, l := range s.locks {
-		if l.owned(o, pid) && l.off == off && l.length == length {
-			o.addLocks(-1)
-			s.setLocks(append(s.locks[:i], s.locks[i+1:]...))
-			return wire.StatusOK
+		if l.owned(o, pid) && l.off == off && l.length == length && (at < 0 || l.exclusive && !s.locks[at].exclusive) {
+			at = i
 		}
 	}
-	return wire.StatusRangeNotLocked
+	if at < 0 {
+		return wire.StatusRangeNotLocked
+	}
+	o.conn.locks--
+	s.setLocks(append(s.locks[:at], s.locks[at+1:]...))
+	return wire.StatusOK
 }
 
 // mayAccess reports whether no other's lock forbids to read or write a range
@@ -214,15 +217,8 @@ func (c *Conn) lock(r *request, w *reply) wire.Status {
 		return wire.StatusInvalidDeviceRequest
 	}
 	t := &c.srv.files
-	defer t.sweep()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	id := c.lockIDOf(o, req)
-	if o.repeats(id) {
-		wire.PutEmpty(w.msg)
-		w.n = wire.EmptySize
-		return wire.StatusOK
-	}
 	_, _, first := req.Element(0)
 	if first == wire.LockUnlock {
 		defer o.state.grant() // once, however many are unlocked
@@ -248,7 +244,7 @@ func (c *Conn) lock(r *request, w *reply) wire.Status {
 			}
 			l := byteRange{owner: o, off: off, length: length, exclusive: flags&wire.LockExclusive != 0}
 			if status = o.state.tryLock(l); status == wire.StatusLockNotGranted && waits {
-				status = c.waitForLock(r, w, waitingLock{byteRange: l, id: id})
+				status = c.waitForLock(r, w, l)
 			}
 		}
 		if status != wire.StatusOK {
@@ -258,14 +254,13 @@ func (c *Conn) lock(r *request, w *reply) wire.Status {
 			return status
 		}
 	}
-	o.succeeds(id)
 	wire.PutEmpty(w.msg)
 	w.n = wire.EmptySize
 	return wire.StatusOK
 }
 
 // waitForLock has a lock wait, under the table's lock.
-func (c *Conn) waitForLock(r *request, w *reply, l waitingLock) wire.Status {
+func (c *Conn) waitForLock(r *request, w *reply, l byteRange) wire.Status {
 	st := l.owner.state
 	if st.asked() >= maxWaiting {
 		return wire.StatusInsufficientResources
@@ -274,8 +269,7 @@ func (c *Conn) waitForLock(r *request, w *reply, l waitingLock) wire.Status {
 	if status != wire.StatusOK {
 		return status
 	}
-	l.p = p
-	st.waiting = append(st.waiting, l)
+	st.waiting = append(st.waiting, waitingLock{byteRange: l, p: p})
 	return wire.StatusPending
 }
 
@@ -283,7 +277,7 @@ func (c *Conn) waitForLock(r *request, w *reply, l waitingLock) wire.Status {
 func (s *fileState) dropLast(n int) {
 	kept := len(s.locks) - n
 	for _, l := range s.locks[kept:] {
-		l.owner.addLocks(-1)
+		l.owner.conn.locks--
 	}
 	s.setLocks(s.locks[:kept])
 }

@@ -35,7 +35,6 @@ func (c *Conn) waitForRename(r *request, w *reply, b wire.RenameInfo) wire.Statu
 			target, _ = o.tree.share.root.Identify(to)
 		}
 	}
-	defer t.sweep()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if st := t.wantRoom(o, target); st != nil {
@@ -89,7 +88,6 @@ func (t *fileTable) entryChanged(o *open, path vfs.Path) {
 	if err != nil {
 		return // it is gone, and its leases with it
 	}
-	defer t.sweep()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	st := t.files[id]

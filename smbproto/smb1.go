@@ -45,10 +45,10 @@ type smb1Open struct {
 	fid  uint16
 	pid  uint32 // of the process that has opened it
 	deny denyMode
+	seek uint64 // where SEEK has gone to, or a READ or WRITE ended
 	// conflict is where a lock was refused last: asked for again, the refusal has another status (MS-CIFS 3.3.5.30).
-	conflict    uint64
-	conflictPID uint32
-	conflicts   bool
+	conflict  uint64
+	conflicts bool
 }
 
 // smb1Request is one command of a message, while it is being answered. Embedded is what the handlers of both
@@ -146,6 +146,9 @@ func (c *Conn) messageSMB1(msg []byte) error {
 		n = s.rep.n
 	}
 	more, repeat := s.rep.more, s.rep.repeat
+	for _, m := range more {
+		copy(m[:wire.SMB1HeaderSize], s.rep.msg)
+	}
 	var again []byte
 	if repeat > 0 {
 		again = append(again, s.rep.msg[:n]...)
@@ -335,11 +338,16 @@ func (c *Conn) resolveSMB1(r *smb1Request, w *smb1Reply, cmd *smb1Command) wire.
 		return wire.StatusSMBBadUID
 	}
 	if cmd.needs&needTree != 0 {
-		if r.tree == nil {
+		switch {
+		case r.tree == nil && cmd.needs&needOpen != 0:
+			return wire.StatusInvalidHandle // its opens went with it
+		case r.tree == nil:
 			return wire.StatusSMBBadTID
 		}
-		if status := r.session.joinTree(r.tree); status != wire.StatusOK {
-			return status
+		if cmd.needs&needSession != 0 {
+			if status := r.session.joinTree(r.tree); status != wire.StatusOK {
+				return status
+			}
 		}
 	}
 	r.open = nil
@@ -366,6 +374,10 @@ func (c *Conn) resolveFID(r *smb1Request, fid uint16) wire.Status {
 func (c *Conn) finishSMB1(r *smb1Request, w *smb1Reply, status wire.Status) {
 	h := wire.SMB1Header(w.msg)
 	h.PutResponse(r.header())
+	switch r.header().Command() {
+	case wire.SMB1TransactionSecondary, wire.SMB1Transaction2Secondary, wire.SMB1NTTransactSecondary:
+		h[4]-- // it is the transaction that is answered
+	}
 	h.PutStatus(status)
 	if w.uid != 0 {
 		h.PutUID(w.uid)

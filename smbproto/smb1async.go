@@ -29,6 +29,9 @@ func (c *Conn) answerPendingSMB1(p *pending) error {
 	s.rep = smb1Reply{reply: reply{msg: b[wire.FrameHeaderSize : wire.FrameHeaderSize+room]}, at: wire.SMB1HeaderSize}
 	r, w := &s.req, &s.rep
 	status := p.status
+	if status == wire.StatusNotifyEnumDir || status == wire.StatusNotifyCleanup {
+		status = wire.StatusOK // with no changes, by which a client knows that there are too many to tell, or none will be
+	}
 	switch {
 	case status != wire.StatusOK:
 		w.words(0)

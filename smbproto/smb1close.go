@@ -61,7 +61,7 @@ func (c *Conn) seek(r *smb1Request, w *smb1Reply) wire.Status {
 	switch b.Word(1) {
 	case 0:
 	case 1:
-		base = int64(o.position)
+		base = int64(o.smb1.seek)
 	case 2:
 		if err := o.file.Stat(); err != nil {
 			return wire.StatusOf(err)
@@ -74,7 +74,10 @@ func (c *Conn) seek(r *smb1Request, w *smb1Reply) wire.Status {
 	if b.Word(1) == 0 {
 		off = int64(b.U32(4))
 	}
-	o.position = uint64(max(base+off, 0))
-	wire.PutSMB1U32(w.words(2), uint32(o.position))
+	o.smb1.seek = uint64(max(base+off, 0))
+	wire.PutSMB1U32(w.words(2), uint32(o.smb1.seek))
 	return wire.StatusOK
 }
+
+// noDevice: there are no printers here, nor other devices.
+func (c *Conn) noDevice(*smb1Request, *smb1Reply) wire.Status { return wire.StatusInvalidSMB }

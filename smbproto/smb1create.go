@@ -31,11 +31,20 @@ func (cr *creation) checkSMB1(r *smb1Request, name string, desired wire.Access) 
 		cr.options&wire.OptionDirectory != 0 && overwrites,
 		cr.options&^wire.OptionsValid != 0:
 		return wire.StatusInvalidParameter
-	case cr.options&(wire.OptionOpenByFileID|wire.OptionTreeConnection|wire.OptionReserveOpfilter) != 0:
+	case cr.options&(wire.OptionReserveOpfilter|wire.OptionSyncAlert|wire.OptionSyncNonAlert) != 0: // which are of a client's own
+		return wire.StatusInvalidParameter
+	case cr.options&wire.OptionOpenByFileID != 0:
 		return wire.StatusNotSupported
+	case strings.Contains(`\`+name, `\.\`):
+		return wire.StatusObjectPathNotFound // a directory of that name
 	}
 	if status := cr.setName(name); status != wire.StatusOK {
 		return status
+	}
+	// Whoever has a file open may read its attributes, which is what an open for nothing gets.
+	cr.given = wire.AccessReadAttributes
+	if desired == 0 {
+		desired = wire.AccessReadAttributes
 	}
 	if status := cr.setAccess(desired, r.tree, r.session.token.Load()); status != wire.StatusOK {
 		return status
@@ -197,8 +206,7 @@ func (c *Conn) putCreated(b []byte, o *open, action wire.CreateAction) {
 
 // putCreatedExtended writes the 32 bytes that follow if the client asks for them, MS-SMB 2.2.4.9.2.
 func (c *Conn) putCreatedExtended(b []byte, o *open) {
-	clear(b[:16]) // the volume has no GUID
-	wire.PutSMB1U64(b[16:], c.info.FileIndex)
+	clear(b[:24]) // GUID of the volume and id of the file: there the byte count is where 42 words are counted
 	wire.PutSMB1U32(b[24:], uint32(o.tree.access))
 	wire.PutSMB1U32(b[28:], uint32(o.tree.access))
 }

@@ -157,7 +157,7 @@ func (c *Conn) find(r *smb1Request, s *smb1Search, level wire.SMB1FindLevel, t *
 
 // entryEAs finds what a level says of the entry's EAs: what they take, or those that are named. What can't be read is none.
 func (s *smb1Search) entryEAs(level wire.SMB1FindLevel, names []string) []wire.EA {
-	if level != wire.SMB1FindEASize && level != wire.SMB1FindEAs {
+	if !level.HasEASize() {
 		return nil
 	}
 	f := &s.open.search

@@ -1,7 +1,6 @@
 package smbproto
 
 import (
-	"slices"
 	"time"
 
 	"ustack/smbproto/wire"
@@ -50,7 +49,6 @@ func (c *Conn) lockingAndX(r *smb1Request, w *smb1Reply) wire.Status {
 		return l, ok
 	}
 	t := &c.srv.files
-	defer t.sweep()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i := range unlocks {
@@ -95,25 +93,36 @@ func (c *Conn) lockingAndX(r *smb1Request, w *smb1Reply) wire.Status {
 func (c *Conn) lockSMB1(r *smb1Request, w *smb1Reply, asked []byteRange, timeout uint32) wire.Status {
 	o := r.open
 	st := o.state
-	status := st.tryAll(asked[0], asked[1:])
+	status, got := wire.StatusOK, 0
+	for got < len(asked) {
+		if status = st.tryLock(asked[got]); status != wire.StatusOK {
+			break
+		}
+		got++
+	}
 	if status == wire.StatusOK {
 		c.srv.files.outdates(o)
-	}
-	if status != wire.StatusLockNotGranted {
 		return status
 	}
-	if timeout == 0 || !r.last {
-		return o.smb1.refuse(asked)
-	}
-	if n := st.asked(); n > 0 && n+len(asked) > maxWaiting {
-		return wire.StatusInsufficientResources
+	waits := status == wire.StatusLockNotGranted && timeout != 0 && r.last
+	n := st.asked()
+	if !waits || n > 0 && n+len(asked)-got > maxWaiting {
+		st.dropLast(got)
+		switch {
+		case waits:
+			return wire.StatusInsufficientResources
+		case status == wire.StatusLockNotGranted:
+			return o.smb1.refuse(asked[got])
+		}
+		return status
 	}
 	q := lockQueue{&c.srv.files, st}
 	p, status := c.park(&r.request, &w.reply, q)
 	if status != wire.StatusOK {
+		st.dropLast(got)
 		return status
 	}
-	st.waiting = append(st.waiting, waitingLock{byteRange: asked[0], p: p, more: asked[1:]})
+	st.waiting = append(st.waiting, waitingLock{byteRange: asked[got], p: p, more: asked[got+1:], got: asked[:got:got]})
 	if timeout != 1<<32-1 {
 		p.smb1.timer = time.AfterFunc(time.Duration(timeout)*time.Millisecond, func() { q.expire(p) })
 	}
@@ -122,11 +131,10 @@ func (c *Conn) lockSMB1(r *smb1Request, w *smb1Reply, asked []byteRange, timeout
 
 // refuse says how a lock is refused: where one has been refused before, as one that conflicts, and so are those of
 // high offsets. Windows does so, and old clients tell the two apart.
-func (o *smb1Open) refuse(asked []byteRange) wire.Status {
+func (o *smb1Open) refuse(l byteRange) wire.Status {
 	const high = 0xEF000000
-	l := asked[0]
-	again := o.conflicts && o.conflict == l.off && o.conflictPID == l.pid
-	o.conflicts, o.conflict, o.conflictPID = true, l.off, l.pid
+	again := o.conflicts && o.conflict == l.off
+	o.conflicts, o.conflict = true, l.off
 	if again || l.off >= high && l.off>>63 == 0 {
 		return wire.StatusFileLockConflict
 	}
@@ -138,17 +146,19 @@ func (o *smb1Open) refuse(asked []byteRange) wire.Status {
 func (q lockQueue) expire(p *pending) {
 	q.t.mu.Lock()
 	defer q.t.mu.Unlock()
-	q.st.waiting = slices.DeleteFunc(q.st.waiting, func(l waitingLock) bool {
-		if l.p == p {
-			p.settle(wire.StatusFileLockConflict, nil)
+	q.st.stopWaiting(func(l *waitingLock) bool {
+		if l.p != p {
+			return false
 		}
-		return l.p == p
+		l.owner.smb1.refuse(l.byteRange)
+		p.settle(wire.StatusFileLockConflict, nil)
+		return true
 	})
 }
 
 // cancelLock ends the waiting of a lock that the client names by its range; false if there is none.
 func (s *fileState) cancelLock(of byteRange) (found bool) {
-	s.waiting = slices.DeleteFunc(s.waiting, func(l waitingLock) bool {
+	s.stopWaiting(func(l *waitingLock) bool {
 		if found || !l.owned(of.owner, of.pid) || l.off != of.off || l.length != of.length {
 			return false
 		}
@@ -166,7 +176,6 @@ func (c *Conn) lockCore(r *smb1Request, off, length uint64) wire.Status {
 		return wire.StatusInvalidDeviceRequest
 	}
 	t := &c.srv.files
-	defer t.sweep()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l := byteRange{owner: o, pid: r.pid, off: off, length: length, exclusive: true}
@@ -177,7 +186,7 @@ func (c *Conn) lockCore(r *smb1Request, off, length uint64) wire.Status {
 	if status != wire.StatusLockNotGranted {
 		return status
 	}
-	return o.smb1.refuse([]byteRange{l})
+	return o.smb1.refuse(l)
 }
 
 func (c *Conn) unlockCore(r *smb1Request, off, length uint64) wire.Status {

@@ -116,12 +116,16 @@ func (c *Conn) renameNames(r *smb1Request, from, to string, attrs uint16) wire.S
 		return wire.StatusObjectNameNotFound
 	}
 	from, to = r.path(from), r.path(to)
+	if base := from[strings.LastIndexByte(from, '\\')+1:]; strings.Contains(base, ":") && !strings.HasPrefix(to, ":") {
+		return wire.StatusInvalidParameter // a stream does not leave its file
+	}
 	move := func(path string) wire.Status {
 		target := to
 		if i := strings.LastIndexByte(to, '\\') + 1; strings.ContainsAny(to[i:], wildcards) {
 			target = to[:i] + fillWildcards(to[i:], path[strings.LastIndexByte(path, '\\')+1:])
 		}
-		return c.withPath(r, path, wire.AccessDelete|wire.AccessReadAttributes, wire.ShareRead|wire.ShareWrite, 0, func(o *open) wire.Status {
+		cr := creation{share: wire.ShareRead | wire.ShareWrite, disposition: wire.Open, renames: true}
+		return c.withPathFor(r, path, &cr, wire.AccessDelete|wire.AccessReadAttributes, func(o *open) wire.Status {
 			if err := o.fill(&c.info); err != nil {
 				return wire.StatusOf(err)
 			}
@@ -176,8 +180,10 @@ func fillPart(pattern, part string) string {
 
 // What NT_RENAME can be asked for, MS-CIFS 2.2.4.66.1.
 const (
-	smb1RenameLink = 0x103
-	smb1RenameFile = 0x104
+	smb1RenameMoveClusters = 0x102
+	smb1RenameLink         = 0x103
+	smb1RenameFile         = 0x104
+	smb1RenameCopy         = 0x105
 )
 
 // ntRename: MS-CIFS 3.3.5.53.
@@ -211,8 +217,12 @@ func (c *Conn) ntRename(r *smb1Request, w *smb1Reply) wire.Status {
 			c.auditMove("link", o, o.name(), r.path(to), status)
 			return status
 		})
+	case smb1RenameCopy:
+		status = c.copyName(r, from, to, attrs)
+	case smb1RenameMoveClusters:
+		status = wire.StatusInvalidParameter
 	default:
-		status = wire.StatusAccessDenied // a move of clusters, say
+		status = wire.StatusAccessDenied
 	}
 	if status != wire.StatusOK {
 		return status

@@ -11,7 +11,7 @@ var ntFunctions = map[uint16]*transFunction{
 	2: {name: "NT_TRANSACT_IOCTL", needs: needOpen, fid: 4, run: (*Conn).ntIoctl},
 	4: {name: "NT_TRANSACT_NOTIFY_CHANGE", needs: needOpen, fid: 4, run: (*Conn).ntNotifyChange},
 	3: {name: "NT_TRANSACT_SET_SECURITY_DESC", needs: needOpen | changesNames, params: 8, run: (*Conn).ntSetSecurity},
-	5: {name: "NT_TRANSACT_RENAME", needs: needOpen | changesNames, params: 4, run: (*Conn).ntTransactRename},
+	5: {name: "NT_TRANSACT_RENAME", needs: needOpen, params: 4, run: (*Conn).ntTransactRename},
 	6: {name: "NT_TRANSACT_QUERY_SECURITY_DESC", needs: needOpen, params: 8, run: (*Conn).ntQuerySecurity},
 }
 
@@ -74,6 +74,9 @@ func (c *Conn) ntIoctl(r *smb1Request, t *transaction, out *transOut) wire.Statu
 	}
 	var status wire.Status
 	out.nd, status = c.control(r.open, code, t.data, out.data)
+	if status == wire.StatusInvalidDeviceRequest && r.open.file != nil {
+		status = wire.StatusNotSupported // so says SMB1 of controls that there are not
+	}
 	wire.PutSMB1U16(out.setupRoom(), uint16(out.nd))
 	return status
 }
@@ -84,21 +87,9 @@ func (o *transOut) setupRoom() []byte {
 	return o.setup
 }
 
-// ntTransactRename: MS-CIFS 2.2.7.5.
-func (c *Conn) ntTransactRename(r *smb1Request, t *transaction, _ *transOut) wire.Status {
-	str := wire.NewSMB1Strings(t.params[4:], 4, r.unicode())
-	name, err := str.Next()
-	if err != nil {
-		return wire.StatusObjectNameInvalid
-	}
-	o := r.open
-	if o.file == nil {
-		return wire.StatusInvalidParameter
-	}
-	if !o.access.Has(wire.AccessDelete) {
-		return wire.StatusAccessDenied
-	}
-	return c.renameAudited(o, r.path(name), t.params[2]&1 != 0)
+// ntTransactRename: MS-CIFS 2.2.7.5 has reserved it and not said what it does. Windows answers, and leaves the file its name.
+func (c *Conn) ntTransactRename(*smb1Request, *transaction, *transOut) wire.Status {
+	return wire.StatusOK
 }
 
 // ntQuerySecurity: MS-CIFS 2.2.7.6. A client whose buffer is too small is told how large it has to be.

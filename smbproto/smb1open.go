@@ -119,7 +119,7 @@ func (c *Conn) openAgain(r *smb1Request, cr *creation, deny denyMode) (*open, wi
 			continue
 		}
 		also := &open{
-			id: c.srv.newFileID(), session: r.session, conn: c, tree: r.tree, access: cr.access, share: o.share,
+			id: c.srv.newFileID(), session: r.session, conn: c, tree: r.tree, access: cr.access | cr.given, share: o.share,
 			options: cr.options, mode: cr.options & wire.OptionsMode, named: f.Named(), file: f,
 		}
 		if t.join(also, o) {
@@ -168,10 +168,12 @@ func (c *Conn) openAndX(r *smb1Request, w *smb1Reply) wire.Status {
 			return status
 		}
 		cr.attributes = wire.Attributes(attrs) & wire.AttributesSettable
-		cr.allocation = int64(b.U32(18))
 		o, action, status = c.openLegacy(r, &cr, name, desired, deny)
 	}
 	if status != wire.StatusOK {
+		return status
+	}
+	if status := c.sizeNew(o, action, b.U32(18)); status != wire.StatusOK {
 		return status
 	}
 	if t := wire.UTime(b.U32(12)).Filetime(); t != 0 && action != wire.ActionOpened && o.file != nil {
@@ -195,10 +197,25 @@ func (c *Conn) openAndX(r *smb1Request, w *smb1Reply) wire.Status {
 	}
 	wire.PutSMB1U16(words[22:], openResult(action))
 	if n == 19 {
-		wire.PutSMB1U32(words[30:], uint32(o.tree.access))
-		wire.PutSMB1U32(words[34:], uint32(o.tree.access))
+		const standard = 0x001F0000
+		wire.PutSMB1U32(words[30:], standard)
 	}
 	return wire.StatusOK
+}
+
+// sizeNew makes a file that was made or cut as long as a client says, MS-CIFS 2.2.4.41.1; c.info is of the file then.
+func (c *Conn) sizeNew(o *open, action wire.CreateAction, size uint32) wire.Status {
+	if o.file == nil || size == 0 || action == wire.ActionOpened {
+		return wire.StatusOK
+	}
+	status := c.cut(o, uint64(size))
+	if status == wire.StatusOK {
+		status = wire.StatusOf(o.fill(&c.info))
+	}
+	if status != wire.StatusOK {
+		c.closeSMB1(o.smb1.fid, o)
+	}
+	return status
 }
 
 // openFunction is what to do if the file is or is not there, MS-CIFS 2.2.4.41.1.
@@ -218,7 +235,7 @@ func openFunction(function, mode uint16) (wire.Disposition, wire.Status) {
 	if mode&0xF == smb1AccessExecute {
 		return wire.Create, wire.StatusOK
 	}
-	return 0, wire.StatusAccessDenied // to fail if it is there, and if it is not
+	return 0, wire.StatusBadAccess // to fail if it is there, and if it is not
 }
 
 // openResult is what an open has done, MS-CIFS 2.2.4.41.2.
@@ -273,7 +290,7 @@ func (c *Conn) openCore(r *smb1Request, w *smb1Reply) wire.Status {
 	wire.PutSMB1U16(words[2:], uint16(i.Attributes.SMB1()))
 	wire.PutSMB1U32(words[4:], uint32(wire.UTimeOf(i.LastWrite)))
 	wire.PutSMB1U32(words[8:], uint32(min(i.EndOfFile, 1<<32-1)))
-	wire.PutSMB1U16(words[12:], granted(o.access))
+	wire.PutSMB1U16(words[12:], r.block.Word(0)) // with how it is shared
 	return wire.StatusOK
 }
 

@@ -25,11 +25,14 @@ func (r *smb1Request) path(name string) string {
 // withPath opens what a path leads to, for a call that names it, and closes it again.
 func (c *Conn) withPath(r *smb1Request, name string, access wire.Access, share wire.ShareAccess, options wire.CreateOptions,
 	do func(o *open) wire.Status) wire.Status {
-	cr := creation{share: share, disposition: wire.Open, options: options}
+	return c.withPathFor(r, name, &creation{share: share, disposition: wire.Open, options: options}, access, do)
+}
+
+func (c *Conn) withPathFor(r *smb1Request, name string, cr *creation, access wire.Access, do func(o *open) wire.Status) wire.Status {
 	if status := cr.checkSMB1(r, r.path(name), access); status != wire.StatusOK {
 		return status
 	}
-	return c.with(r, &cr, do)
+	return c.with(r, cr, do)
 }
 
 func (c *Conn) with(r *smb1Request, cr *creation, do func(o *open) wire.Status) wire.Status {
@@ -158,8 +161,10 @@ func (c *Conn) setInformation(r *smb1Request, w *smb1Reply) wire.Status {
 		if a&wire.AttributeDirectory != 0 && !o.file.IsDir() {
 			return wire.StatusInvalidParameter
 		}
-		if a &= wire.AttributesSettable; a == 0 {
-			a = wire.AttributeNormal
+		if a == wire.AttributeNormal {
+			a = 0 // leaves them as they are
+		} else if a &= wire.AttributesSettable; a == 0 {
+			a = wire.AttributeNormal // there is none
 		}
 		return setBasic(o, wire.NewBasicInfo(0, 0, write, 0, a))
 	})
@@ -215,7 +220,7 @@ func (c *Conn) queryDisk(r *smb1Request, w *smb1Reply) wire.Status {
 		return wire.StatusOf(err)
 	}
 	unit, total, free := uint64(v.UnitSize), v.Total, v.Free
-	for total > 0xFFFF && unit < 64<<10 {
+	for total > 0xFFFF && unit < 512<<15 {
 		unit, total, free = unit*2, total/2, free/2
 	}
 	words := w.words(5)

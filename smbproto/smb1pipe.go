@@ -77,7 +77,7 @@ func (c *Conn) pipeRead(r *smb1Request, _ *transaction, out *transOut) (status w
 	if r.open.pipe == nil {
 		return wire.StatusInvalidParameter
 	}
-	out.nd, status = c.readSMB1(r.open, out.data, 0)
+	out.nd, status = c.readSMB1(r, r.open, out.data, 0)
 	return status
 }
 

@@ -32,7 +32,7 @@ func (c *Conn) readAndX(r *smb1Request, w *smb1Reply) wire.Status {
 	at -= at % 4
 	dst := w.msg[at:]
 	dst = dst[:min(readAndXLength(c, b), len(dst))]
-	n, status := c.readSMB1(o, dst, off)
+	n, status := c.readSMB1(r, o, dst, off)
 	if status != wire.StatusOK && status != wire.StatusBufferOverflow {
 		return status
 	}
@@ -47,8 +47,12 @@ func (c *Conn) readAndX(r *smb1Request, w *smb1Reply) wire.Status {
 }
 
 // readSMB1 reads a file, where at its end there is nothing to read, or a pipe.
-func (c *Conn) readSMB1(o *open, dst []byte, off uint64) (int, wire.Status) {
-	if !o.access.Has(wire.AccessReadData | wire.AccessExecute) {
+func (c *Conn) readSMB1(r *smb1Request, o *open, dst []byte, off uint64) (int, wire.Status) {
+	rights := wire.AccessReadData
+	if r.header().Has(wire.SMB1Flags2ReadExecute) {
+		rights |= wire.AccessExecute
+	}
+	if !o.access.Has(rights) {
 		return 0, wire.StatusAccessDenied
 	}
 	if o.file == nil {
@@ -65,6 +69,7 @@ func (c *Conn) readSMB1(o *open, dst []byte, off uint64) (int, wire.Status) {
 	switch status {
 	case wire.StatusOK:
 		c.haveRead(o, off, n)
+		o.smb1.seek = o.position
 	case wire.StatusEndOfFile:
 		return 0, wire.StatusOK
 	case wire.StatusInvalidParameter: // an offset that no file has
@@ -87,7 +92,7 @@ func (c *Conn) readCore(r *smb1Request, w *smb1Reply) wire.Status {
 	const fixed = 1 + 10 + 2 + 3
 	dst := w.msg[w.at+fixed:]
 	dst = dst[:min(n, len(dst), c.smb1.maxBuffer-wire.SMB1HeaderSize-fixed)]
-	n, status := c.readSMB1(o, dst, off)
+	n, status := c.readSMB1(r, o, dst, off)
 	if status != wire.StatusOK && status != wire.StatusBufferOverflow {
 		return status
 	}

@@ -240,7 +240,7 @@ func (c *Conn) searchCore(r *smb1Request, w *smb1Reply) wire.Status {
 	if status == wire.StatusOK && count == 0 || r.code == wire.SMB1FindUnique || status != wire.StatusOK {
 		c.endSearch(sid)
 	}
-	if status == wire.StatusOK && count == 0 {
+	if status == wire.StatusOK && count == 0 && len(key) == 0 {
 		status = wire.StatusNoMoreFiles
 	}
 	if status != wire.StatusOK {

@@ -230,11 +230,13 @@ func (c *Conn) runFunction(r *smb1Request, w *smb1Reply, t *transaction, f *tran
 	if f.needs&changesNames != 0 {
 		c.srv.tellChanges()
 	}
-	if status != wire.StatusOK && status != wire.StatusBufferOverflow && status != wire.StatusBufferTooSmall {
+	switch {
+	case status == wire.StatusPending, status.IsDOS():
 		return status
-	}
-	if status == wire.StatusBufferTooSmall && out.np == 0 {
+	case status.IsError() && (status != wire.StatusBufferTooSmall || out.np == 0):
 		return status
+	case status != wire.StatusOK && status != wire.StatusBufferOverflow && status != wire.StatusBufferTooSmall:
+		out.np, out.nd = 0, 0 // a warning has a body, in which nothing is
 	}
 	putTrans(w, nt, out.setup, at, out.np, dataAt, out.nd)
 	if w.n > c.smb1.maxBuffer {

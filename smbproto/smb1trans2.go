@@ -72,7 +72,11 @@ func (c *Conn) queryPath(r *smb1Request, t *transaction, out *transOut) wire.Sta
 	if r.tree.isPipe() {
 		return wire.StatusAccessDenied
 	}
-	return c.withPath(r, name, wire.AccessReadAttributes|wire.AccessReadEA, shareEverything, 0, func(o *open) wire.Status {
+	access := wire.AccessReadAttributes
+	if level == wire.SMB1InfoEAList || level == wire.SMB1InfoAllEAs {
+		access |= wire.AccessReadEA
+	}
+	return c.withPath(r, name, access, shareEverything, 0, func(o *open) wire.Status {
 		return c.queryLevel(r, o, level, t.data, out)
 	})
 }
@@ -166,11 +170,22 @@ func (c *Conn) setPath(r *smb1Request, t *transaction, out *transOut) wire.Statu
 			access = rights
 		}
 	}
+	if class, _ := wire.SMB1SetClass(level); class == wire.FilePositionInformation {
+		return setDone(out, wire.StatusOK) // which is an open's
+	}
 	switch access {
 	case wire.AccessAll, wire.AccessReadData | wire.AccessWriteData:
 		access = wire.AccessReadAttributes // any will do
 	}
-	status := c.withPath(r, name, access, shareEverything, 0, func(o *open) wire.Status {
+	class, _ := wire.SMB1SetClass(level)
+	cr := creation{
+		share: shareEverything, disposition: wire.Open, renames: class == wire.FileRenameInformation,
+		outdates: class == wire.FileEndOfFileInformation || class == wire.FileAllocationInformation,
+	}
+	status := c.withPathFor(r, name, &cr, access, func(o *open) wire.Status {
+		if level == wire.SMB1InfoEndOfFile {
+			return wire.StatusInvalidLevel // by name only in the form of NT, as Windows has it
+		}
 		return c.setLevel(r, o, level, t.data)
 	})
 	return setDone(out, status)
@@ -267,8 +282,11 @@ func (r *smb1Request) renameTarget(o *open, b []byte) (wire.RenameInfo, wire.Sta
 
 // setEAsSMB1 sets the EAs of an SMB_FEA_LIST.
 func (c *Conn) setEAsSMB1(o *open, b []byte) wire.Status {
-	if !o.access.Has(wire.AccessWriteEA) {
+	switch {
+	case !o.access.Has(wire.AccessWriteEA):
 		return wire.StatusAccessDenied
+	case o.file.Named():
+		return wire.StatusInvalidParameter
 	}
 	eas, err := wire.SMB1EAs(b)
 	if err != nil || len(b) > wire.MaxEAs {
@@ -323,10 +341,9 @@ func (c *Conn) open2(r *smb1Request, t *transaction, out *transOut) wire.Status 
 		return status
 	}
 	if cr.disposition, status = openFunction(wire.SMB1U16(p[12:]), wire.SMB1U16(p[2:])); status != wire.StatusOK {
-		return status
+		return wire.StatusObjectNameCollision
 	}
 	cr.attributes = wire.Attributes(wire.SMB1U16(p[6:])) & wire.AttributesSettable
-	cr.allocation = int64(wire.SMB1U32(p[14:]))
 	if len(t.data) > 4 {
 		if cr.eas, err = wire.SMB1EAs(t.data); err != nil {
 			return wire.StatusInvalidParameter
@@ -342,13 +359,16 @@ func (c *Conn) open2(r *smb1Request, t *transaction, out *transOut) wire.Status 
 	if status != wire.StatusOK {
 		return status
 	}
+	if status := c.sizeNew(o, action, wire.SMB1U32(p[14:])); status != wire.StatusOK {
+		return status
+	}
 	b, i := out.params, &c.info
 	clear(b[:30])
 	wire.PutSMB1U16(b, o.smb1.fid)
 	wire.PutSMB1U16(b[2:], uint16(i.Attributes.SMB1()))
 	wire.PutSMB1U32(b[4:], uint32(wire.UTimeOf(i.LastWrite)))
 	wire.PutSMB1U32(b[8:], uint32(min(i.EndOfFile, math.MaxUint32)))
-	wire.PutSMB1U16(b[12:], granted(o.access))
+	wire.PutSMB1U16(b[12:], wire.SMB1U16(p[2:]))
 	wire.PutSMB1U16(b[18:], openResult(action))
 	wire.PutSMB1U32(b[20:], uint32(i.FileIndex))
 	eas, err := sizeEAs(o)

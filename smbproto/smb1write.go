@@ -34,7 +34,10 @@ func (c *Conn) writeSMB1(o *open, data []byte, off uint64, through bool) wire.St
 	if _, err := o.file.WriteAt(data, int64(off)); err != nil {
 		return wire.StatusOf(err)
 	}
-	return wire.StatusOf(c.wrote(o, off, len(data), through))
+	position := o.position // which only a read moves, in SMB1
+	err := c.wrote(o, off, len(data), through)
+	o.position, o.smb1.seek = position, off+uint64(len(data))
+	return wire.StatusOf(err)
 }
 
 // writeCore: MS-CIFS 3.3.5.14, WRITE; WRITE_AND_UNLOCK, 3.3.5.22; WRITE_AND_CLOSE, 3.3.5.34. A WRITE of nothing cuts

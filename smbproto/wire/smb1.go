@@ -64,6 +64,9 @@ const (
 	SMB1NTCreateAndX          SMB1Command = 0xA2
 	SMB1NTCancel              SMB1Command = 0xA4
 	SMB1NTRename              SMB1Command = 0xA5
+	SMB1OpenPrintFile         SMB1Command = 0xC0
+	SMB1WritePrintFile        SMB1Command = 0xC1
+	SMB1ClosePrintFile        SMB1Command = 0xC2
 	// SMB1NoAndX ends a chain of AndX commands.
 	SMB1NoAndX SMB1Command = 0xFF
 )
@@ -78,6 +81,7 @@ const (
 	SMB1Flags2IsLongName       uint16 = 0x0040
 	SMB1Flags2ExtendedSecurity uint16 = 0x0800
 	SMB1Flags2DFS              uint16 = 0x1000
+	SMB1Flags2ReadExecute      uint16 = 0x2000 // who may execute a file may read it
 	SMB1Flags2NTStatus         uint16 = 0x4000
 	SMB1Flags2Unicode          uint16 = 0x8000
 )
@@ -134,6 +138,9 @@ func (h SMB1Header) PutResponse(req SMB1Header) {
 func (h SMB1Header) PutStatus(s Status) {
 	if !h.Has(SMB1Flags2NTStatus) {
 		s = s.DOS()
+	}
+	if s.IsDOS() { // which a client of the others is told too
+		h.PutFlags2(h.Flags2() &^ SMB1Flags2NTStatus)
 	}
 	le.PutUint32(h[5:], uint32(s))
 }

@@ -34,6 +34,11 @@ func (l SMB1FindLevel) class() (FileInfoClass, bool) {
 // Unix reports whether a level is one of the UNIX extensions.
 func (l SMB1FindLevel) Unix() bool { return l == SMB1FindUnix || l == SMB1FindUnixInfo2 }
 
+// HasEASize reports whether the level says what EAs take.
+func (l SMB1FindLevel) HasEASize() bool {
+	return l == SMB1FindEASize || l == SMB1FindEAs || l == 0x0102 || l >= 0x0104 && l <= 0x0106
+}
+
 // Valid reports whether the level is known.
 func (l SMB1FindLevel) Valid() bool {
 	_, nt := l.class()
@@ -121,7 +126,11 @@ func (w *SMB1DirWriter) Put(name string, f *FileInfo, key uint32, eas []EA) bool
 	lengthAt := n
 	n++
 	b[lengthAt] = byte(SMB1CharsLen(name, w.unicode))
-	n += PutSMB1String(b[n:], w.n+n, name, w.unicode)
+	at := w.n + n
+	if w.level != SMB1FindStandard {
+		at = 0 // the others' names are not aligned
+	}
+	n += PutSMB1String(b[n:], at, name, w.unicode)
 	w.last, w.n = w.n, w.n+n
 	w.count++
 	return true

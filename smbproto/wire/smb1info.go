@@ -11,6 +11,8 @@ const (
 	SMB1InfoAllEAs    = 0x0004
 	SMB1InfoNameValid = 0x0006
 
+	SMB1InfoEndOfFile = 0x0104 // to be set
+
 	SMB1InfoUnixBasic    = 0x0200
 	SMB1InfoUnixLink     = 0x0201
 	SMB1InfoUnixHardLink = 0x0203

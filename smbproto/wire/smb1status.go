@@ -7,7 +7,7 @@ const (
 	StatusSMBBadUID     Status = 0x005B0002 // ERRSRV, ERRbaduid
 	StatusSMBBadCommand Status = 0x00160002 // ERRSRV, ERRunknownsmb
 	StatusSMBUseStd     Status = 0x00FB0002 // ERRSRV, ERRuseSTD
-	StatusNoSuchSearch  Status = 0x00120001 // ERRDOS, ERRnofiles: also for clients of NTSTATUS
+	StatusBadAccess     Status = 0x000C0001 // ERRDOS, ERRbadaccess
 	StatusAtomicLocks   Status = 0x00AE0001 // ERRDOS, ERROR_ATOMIC_LOCKS_NOT_SUPPORTED
 	StatusCancelFailed  Status = 0x00AD0001 // ERRDOS, ERROR_CANCEL_VIOLATION
 	StatusUnknownLevel  Status = 0x007C0001 // ERRDOS, ERRunknownlevel

@@ -18,6 +18,7 @@ const (
 // UnixInfo is what the extensions say of a file besides.
 type UnixInfo struct {
 	UID, GID     uint32
+	Links        uint32
 	Mode         uint32 // of stat, with the type
 	Major, Minor uint32
 }
@@ -62,7 +63,7 @@ func (f *FileInfo) PutUnixBasic(b []byte) int {
 	le.PutUint64(b[68:], uint64(u.Minor))
 	le.PutUint64(b[76:], f.FileIndex)
 	le.PutUint64(b[84:], uint64(u.Mode&0o7777))
-	le.PutUint64(b[92:], uint64(f.Links))
+	le.PutUint64(b[92:], uint64(u.Links))
 	return UnixBasicSize
 }
 
