@@ -151,6 +151,9 @@ func (c *Config) setDefaults() error {
 	if c.MachineSID == "" {
 		c.MachineSID = machineSID(c.Auth.ServerName)
 	}
+	if c.MachineSID.Sub(0) == "" {
+		return fmt.Errorf("%w: no user's SID can begin with %v", ErrConfig, c.MachineSID)
+	}
 	if c.GUID == [16]byte{} {
 		if _, err := io.ReadFull(c.Rand, c.GUID[:]); err != nil {
 			return fmt.Errorf("smbproto: server GUID: %w", err)

@@ -48,6 +48,15 @@
 // STATUS_INVALID_EA_NAME. FILE_NEED_EA is not remembered. A stream is read and written as a whole,
 // so a WRITE to one is not handled before its data has come.
 //
+// # Who may do what
+//
+// Each session has a token: the SID of its user, which comes of his name and of Config.MachineSID, and those of the groups
+// that he is in (token.go). A CREATE is held to the security descriptors of the file and of its directory, a rename or a link to
+// that of the directory that it leads to and of what it replaces (security.go; package sd has the rules). What an open was
+// granted, it keeps: reading and writing ask for nothing. A descriptor is kept in an xattr of its file, which gets it before
+// others can open it, and is as large as the file system lets it, at most 64 KiB. A file without one is everybody's, as far as the
+// share is. Linux' own permissions are the server's, whoever the client is.
+//
 // # Who owns what
 //
 // A [Server] may be used from any goroutine. A [Conn] belongs to the goroutine that

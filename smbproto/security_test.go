@@ -2,6 +2,7 @@ package smbproto
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -589,5 +590,33 @@ func TestSmbclientIsHeldToDescriptors(t *testing.T) {
 		if out := smbclient(as, "get file; put "+path+" file"); strings.Contains(out, "NT_STATUS_ACCESS_DENIED") != denied {
 			t.Errorf("as %s:\n%s", as, out)
 		}
+	}
+}
+
+func TestMachineSIDs(t *testing.T) {
+	cfg := testConfig(t.TempDir())
+	cfg.MachineSID = sd.NewSID(5, make([]uint32, 15)...)
+	if _, err := NewServer(cfg); !errors.Is(err, ErrConfig) {
+		t.Errorf("a SID that has no room for users: %v", err)
+	}
+	if a, b := machineSID("files"), machineSID("FILES"); a != b || a == machineSID("others") {
+		t.Errorf("SIDs %v and %v of one name", a, b)
+	}
+	cfg.MachineSID = sd.NewSID(5, 21, 7, 8, 9)
+	srv := newServerIn(t, t.TempDir(), func(c *Config) { c.MachineSID = cfg.MachineSID })
+	if u := srv.token(auth.Identity{User: "alice"}).User; u != cfg.MachineSID.Sub(auth.RID("ALICE")) {
+		t.Errorf("alice is %v", u)
+	}
+	next := cfg
+	next.MachineSID, next.Admins = "", []string{"alice"}
+	if _, err := srv.Reconfigure(next); err != nil {
+		t.Fatal(err)
+	}
+	if tk := srv.token(auth.Identity{User: "Alice"}); tk.User != cfg.MachineSID.Sub(auth.RID("alice")) || !tk.Security || !tk.Has(sd.Administrators) {
+		t.Errorf("%v, privileges %v, after the settings were read again", tk.User, tk.Security)
+	}
+	guest, nobody := srv.token(auth.Identity{User: "alice", Guest: true}), srv.token(auth.Identity{Guest: true, Anonymous: true})
+	if guest.User != cfg.MachineSID.Sub(sd.GuestRID) || guest.Has(sd.AuthenticatedUsers) || guest.Security || nobody.User != sd.Anonymous {
+		t.Errorf("a guest is %v, nobody %v", guest.User, nobody.User)
 	}
 }

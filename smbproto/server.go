@@ -56,6 +56,7 @@ func NewServer(cfg Config) (*Server, error) {
 		return nil, errors.Join(err, s.closeWatcher())
 	}
 	s.set.Store(set)
+	cfg.Log.Info("the SIDs of users begin with the machine's", "machine_sid", cfg.MachineSID.String())
 	s.srvsvc = rpc.NewSrvsvc(cfg.Auth.ServerName, func() []rpc.Share { return s.settings().list })
 	return s, nil
 }

@@ -36,6 +36,8 @@ type serveSMBCmd struct {
 	Share          []string      `help:"NAME=PATH, with ',ro' behind it for a share that is only read, ',encrypt' for one that must be encrypted. May be repeated." sep:"none"`
 	UserFile       string        `help:"File of users, as 'ustack smb user' keeps it." type:"path"`
 	Guest          *bool         `help:"Let in as guest who has no account (default: only where there is no --user-file)." negatable:""`
+	Admin          []string      `help:"User who may take ownership of files and give it away, and read and set SACLs. May be repeated." sep:"none"`
+	MachineSID     string        `name:"machine-sid" help:"SID that the SIDs of users begin with, S-1-5-21-A-B-C (default: of the server's name)."`
 	Comment        string        `help:"What the server is described by in lists." default:"ustack"`
 	Name           string        `help:"NetBIOS name of the server (default: this machine's)."`
 	Workgroup      string        `help:"NetBIOS name of its domain." default:"WORKGROUP"`
@@ -113,6 +115,10 @@ func (c *serveSMBCmd) settings(log *slog.Logger) (smbproto.Config, error) {
 	if err != nil {
 		return cfg, err
 	}
+	machine, err := c.machineSID()
+	if err != nil {
+		return cfg, err
+	}
 	guest := c.UserFile == ""
 	if c.Guest != nil {
 		guest = *c.Guest
@@ -128,6 +134,8 @@ func (c *serveSMBCmd) settings(log *slog.Logger) (smbproto.Config, error) {
 		Limits:         c.limits,
 		Interfaces:     c.interfaces(),
 		Latency:        c.Metrics != "",
+		Admins:         c.Admin,
+		MachineSID:     machine,
 		Log:            log,
 	}
 	l := &cfg.Limits

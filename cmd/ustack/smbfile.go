@@ -37,17 +37,19 @@ type smbFile struct {
 		Workgroup *string `toml:"workgroup"`
 		Comment   *string `toml:"comment"`
 		User      *string `toml:"user"`
+		SID       *string `toml:"sid"`
 		Control   *string `toml:"control"`
 		Audit     *string `toml:"audit"`
 		Metrics   *string `toml:"metrics"`
 	} `toml:"server"`
 	Security struct {
-		Users       *string `toml:"users"`
-		Guests      *bool   `toml:"guests"`
-		Signing     *string `toml:"signing"`
-		Encryption  *string `toml:"encryption"`
-		MinProtocol *string `toml:"min_protocol"`
-		MaxProtocol *string `toml:"max_protocol"`
+		Users       *string  `toml:"users"`
+		Admins      []string `toml:"administrators"`
+		Guests      *bool    `toml:"guests"`
+		Signing     *string  `toml:"signing"`
+		Encryption  *string  `toml:"encryption"`
+		MinProtocol *string  `toml:"min_protocol"`
+		MaxProtocol *string  `toml:"max_protocol"`
 	} `toml:"security"`
 	Limits struct {
 		MaxIO          *byteSize `toml:"max_io"`

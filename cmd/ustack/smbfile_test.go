@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -112,7 +113,7 @@ func TestTheExampleTellsTheDefaults(t *testing.T) {
 	with.Share, with.Config, with.shares, with.keys, with.given, with.on = nil, "", nil, nil, nil, nil
 	without.Share, without.shares, without.keys, without.given, without.on = nil, nil, nil, nil, nil
 	without.UserFile, without.Guest = with.UserFile, with.Guest
-	with.Gateway, with.CPU = nil, nil // empty lists
+	with.Gateway, with.CPU, with.Admin = nil, nil, nil // empty lists
 	l := &with.limits
 	for _, v := range []struct{ got, want int }{
 		{l.MaxSessions, 64}, {l.MaxChannels, 32}, {l.MaxTrees, 256}, {l.MaxOpens, 4096}, {l.MaxCredits, 8192}, {l.MaxCompound, 64}, {l.MaxPending, 512},
@@ -133,6 +134,7 @@ func TestAFlagCountsForMoreThanTheFile(t *testing.T) {
 network = {stack = "kernel", addresses = ["127.0.0.1", "::1"], ports = [1445, 139]}
 server.name = "FILE"
 limits.idle_timeout = "7m"
+security.administrators = ["carol"]
 share.a.path = "a"
 `)
 	for _, c := range []struct {
@@ -141,10 +143,15 @@ share.a.path = "a"
 	}{
 		{nil, func(m *serveSMBCmd) bool {
 			return m.Stack == "kernel" && len(m.Addr) == 2 && slices.Equal(m.Port, []uint16{1445, 139}) && m.Name == "FILE" &&
+				slices.Equal(m.Admin, []string{"carol"}) &&
 				m.IdleTimeout.Minutes() == 7 && m.shares[0].Path == filepath.Join(dir, "a")
 		}},
 		{[]string{"--addr", "127.0.0.2", "--port", "445", "--name", "FLAG", "--idle-timeout", "15m"}, func(m *serveSMBCmd) bool {
 			return slices.Equal(m.Addr, []string{"127.0.0.2"}) && slices.Equal(m.Port, []uint16{445}) && m.Name == "FLAG" && m.IdleTimeout.Minutes() == 15
+		}},
+		{[]string{"--admin", "alice", "--admin", "bob", "--machine-sid", "S-1-5-21-7-8-9"}, func(m *serveSMBCmd) bool {
+			cfg, err := m.settings(slog.New(slog.DiscardHandler))
+			return err == nil && slices.Equal(cfg.Admins, []string{"alice", "bob"}) && cfg.MachineSID.String() == "S-1-5-21-7-8-9"
 		}},
 		{[]string{"--share", "b=" + dir}, func(m *serveSMBCmd) bool { return len(m.shares) == 1 && m.shares[0].Name == "b" }},
 	} {
@@ -174,6 +181,8 @@ func TestAWrongFileIsRefusedWithThePlace(t *testing.T) {
 		{served + "security.signing = \"maybe\"", "security.signing"},
 		{served + "security.encryption = \"maybe\"", "ustack.toml: security.encryption"},
 		{served + "security.min_protocol = \"NT1\"", "ustack.toml: security.min_protocol"},
+		{served + "server.sid = \"S-1-5-21-x\"", "ustack.toml: server.sid: malformed"},
+		{served + "server.sid = \"S-1\"", "ustack.toml: server.sid: malformed"},
 		{served + "network.tap = \"x\"", "ustack.toml: network.tap: only with"},
 		{served + "share.b.comment = \"x\"", "share.b: no path"},
 		{served + "share.A.path = \".\"", "two shares"},

@@ -76,12 +76,14 @@ func (m *serveSMBCmd) take(f *smbFile) error {
 	takeKey(m, "workgroup", "server.workgroup", &m.Workgroup, s.Workgroup)
 	takeKey(m, "comment", "server.comment", &m.Comment, s.Comment)
 	takeKey(m, "user", "server.user", &m.User, s.User)
+	takeKey(m, "machine-sid", "server.sid", &m.MachineSID, s.SID)
 	takeKey(m, "control", "server.control", &m.Control, m.beside(s.Control))
 	takeKey(m, "audit", "server.audit", &m.Audit, m.beside(s.Audit))
 	takeKey(m, "metrics", "server.metrics", &m.Metrics, s.Metrics)
 
 	sec := &f.Security
 	takeKey(m, "user-file", "security.users", &m.UserFile, m.beside(sec.Users))
+	takeList(m, "admin", "security.administrators", &m.Admin, sec.Admins)
 	takeKey(m, "guest", "security.guests", &m.Guest, &sec.Guests)
 	takeKey(m, "encrypt", "security.encryption", &m.Encrypt, sec.Encryption)
 	takeKey(m, "min-protocol", "security.min_protocol", &m.MinProtocol, sec.MinProtocol)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"ustack/smbproto"
+	"ustack/smbproto/sd"
 	"ustack/smbproto/wire"
 )
 
@@ -55,6 +56,18 @@ func parseEncryption(label, s string) (smbproto.Encryption, error) {
 		}
 	}
 	return 0, fmt.Errorf("%s %q: want off, offered or required", label, s)
+}
+
+// machineSID is the SID that was given, if one was.
+func (c *serveSMBCmd) machineSID() (sd.SID, error) {
+	if c.MachineSID == "" {
+		return "", nil
+	}
+	s, err := sd.ParseSID(c.MachineSID)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", c.label("machine-sid"), err)
+	}
+	return s, nil
 }
 
 // parseShare reads NAME=PATH, with options behind it: NAME=PATH,ro,encrypt.

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -293,4 +294,45 @@ func FuzzUserFile(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Files belong to SIDs, so no two users of a file may have the same.
+func TestNoTwoUsersHaveOneSID(t *testing.T) {
+	one, other := twoOfOneRID(t)
+	path := filepath.Join(t.TempDir(), "users")
+	f, err := CreateUserFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Add(one, "secret"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Add(other, "secret"); !errors.Is(err, ErrUserFile) {
+		t.Errorf("a user with the SID of another is added: %v", err)
+	}
+	if err := f.Add(strings.ToUpper(one), "other"); err != nil {
+		t.Errorf("the user's own password is changed: %v", err)
+	}
+	line := strings.Repeat("0", 32) + "\n"
+	if err := os.WriteFile(path, []byte(one+":"+line+other+":"+line), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenUserFile(path); !errors.Is(err, ErrUserFile) {
+		t.Errorf("a file with two users of one SID is read: %v", err)
+	}
+}
+
+// twoOfOneRID finds two such names by trying.
+func twoOfOneRID(t *testing.T) (one, other string) {
+	t.Helper()
+	seen := map[uint32]string{}
+	for i := range 1 << 20 {
+		name := fmt.Sprintf("user%d", i)
+		if first, ok := seen[RID(name)]; ok {
+			return first, name
+		}
+		seen[RID(name)] = name
+	}
+	t.Fatal("a million names have as many SIDs")
+	return "", ""
 }
