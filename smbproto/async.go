@@ -21,8 +21,9 @@ type pending struct {
 	signed  bool
 	sealed  bool
 	place   place
-	again   []byte // of a request that is to be tried again: it, and what follows in its frame
-	chain   chain  // likewise: what comes before in its frame
+	create  createID // of a CREATE that may be replayed, while it waits
+	again   []byte   // of a request that is to be tried again: it, and what follows in its frame
+	chain   chain    // likewise: what comes before in its frame
 	smb1    smb1Pending
 
 	// What settle has said.
@@ -171,6 +172,10 @@ func (c *Conn) keep(p *pending) {
 
 // forget ends what keep began. No open is locked.
 func (c *Conn) forget(p *pending) {
+	if p.create != (createID{}) {
+		c.srv.files.forgetCreate(p.create)
+		p.create = createID{}
+	}
 	delete(c.pending, p.id)
 	c.againSize -= len(p.again)
 	if o := p.open; o != nil {

@@ -317,15 +317,50 @@ func TestNobodyHasAKeyThatProvesNothing(t *testing.T) {
 	m := newMember(t, func(c *Config) {
 		c.Shares[1].Encrypt = true
 	}, wire.Dialect311)
-	r := m.want(m.setupMsg(ntlmNegotiate()), wire.StatusMoreProcessingRequired)
+	hash := m.preauth
+	ask := func(token []byte, want wire.Status) []byte {
+		msg := m.setupMsg(token)
+		hash.Add(msg)
+		return m.want(msg, want)
+	}
+	r := ask(ntlmNegotiate(), wire.StatusMoreProcessingRequired)
+	hash.Add(r)
 	m.session = wire.Header(r).SessionID()
-	r = m.want(m.setupMsg(ntlmAnonymous()), wire.StatusOK)
-	if wire.Header(r).Has(wire.FlagSigned) {
+	if r = ask(ntlmAnonymous(), wire.StatusOK); wire.Header(r).Has(wire.FlagSigned) {
 		t.Error("the log-on of nobody is signed")
 	}
+	m.setKeys(hash, [16]byte{}) // MS-NLMP 3.3.2: that of a null session
 	m.want(m.treeMsg(`\\server\pub`), wire.StatusOK)
+	if r := m.want(m.sign(m.treeMsg(`\\server\pub`)), wire.StatusOK); !m.signer.Verify(r) {
+		t.Error("a signed request is not answered signed")
+	}
+	if r := m.seal.ask(m.treeMsg(`\\server\pub`)); status(r) != wire.StatusOK {
+		t.Errorf("encrypted: %v", status(r))
+	}
 	m.want(signWith(t, m.signerOf(make([]byte, 16)), m.treeMsg(`\\server\pub`)), wire.StatusAccessDenied) // a wrong key
-	m.want(m.treeMsg(`\\server\ro`), wire.StatusAccessDenied)
+	if r := m.seal.ask(m.treeMsg(`\\server\ro`)); status(r) != wire.StatusAccessDenied {
+		t.Errorf("to a share that must be encrypted, with a key that anyone has: %v", status(r))
+	}
+	m.refused(frame((&sealedPeer{p: m.peer, sealer: m.wrongSealer()}).seal(m.treeMsg(`\\server\pub`))))
+}
+
+func (m *member) wrongSealer() *crypt.Sealer {
+	s, err := crypt.NewSealer(m.c.protection.cipher, make([]byte, 16), m.session)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return s
+}
+
+// The refusal of what had to be encrypted is signed as any answer is: MS-SMB2 3.3.5.2.9.
+func TestWhatIsNotEncryptedIsRefusedSigned(t *testing.T) {
+	m := newMember(t, func(c *Config) { c.Encryption = EncryptionRequired }, wire.Dialect311).logOn("alice", "secret")
+	if r := m.want(m.sign(m.treeMsg(`\\server\pub`)), wire.StatusAccessDenied); !m.signer.Verify(r) {
+		t.Error("not signed")
+	}
+	if r := m.seal.ask(m.treeMsg(`\\server\pub`)); status(r) != wire.StatusOK {
+		t.Errorf("encrypted: %v", status(r))
+	}
 }
 
 func TestWhoIsLoggedOnMayBecomeNobodyAndComeBack(t *testing.T) {

@@ -31,6 +31,11 @@ const (
 	DefaultMaxPending     = 512
 	DefaultRequestTimeout = 30 * time.Second
 	DefaultIdleTimeout    = 15 * time.Minute
+
+	DefaultMaxDisconnected       = 1024
+	DefaultMaxClientDisconnected = 256
+	DefaultDurableTimeout        = 2 * time.Minute
+	DefaultMaxDurableTimeout     = 5 * time.Minute
 )
 
 // Bounds of Limits.MaxRead, MaxWrite and MaxTransact, bytes.
@@ -77,6 +82,13 @@ type Limits struct {
 	MaxCredits  int // a client's outstanding requests, at most 8192
 	MaxCompound int // messages in one compound
 	MaxPending  int // a client's requests that wait for a lock or a change
+
+	// MaxDisconnected bounds the opens that are kept after their connection was lost, MaxClientDisconnected those of one
+	// client. The oldest are closed when there are more. They count in MaxFiles.
+	MaxDisconnected, MaxClientDisconnected int
+	// DurableTimeout is how long an open is kept so whose client has asked for no time, MaxDurableTimeout the longest that one may
+	// ask for; at most 24 days.
+	DurableTimeout, MaxDurableTimeout time.Duration
 
 	// RequestTimeout is how long a client may take for the next 64 KiB of a request
 	// that it has begun, for room to be made for a reply, and for its first log-on.
@@ -223,6 +235,8 @@ func (l *Limits) setDefaults() error {
 		{"MaxCredits", &l.MaxCredits, DefaultMaxCredits, 1, DefaultMaxCredits},
 		{"MaxCompound", &l.MaxCompound, DefaultMaxCompound, 1, 1 << 12},
 		{"MaxPending", &l.MaxPending, DefaultMaxPending, 1, 1 << 12},
+		{"MaxDisconnected", &l.MaxDisconnected, DefaultMaxDisconnected, 1, 1 << 16},
+		{"MaxClientDisconnected", &l.MaxClientDisconnected, DefaultMaxClientDisconnected, 1, 1 << 16},
 	} {
 		if *v.value == 0 {
 			*v.value = v.byDef
@@ -243,6 +257,17 @@ func (l *Limits) setDefaults() error {
 	if l.MaxFiles < 1 || l.RequestTimeout < 0 || l.IdleTimeout < 0 {
 		return fmt.Errorf("%w: MaxFiles %d, RequestTimeout %v, IdleTimeout %v: none may be negative",
 			ErrConfig, l.MaxFiles, l.RequestTimeout, l.IdleTimeout)
+	}
+	if l.DurableTimeout == 0 {
+		l.DurableTimeout = DefaultDurableTimeout
+	}
+	if l.MaxDurableTimeout == 0 {
+		l.MaxDurableTimeout = max(DefaultMaxDurableTimeout, l.DurableTimeout)
+	}
+	const most = 24 * 24 * time.Hour // in milliseconds it fits 31 bits
+	if l.DurableTimeout < 0 || l.MaxDurableTimeout < l.DurableTimeout || l.MaxDurableTimeout > most {
+		return fmt.Errorf("%w: DurableTimeout %v, MaxDurableTimeout %v: want the first not to be longer, and both up to %v",
+			ErrConfig, l.DurableTimeout, l.MaxDurableTimeout, most)
 	}
 	if l.RequestTimeout == 0 {
 		l.RequestTimeout = DefaultRequestTimeout

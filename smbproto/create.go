@@ -10,7 +10,7 @@ import (
 )
 
 // createRoom is the greatest CREATE response: with all contexts that are answered.
-const createRoom = wire.CreateResponseFixed + 32 + 56 + 80
+const createRoom = wire.CreateResponseFixed + 32 + 56 + 80 + 32
 
 // creation is what a CREATE asks for, after the rules on its fields.
 type creation struct {
@@ -44,9 +44,6 @@ func (c *Conn) create(r *request, w *reply) wire.Status {
 	if c.openCount() >= c.cfg.Limits.MaxOpens {
 		return wire.StatusTooManyOpenedFiles
 	}
-	if req.ImpersonationLevel() > 3 {
-		return wire.StatusBadImpersonationLevel
-	}
 	name, err := wire.UTF16ToString(req.Name())
 	if err != nil {
 		return wire.StatusObjectNameInvalid
@@ -55,22 +52,62 @@ func (c *Conn) create(r *request, w *reply) wire.Status {
 		return wire.StatusNetworkNameDeleted
 	}
 	defer c.let(r.tree.share)
+	d, status := c.readDurable(r, req)
+	switch {
+	case r.tree.isPipe():
+	case status != wire.StatusOK:
+		return status
+	case d.reconnect:
+		return c.reconnect(r, w, name, &d)
+	}
+	if req.ImpersonationLevel() > 3 {
+		return wire.StatusBadImpersonationLevel
+	}
 	if r.tree.isPipe() {
 		return c.createPipe(r, w, name)
 	}
+	if d.named {
+		before, status := c.srv.files.beginCreate(r, d.create)
+		switch {
+		case status != wire.StatusOK:
+			return status
+		case before != nil:
+			return c.replay(r, w, req, before, &d)
+		}
+	}
+	status = c.createFile(r, w, req, name, &d)
+	switch {
+	case !d.named || status == wire.StatusOK:
+	case status == wire.StatusPending:
+		c.pending[w.async].create = d.create
+	default:
+		c.srv.files.forgetCreate(d.create)
+	}
+	return status
+}
+
+// createFile opens or creates a file or directory of a share.
+func (c *Conn) createFile(r *request, w *reply, req wire.CreateRequest, name string, d *durableAsk) wire.Status {
 	cr, status := c.readCreate(r, req, name)
 	if status != wire.StatusOK {
 		return status
 	}
-	if !r.session.admits(r.tree.share) {
-		return wire.StatusAccessDenied
-	}
+	c.closeInstance(r, name, d.instance)
 	o, action, status := c.openFile(r, w, &cr)
 	if status != wire.StatusOK {
 		return status
 	}
+	held := c.srv.files.held(o)
+	o.maximal, o.durable.owner = cr.maximal, r.session.who()
+	o.durable.owner.SessionKey = [16]byte{} // not kept longer than its session
+	c.grantDurable(o, d, req.OplockLevel(), &held)
 	if err := o.fill(&c.info); err != nil {
 		return c.abandon(o, wire.StatusOf(err))
+	}
+	c.srv.files.setInstance(o, d.instance)
+	if d.named {
+		o.create = d.create
+		c.srv.files.created(o, action)
 	}
 	if !r.session.addOpen(o) {
 		return c.abandon(o, wire.StatusUserSessionDeleted)
@@ -78,8 +115,7 @@ func (c *Conn) create(r *request, w *reply) wire.Status {
 	if action != wire.ActionOpened {
 		c.srv.files.entryChanged(o, o.file.Path())
 	}
-	held := c.srv.files.held(o)
-	n := c.putContexts(w.msg[wire.CreateResponseFixed:], &cr, &held)
+	n := c.putContexts(w.msg[wire.CreateResponseFixed:], &cr, &held, &o.durable)
 	wire.CreateResponse(w.msg).Put(action, held.level, &c.info, o.id, n)
 	w.fileID = o.id
 	w.n = wire.CreateResponseFixed + n
@@ -293,8 +329,21 @@ func (o *open) reserve(cr *creation) wire.Status {
 }
 
 // admit opens the file and enters its open in the table of files. cuts says that a file that is
-// there will be cut: to others' share modes that is to write it.
+// there will be cut: to others' share modes that is to write it. Opens that are kept for clients to come back make room.
 func (c *Conn) admit(r *request, w *reply, cr *creation, cuts bool) (o *open, created bool, status wire.Status) {
+	for {
+		var evicted bool
+		o, created, evicted, status = c.tryAdmit(r, w, cr, cuts)
+		switch {
+		case status == wire.StatusDeletePending && evicted: // it was to be deleted on close, and now it is
+		case status == wire.StatusTooManyOpenedFiles && c.srv.files.evictOldest():
+		default:
+			return o, created, status
+		}
+	}
+}
+
+func (c *Conn) tryAdmit(r *request, w *reply, cr *creation, cuts bool) (o *open, created, evicted bool, status wire.Status) {
 	c.srv.files.paths.RLock()
 	defer c.srv.files.paths.RUnlock()
 	how, impossible := cr.how()
@@ -307,21 +356,21 @@ func (c *Conn) admit(r *request, w *reply, cr *creation, cuts bool) (o *open, cr
 	f, created, err := r.tree.share.root.Open(cr.path, how)
 	switch {
 	case leased && errors.Is(err, vfs.ErrNotFound):
-		return nil, false, wire.StatusInvalidParameter
+		return nil, false, false, wire.StatusInvalidParameter
 	case leased && how.Exclusive && err == nil:
 		c.shut(f)
-		return nil, false, wire.StatusObjectNameCollision
+		return nil, false, false, wire.StatusObjectNameCollision
 	case impossible && errors.Is(err, vfs.ErrNotFound):
-		return nil, false, wire.StatusCannotDelete
+		return nil, false, false, wire.StatusCannotDelete
 	case err != nil:
-		return nil, false, wire.StatusOf(err)
+		return nil, false, false, wire.StatusOf(err)
 	}
 	if cuts && !created {
 		// What is hidden, or the system's, is only overwritten by who says that it is, MS-FSA 2.1.5.1.2.
 		const must = wire.AttributeHidden | wire.AttributeSystem
 		if f.Kept()&must&^cr.attributes != 0 {
 			c.shut(f)
-			return nil, false, wire.StatusAccessDenied
+			return nil, false, false, wire.StatusAccessDenied
 		}
 	}
 	if cr.maximum && how.Write && !f.IsDir() && !f.Writable() {
@@ -338,12 +387,13 @@ func (c *Conn) admit(r *request, w *reply, cr *creation, cuts bool) (o *open, cr
 	}
 	e.overwrites = e.overwrites || cr.outdates
 	e.renames = cr.renames
-	return o, created, c.enter(o, e)
+	status = c.enter(o, &e)
+	return o, created, e.evicted, status
 }
 
 // enter admits an open, or closes it. Its file was opened before, so it may have been
 // removed up to here; from here on, others wait for it to be closed.
-func (c *Conn) enter(o *open, e entry) wire.Status {
+func (c *Conn) enter(o *open, e *entry) wire.Status {
 	if status := c.srv.files.admit(o, e); status != wire.StatusOK {
 		c.shut(o.file)
 		return status
@@ -366,7 +416,7 @@ func (c *Conn) shut(f *vfs.File) {
 }
 
 // putContexts answers the create contexts that were asked for, MS-SMB2 2.2.14.2.
-func (c *Conn) putContexts(b []byte, cr *creation, held *held) (n int) {
+func (c *Conn) putContexts(b []byte, cr *creation, held *held, d *durability) (n int) {
 	last := -1
 	add := func(name string, data int) []byte {
 		if last >= 0 {
@@ -384,6 +434,13 @@ func (c *Conn) putContexts(b []byte, cr *creation, held *held) (n int) {
 	}
 	if held.level == wire.OplockLease {
 		held.put(add(wire.ContextLease, held.size()))
+	}
+	switch {
+	case d == nil || !d.durable:
+	case d.v2:
+		wire.PutDurableResponseV2(add(wire.ContextDurableRequestV2, wire.DurableResponseV2Size), d.timeout)
+	default:
+		clear(add(wire.ContextDurableRequest, wire.DurableResponseSize))
 	}
 	return n
 }

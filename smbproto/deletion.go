@@ -25,6 +25,7 @@ func (s *fileState) dooms(name vfs.Name) bool {
 
 // doom has the open's name deleted when the file is closed.
 func (t *fileTable) doom(o *open) {
+	defer t.sweep()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	o.doomed = true
@@ -96,8 +97,12 @@ func (t *fileTable) remove(st *fileState, tell func(*vfs.File, error)) error {
 // reserve keeps all from a file that is to be replaced, until drop; false if somebody
 // has it open, or it is being removed already.
 func (t *fileTable) reserve(id vfs.ID) bool {
+	defer t.sweep()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if st := t.files[id]; st != nil {
+		t.evictFrom(st)
+	}
 	if t.files[id] != nil {
 		return false
 	}

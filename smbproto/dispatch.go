@@ -138,12 +138,14 @@ func (c *Conn) resolve(r *request, verify bool) wire.Status {
 			c.checkSignature(r, cmd, verify)
 			return wire.StatusUserSessionDeleted
 		}
-		if status := c.checkSealed(r); status != wire.StatusOK {
-			return status
-		}
 	}
 	if status := c.checkSignature(r, cmd, verify); status != wire.StatusOK {
 		return status
+	}
+	if cmd.needs&needSession != 0 {
+		if status := c.checkSealed(r); status != wire.StatusOK {
+			return status
+		}
 	}
 	if r.cmd == wire.CommandCancel {
 		return wire.StatusOK
@@ -178,6 +180,9 @@ func (c *Conn) resolveOpen(r *request, id wire.FileID) wire.Status {
 	if r.open = r.session.open(id); r.open == nil || r.open.tree != r.tree {
 		r.open = nil
 		return wire.StatusFileClosed
+	}
+	if r.cmd != wire.CommandClose {
+		c.srv.files.used(r.open)
 	}
 	c.chain.fileID = id
 	return wire.StatusOK

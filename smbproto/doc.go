@@ -72,5 +72,9 @@
 // with the deletion pending, keeps others off meanwhile. An open's file goes to the table when the
 // open ends, and is closed there or given back to be closed: [vfs.Budget] counts that none is lost.
 //
+// A durable or resilient open outlasts its session: it is the table's then, until an open of its client's next session takes all
+// of it over, its time is up, or others need what it has (disconnected.go, reconnect.go). What of that takes time, to close and to
+// remove, is swept by whoever had the table's lock, after giving it back; who sweeps has a lock of its own, which comes before the table's.
+//
 // Slices of a ring are never kept beyond the call that got them.
 package smbproto

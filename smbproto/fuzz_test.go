@@ -1,6 +1,7 @@
 package smbproto
 
 import (
+	"bytes"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -69,6 +70,15 @@ func FuzzSession(f *testing.F) {
 			seed.createMsg("x", opening{wire.AccessAll, shareAll, wire.OpenIf, 0}), seed.writeMsg(none, 0, pattern(10)),
 			seed.ioctlMsg(code, none, in, 64), seed.closeMsg(none))))
 	}
+	lost := wire.FileID{Persistent: 1}
+	for _, list := range [][]createContext{
+		{durableV1()}, {durableV2(1, 0), leaseContext(1, leaseRWH)}, {reconnectV1(lost)}, {reconnectV2(lost, 1), leaseContext(1, leaseRWH)},
+		{{wire.ContextAppInstanceID, append([]byte{20, 0, 0, 0}, make([]byte, 16)...)}},
+	} {
+		m := withContexts(seed.oplockMsg("x", anyOpen, wire.OplockBatch), list...)
+		f.Add(fuzzInput(fuzzLogOn|fuzzIDs, m, replays(bytes.Clone(m)), seed.request(wire.CommandLogoff, 4, nil)))
+	}
+	f.Add(fuzzInput(fuzzLogOn|fuzzOpen|fuzzIDs, seed.resilientMsg(none, 0), seed.request(wire.CommandLogoff, 4, nil)))
 	seed.message, seed.session = 0, 0
 	f.Add(fuzzInput(0, seed.negotiate311Msg(), seed.setupMsg(ntlmNegotiate()), seed.setupMsg(ntlmAnonymous())))
 	seed.message = 0
@@ -93,6 +103,10 @@ func FuzzSession(f *testing.F) {
 		p.fuzz(input[0], input[1:])
 		if err := p.c.Close(); err != nil {
 			t.Log(err) // a directory to be deleted on close may have got entries
+		}
+		srv.files.evictAll(func(*open) bool { return true })
+		if n := len(srv.files.creates) + srv.files.absentLocks; n != 0 {
+			t.Errorf("%d creates or locks left", n)
 		}
 		if st := srv.Stats(); st.Opens != 0 || st.Sessions != 0 || st.Trees != 0 || st.Connections != 0 || len(srv.files.files) != 0 {
 			t.Errorf("left: %+v, %d files", st, len(srv.files.files))

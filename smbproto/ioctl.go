@@ -80,6 +80,8 @@ func (c *Conn) control(o *open, code uint32, in, out []byte) (n int, status wire
 		return 0, setCompression(o, wire.Compression(in))
 	case wire.FsctlCreateOrGetObjectID, wire.FsctlGetObjectID:
 		return c.objectID(o, out)
+	case wire.FsctlRequestResiliency:
+		return 0, c.requestResiliency(o, wire.ResiliencyRequest(in))
 	case wire.FsctlRequestResumeKey:
 		if len(out) < wire.ResumeKeySize {
 			return 0, wire.StatusInvalidParameter

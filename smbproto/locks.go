@@ -54,6 +54,22 @@ const (
 	maxConnLocks    = 4 * maxLocks
 )
 
+// addLocks counts an open's locks with its connection, while it has one. The table's lock guards the count.
+func (o *open) addLocks(n int) {
+	if o.away == nil {
+		o.conn.locks += n
+	}
+}
+
+func (s *fileState) locksOf(o *open) (n int) {
+	for i := range s.locks {
+		if s.locks[i].owner == o {
+			n++
+		}
+	}
+	return n
+}
+
 func (s *fileState) dropLocks(o *open) {
 	kept := s.locks[:0]
 	for _, l := range s.locks {
@@ -61,21 +77,27 @@ func (s *fileState) dropLocks(o *open) {
 			kept = append(kept, l)
 		}
 	}
-	o.conn.locks -= len(s.locks) - len(kept)
+	o.addLocks(len(kept) - len(s.locks))
 	s.setLocks(kept)
-	s.waiting = slices.DeleteFunc(s.waiting, func(l waitingLock) bool {
+	s.dropWaiting(o)
+	s.grant()
+}
+
+// dropWaiting refuses an open's locks that wait.
+func (s *fileState) dropWaiting(o *open) {
+	s.stopWaiting(func(l *waitingLock) bool {
 		if l.owner == o {
 			l.p.settle(wire.StatusRangeNotLocked, nil)
 		}
 		return l.owner == o
 	})
-	s.grant()
 }
 
 // waitingLock is a lock that was asked for and is in another's way.
 type waitingLock struct {
 	byteRange
 	p    *pending
+	id   lockID
 	more []byteRange // of SMB1: others that the request asks for, in this order
 	got  []byteRange // likewise: those that it has got, and gives back if it does not get the others
 }
@@ -114,6 +136,9 @@ func (s *fileState) grant() {
 		}
 		if status != wire.StatusOK {
 			s.giveBack(l)
+		}
+		if status == wire.StatusOK {
+			l.owner.succeeds(l.id)
 		}
 		l.p.settle(status, nil)
 		l.p = nil
@@ -168,7 +193,7 @@ func (s *fileState) tryLock(l byteRange) wire.Status {
 	if len(s.locks) >= maxLocks || l.owner.conn.locks >= maxConnLocks {
 		return wire.StatusInsufficientResources
 	}
-	l.owner.conn.locks++
+	l.owner.addLocks(1)
 	s.setLocks(append(s.locks, l))
 	return wire.StatusOK
 }
@@ -184,7 +209,7 @@ func (s *fileState) unlock(o *open, pid uint32, off, length uint64) wire.Status 
 	if at < 0 {
 		return wire.StatusRangeNotLocked
 	}
-	o.conn.locks--
+	o.addLocks(-1)
 	s.setLocks(append(s.locks[:at], s.locks[at+1:]...))
 	return wire.StatusOK
 }
@@ -217,8 +242,15 @@ func (c *Conn) lock(r *request, w *reply) wire.Status {
 		return wire.StatusInvalidDeviceRequest
 	}
 	t := &c.srv.files
+	defer t.sweep()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	id := c.lockIDOf(o, req)
+	if o.repeats(id) {
+		wire.PutEmpty(w.msg)
+		w.n = wire.EmptySize
+		return wire.StatusOK
+	}
 	_, _, first := req.Element(0)
 	if first == wire.LockUnlock {
 		defer o.state.grant() // once, however many are unlocked
@@ -244,7 +276,7 @@ func (c *Conn) lock(r *request, w *reply) wire.Status {
 			}
 			l := byteRange{owner: o, off: off, length: length, exclusive: flags&wire.LockExclusive != 0}
 			if status = o.state.tryLock(l); status == wire.StatusLockNotGranted && waits {
-				status = c.waitForLock(r, w, l)
+				status = c.waitForLock(r, w, waitingLock{byteRange: l, id: id})
 			}
 		}
 		if status != wire.StatusOK {
@@ -254,13 +286,14 @@ func (c *Conn) lock(r *request, w *reply) wire.Status {
 			return status
 		}
 	}
+	o.succeeds(id)
 	wire.PutEmpty(w.msg)
 	w.n = wire.EmptySize
 	return wire.StatusOK
 }
 
 // waitForLock has a lock wait, under the table's lock.
-func (c *Conn) waitForLock(r *request, w *reply, l byteRange) wire.Status {
+func (c *Conn) waitForLock(r *request, w *reply, l waitingLock) wire.Status {
 	st := l.owner.state
 	if st.asked() >= maxWaiting {
 		return wire.StatusInsufficientResources
@@ -269,7 +302,8 @@ func (c *Conn) waitForLock(r *request, w *reply, l byteRange) wire.Status {
 	if status != wire.StatusOK {
 		return status
 	}
-	st.waiting = append(st.waiting, waitingLock{byteRange: l, p: p})
+	l.p = p
+	st.waiting = append(st.waiting, l)
 	return wire.StatusPending
 }
 
@@ -277,7 +311,7 @@ func (c *Conn) waitForLock(r *request, w *reply, l byteRange) wire.Status {
 func (s *fileState) dropLast(n int) {
 	kept := len(s.locks) - n
 	for _, l := range s.locks[kept:] {
-		l.owner.conn.locks--
+		l.owner.addLocks(-1)
 	}
 	s.setLocks(s.locks[:kept])
 }

@@ -20,11 +20,15 @@ type open struct {
 	held    *share // dropped when it is closed; nil for a pipe
 	named   bool   // opened as a named stream
 	access  wire.Access
+	maximal wire.Access // the most that it could have
 	share   wire.ShareAccess
 	options wire.CreateOptions
 	notify  atomic.Pointer[notification] // set under mu
 	asked   asked
 	smb1    *smb1Open // nil but for SMB1's
+	create  createID  // by which its CREATE can be replayed
+	// replayable says that create is in the table; it is set under the table's lock.
+	replayable atomic.Bool
 
 	mu            sync.Mutex
 	closed        bool
@@ -43,6 +47,12 @@ type open struct {
 	search        search
 	sequence      sequence
 	pid           uint32 // the client's process that the request in hand is of, in SMB1: it owns locks with the open
+	durable       durability
+
+	// The table's lock guards these.
+	instance wire.GUID // of an application, or none
+	locked   *lockSequence
+	away     *absence // while it is kept for its client to come back; see disconnected.go
 }
 
 // release closes what the open has, under its lock: share mode, locks, handles, and

@@ -104,6 +104,9 @@ func (t *fileTable) clear(st *fileState, o *open, e *entry, violates bool) (wait
 		if e.overwrites || e.renames && h.state&wire.LeaseHandle != 0 {
 			to = 0
 		}
+		if to != h.state && t.unheard(h, to) {
+			continue
+		}
 		// Who comes to a break that takes nothing more waits for its end, and so does who has waited before.
 		if h.state&takes != 0 || h.breaking && (to == h.state || e.again) {
 			wait = true
@@ -122,6 +125,7 @@ func (t *fileTable) demote(h *oplock, to wire.LeaseState) {
 		to &= wire.LeaseRead
 	}
 	switch {
+	case to != h.state && t.unheard(h, to):
 	case h.breaking:
 		h.required &= to
 	case to == h.state:
@@ -155,6 +159,7 @@ const oplockTimeout = 35 * time.Second
 
 // timeout goes on without a client's acknowledgment, MS-SMB2 3.3.6.1 and 3.3.6.4.
 func (t *fileTable) timeout(h *oplock, round int) {
+	defer t.sweep()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if h.breaking && h.rounds == round {
@@ -185,7 +190,10 @@ func (t *fileTable) acknowledged(h *oplock, state wire.LeaseState) {
 // tell sends the notification of a break: of an oplock by the connection of its open, of a lease, which is the client's, by
 // the first that the session of one of the opens has.
 func (h *oplock) tell(to wire.LeaseState, ack bool) {
-	o := h.opens[0]
+	o := h.present()
+	if o == nil {
+		return
+	}
 	b := breakNotice{from: h.state, to: to, ack: ack, open: o.id, session: o.session}
 	if ack {
 		b.awaited = h.awaited
@@ -281,6 +289,7 @@ func (t *fileTable) giveUp(o *open) {
 	o.oplock = nil
 	h.opens = slices.DeleteFunc(h.opens, func(other *open) bool { return other == o })
 	if len(h.opens) > 0 {
+		t.endUnheard(h)
 		return
 	}
 	if h.timer != nil {
@@ -306,6 +315,7 @@ func (t *fileTable) changes(o *open) {
 	if n == 0 || n == 1 && o.oplock != nil && o.oplock.keeps() {
 		return
 	}
+	defer t.sweep()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.outdates(o)

@@ -100,6 +100,7 @@ func (c *Conn) oplockBreak(r *request, w *reply) wire.Status {
 
 // acknowledge takes the acknowledgment of an oplock's break, MS-SMB2 3.3.5.22.1.
 func (t *fileTable) acknowledge(o *open, level wire.OplockLevel) (wire.OplockLevel, wire.Status) {
+	defer t.sweep()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	h := o.oplock
@@ -132,6 +133,7 @@ func (c *Conn) leaseAck(r *request, w *reply) wire.Status {
 }
 
 func (t *fileTable) acknowledgeLease(id leaseID, state wire.LeaseState) wire.Status {
+	defer t.sweep()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	h := t.leases[id]

@@ -35,6 +35,7 @@ func (c *Conn) waitForRename(r *request, w *reply, b wire.RenameInfo) wire.Statu
 			target, _ = o.tree.share.root.Identify(to)
 		}
 	}
+	defer t.sweep()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if st := t.wantRoom(o, target); st != nil {
@@ -88,6 +89,7 @@ func (t *fileTable) entryChanged(o *open, path vfs.Path) {
 	if err != nil {
 		return // it is gone, and its leases with it
 	}
+	defer t.sweep()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	st := t.files[id]

@@ -42,14 +42,20 @@ func newServerIn(t testing.TB, dir string, change func(*Config)) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		if err := srv.Close(); err != nil {
+			t.Error(err)
+		}
 		if n := len(srv.files.files); n != 0 {
 			t.Errorf("%d files left in the table", n)
 		}
+		if n := len(srv.files.absent) + srv.files.absentLocks; n != 0 {
+			t.Errorf("%d opens, or locks of them, are still kept", n)
+		}
+		if n := len(srv.files.creates); n != 0 {
+			t.Errorf("%d creates left that could be replayed", n)
+		}
 		if n := srv.budget.Open(); n != 0 {
 			t.Errorf("%d files left open", n)
-		}
-		if err := srv.Close(); err != nil {
-			t.Error(err)
 		}
 	})
 	return srv

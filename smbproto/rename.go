@@ -2,6 +2,7 @@ package smbproto
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"ustack/smbproto/vfs"
@@ -154,8 +155,14 @@ func (t *fileTable) mayEnter(dir vfs.ID) error {
 
 // openBelow reports whether something in a directory is open, MS-FSA 2.1.4.2.
 func (t *fileTable) openBelow(dir *vfs.File) bool {
+	defer t.sweep()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	for _, o := range slices.Clone(t.absent) {
+		if !o.durable.resilient && o.file.Below(dir) {
+			t.evict(o)
+		}
+	}
 	for _, st := range t.files {
 		for o := range st.all {
 			if o.file.Below(dir) {

@@ -50,7 +50,7 @@ func NewServer(cfg Config) (*Server, error) {
 		sessions: map[uint64]*session{},
 		budget:   vfs.NewBudget(cfg.Limits.MaxFiles),
 	}
-	s.files.files = map[vfs.ID]*fileState{}
+	s.files.files, s.files.log = map[vfs.ID]*fileState{}, cfg.Log
 	set, err := s.open(cfg, nil)
 	if err != nil {
 		return nil, errors.Join(err, s.closeWatcher())
@@ -61,8 +61,10 @@ func NewServer(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Close closes the shares' directories. All connections must have been closed before.
+// Close closes the shares' directories, and the files that are kept for clients to come back. All connections must have been
+// closed before.
 func (s *Server) Close() error {
+	s.files.evictAll(func(*open) bool { return true })
 	var errs []error
 	for _, sh := range s.settings().shares {
 		errs = append(errs, sh.drop())

@@ -129,7 +129,7 @@ func (s *session) dropOpen(o *open) {
 	}
 }
 
-// end closes all that the session has. Any goroutine may call it, again too.
+// end closes all that the session has, but for opens that are kept for its client to come back. Any goroutine may call it, again too.
 func (s *session) end() error {
 	s.mu.Lock()
 	return s.endLocked()
@@ -154,7 +154,7 @@ func (s *session) endLocked() error {
 	var errs []error
 	for _, o := range opens {
 		o.mu.Lock()
-		errs = append(errs, o.release())
+		errs = append(errs, o.part())
 		o.mu.Unlock()
 	}
 	for _, t := range trees {

@@ -141,6 +141,7 @@ func (s *Server) endTrees(sh *share) (n int, err error) {
 			errs = append(errs, err)
 		}
 	}
+	s.files.evictAll(func(o *open) bool { return strings.EqualFold(o.held.Name, sh.Name) })
 	s.tellChanges()
 	return n, errors.Join(errs...)
 }

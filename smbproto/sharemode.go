@@ -1,6 +1,7 @@
 package smbproto
 
 import (
+	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,18 @@ type fileTable struct {
 	leases map[leaseID]*oplock
 	// keepers and dirLeases count the oplocks that keep files open, and those of directories, to be asked without mu.
 	keepers, dirLeases atomic.Int32
+	// creates are those that may be replayed.
+	creates map[createID]*made
+	// instances are the opens of applications' instances.
+	instances map[wire.GUID]*open
+
+	// absent are the opens that are kept for their clients to come back, the oldest first.
+	absent      []*open
+	absentLocks int
+	evictions   int        // how many of them have been evicted
+	left        []leftover // of those, until it is swept
+	littered    atomic.Bool
+	log         *slog.Logger
 
 	// paths keeps a path and what it leads to together. It is held for reading from
 	// a path's lookup until its open is admitted, and while a file is renamed; for writing while a
@@ -26,6 +39,8 @@ type fileTable struct {
 	// renaming is held while a file is renamed, until the others that have it open by the
 	// same name have been told. It comes before mu.
 	renaming sync.Mutex
+	// sweeping is held while what evicted opens have left is closed. It comes before mu.
+	sweeping sync.Mutex
 }
 
 // fileState is what the opens of one file share. The table's lock guards it.
@@ -84,14 +99,27 @@ type entry struct {
 	overwrites bool
 	renames    bool // who keeps the file open as it was called keeps nothing of it
 	again      bool // the request has waited before
+	evicted    bool // of the answer: an open that was in the way was closed, as nobody could be asked
 	// park makes the request wait for an oplock of the file's; nil says that it does not wait.
 	park func(*fileState) wire.Status
 }
 
 // admit enters an open, or says why the file can't be opened so: STATUS_PENDING if the request waits for an oplock to be broken.
-func (t *fileTable) admit(o *open, e entry) wire.Status {
+func (t *fileTable) admit(o *open, e *entry) wire.Status {
+	defer t.sweep()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	for {
+		n := t.evictions
+		status := t.tryAdmit(o, e)
+		e.evicted = e.evicted || n != t.evictions
+		if n == t.evictions || status != wire.StatusSharingViolation {
+			return status // and not for what was in the way of the open and is no more
+		}
+	}
+}
+
+func (t *fileTable) tryAdmit(o *open, e *entry) wire.Status {
 	st := t.files[o.file.ID()]
 	if st == nil {
 		st = &fileState{id: o.file.ID()}
@@ -106,6 +134,9 @@ func (t *fileTable) admit(o *open, e entry) wire.Status {
 		return wire.StatusDeletePending
 	}
 	if !o.named && (e.also != 0 || o.access.Has(wire.AccessDelete)) && !st.streamsMayGo() {
+		for _, s := range st.streams.open {
+			t.evictFrom(s)
+		}
 		return wire.StatusSharingViolation
 	}
 	if o.named {
@@ -118,7 +149,15 @@ func (t *fileTable) admit(o *open, e entry) wire.Status {
 	}
 	asks := o.access | e.also
 	violates := asks.Has(dataAccess) && !st.shares(asks, o.share)
-	if t.clear(st, o, &e, violates) && e.park != nil {
+	n := t.evictions
+	wait := t.clear(st, o, e, violates)
+	if violates {
+		t.evictFrom(st)
+	}
+	if n != t.evictions {
+		return wire.StatusSharingViolation // or not: the caller asks again
+	}
+	if wait && e.park != nil {
 		return e.park(st)
 	}
 	if violates {
@@ -136,8 +175,14 @@ func (t *fileTable) admit(o *open, e entry) wire.Status {
 func (t *fileTable) leave(o *open) (shut *vfs.File, last *fileState) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.leaveLocked(o)
+}
+
+func (t *fileTable) leaveLocked(o *open) (shut *vfs.File, last *fileState) {
 	st := o.state
 	o.state = nil
+	t.endCreate(o)
+	t.endInstance(o)
 	st.dropLocks(o)
 	t.giveUp(o)
 	st.retry()

@@ -57,3 +57,40 @@ func TestShortNames(t *testing.T) {
 		t.Errorf("a short name of nothing: %v", s)
 	}
 }
+
+// Who knows 8.3 names alone and saves a file by deleting it or renaming it away, and making it anew, leaves it its
+// long name.
+func TestLongNameOutlivesItsFile(t *testing.T) {
+	const long = "A long name.text"
+	short := wire.ShortName(long)
+	for what, away := range map[string]func(p *peer, id wire.FileID) wire.Status{
+		"deleted": func(p *peer, id wire.FileID) wire.Status { return p.dispose(id, 1) },
+		"renamed": func(p *peer, id wire.FileID) wire.Status { return p.rename(id, "BACKUP", false) },
+	} {
+		p := newPeer(t, nil).logOn("pub")
+		save := func(name string) {
+			t.Helper()
+			id := p.openAll(name)
+			if s := away(p, id); s != wire.StatusOK {
+				t.Fatal(what, s)
+			}
+			p.want(p.closeMsg(id), wire.StatusOK)
+			p.want(p.closeMsg(p.open(short, opening{wire.AccessAll, shareAll, wire.Create, 0})), wire.StatusOK)
+		}
+		p.want(p.closeMsg(p.newFile(long)), wire.StatusOK)
+		save(strings.ToLower(short))
+		if _, err := os.Stat(filepath.Join(p.dir, long)); err != nil {
+			t.Errorf("%s by its 8.3 name and made by it: %v", what, err)
+		}
+		if err := os.RemoveAll(filepath.Join(p.dir, "BACKUP")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// By its long name it was gone for good.
+	p := newPeer(t, nil).logOn("pub")
+	id := p.newFile(long)
+	p.dispose(id, 1)
+	p.want(p.closeMsg(id), wire.StatusOK)
+	p.want(p.closeMsg(p.open(short, opening{wire.AccessAll, shareAll, wire.Create, 0})), wire.StatusOK)
+	p.wantNames(short)
+}

@@ -49,6 +49,7 @@ func (c *Conn) lockingAndX(r *smb1Request, w *smb1Reply) wire.Status {
 		return l, ok
 	}
 	t := &c.srv.files
+	defer t.sweep()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i := range unlocks {
@@ -176,6 +177,7 @@ func (c *Conn) lockCore(r *smb1Request, off, length uint64) wire.Status {
 		return wire.StatusInvalidDeviceRequest
 	}
 	t := &c.srv.files
+	defer t.sweep()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l := byteRange{owner: o, pid: r.pid, off: off, length: length, exclusive: true}

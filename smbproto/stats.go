@@ -14,6 +14,8 @@ type Stats struct {
 	Sessions    int64 `json:"sessions"`
 	Trees       int64 `json:"trees"`
 	Opens       int64 `json:"opens"`
+	// Disconnected are the opens that are kept after their connection was lost.
+	Disconnected int64 `json:"disconnected_opens"`
 
 	Requests map[string]uint64 `json:"requests"` // by command
 	Errors   map[string]uint64 `json:"errors"`   // by status
@@ -142,6 +144,9 @@ func (s *Server) Stats() Stats {
 		}
 		answered(smb1Commands[i].statsName(), wire.StatusOK, c.smb1Succeeded[i].Load())
 	}
+	s.files.mu.Lock()
+	st.Disconnected = int64(len(s.files.absent))
+	s.files.mu.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for o, n := range c.others {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"ustack/smbproto/wire"
 )
 
@@ -65,6 +67,50 @@ func TestChangesThatAreKeptAreBounded(t *testing.T) {
 	if n := p.c.changes.Load(); n != 0 {
 		t.Errorf("%d bytes are kept for nobody", n)
 	}
+}
+
+// What there is no room for is refused before all that there is has been taken: nobody else could write anything as long as
+// the file is there.
+func TestNobodyTakesAllRoom(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	var st unix.Statfs_t
+	if err := unix.Statfs(p.dir, &st); err != nil {
+		t.Fatal(err)
+	}
+	free := int64(st.Bavail) * st.Frsize
+	if free > 1<<43 {
+		t.Skip("more room than a file may have")
+	}
+	id := p.newFile("file")
+	more := le.AppendUint64(nil, uint64(free+free/4+1<<30))
+	takesNothing := func() {
+		t.Helper()
+		var st unix.Stat_t
+		if err := unix.Stat(filepath.Join(p.dir, "file"), &st); err != nil || st.Blocks*512 > 1<<20 {
+			t.Errorf("the file takes %d bytes: %v", st.Blocks*512, err)
+		}
+	}
+	p.want(p.setMsg(id, wire.FileAllocationInformation, more), wire.StatusDiskFull)
+	takesNothing()
+	p.want(p.setMsg(id, wire.FileEndOfFileInformation, more), wire.StatusOK) // of holes
+	p.want(p.ioctlMsg(wire.FsctlSetSparse, id, nil, 0), wire.StatusOK)
+	p.want(p.ioctlMsg(wire.FsctlSetSparse, id, []byte{0}, 0), wire.StatusDiskFull)
+	p.want(p.ioctlMsg(wire.FsctlSetZeroData, id, twoOffsets(0, 1<<62), 0), wire.StatusOK)
+	if err := p.openOf(id).file.SetSparse(false); err != nil {
+		t.Fatal(err)
+	}
+	p.want(p.ioctlMsg(wire.FsctlSetZeroData, id, twoOffsets(0, 1<<62), 0), wire.StatusOK)
+	takesNothing()
+	p.want(p.closeMsg(id), wire.StatusOK)
+}
+
+// RLIMIT_FSIZE bounds what is reserved, too.
+func TestReservingKeepsToTheLimitOfFiles(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	limitFileSize(t)
+	id := p.newFile("file")
+	p.want(p.setMsg(id, wire.FileAllocationInformation, le.AppendUint64(nil, 1<<30+1)), wire.StatusFileTooLarge)
+	p.want(p.setMsg(id, wire.FileAllocationInformation, le.AppendUint64(nil, 1<<20)), wire.StatusOK)
 }
 
 // A lock of SMB1 that waits for weeks keeps nothing of a connection that has ended.

@@ -22,6 +22,9 @@ func machineSID(server string) sd.SID {
 func (s *Server) token(id auth.Identity) *sd.Token {
 	domain := s.cfg.MachineSID
 	switch {
+	case id.Anonymous && !s.settings().cfg.Auth.Guest:
+		// Who has become nobody where nobody is let in is not among everyone, as on Windows (EveryoneIncludesAnonymous).
+		return &sd.Token{User: sd.Anonymous, Group: sd.Anonymous, Groups: []sd.SID{sd.Network}}
 	case id.Anonymous:
 		return &sd.Token{User: sd.Anonymous, Group: sd.Guests, Groups: []sd.SID{sd.Guests, sd.Everyone, sd.Network}}
 	case id.Guest:

@@ -35,6 +35,31 @@ func (f *File) allocated(st *unix.Statx_t) uint64 {
 	return allocated(st, func() (int, error) { return reopen(f.fd, unix.O_RDONLY|unix.O_NONBLOCK) })
 }
 
+// lacks is how much of a size the file has no room for yet, as of the last Stat.
+func (f *File) lacks(size int64) uint64 {
+	return uint64(max(size-int64(f.st.Blocks*512), 0))
+}
+
+// mayReserve says why the file can't be given room up to an end, of which it lacks some: fallocate(2) takes all that is free
+// before it fails, and keeps it, so that nobody else could write anything. Nor does it look at RLIMIT_FSIZE behind a file's end.
+func (f *File) mayReserve(end int64, lacks uint64) error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
+		return err
+	}
+	if uint64(end) > limit.Cur {
+		return unix.EFBIG
+	}
+	var st unix.Statfs_t
+	if err := retry(func() error { return unix.Fstatfs(f.fd, &st) }); err != nil {
+		return err
+	}
+	if unit := uint64(max(st.Frsize, 1)); lacks/unit > st.Bavail {
+		return unix.ENOSPC
+	}
+	return nil
+}
+
 // Allocate reserves or cuts to size bytes (MS-FSCC 2.4.4): a smaller size cuts the
 // file, a larger one reserves room behind its end, where the file system can. If the file keeps its size, it keeps
 // the time of its last write, as with Windows.
@@ -57,7 +82,13 @@ func (f *File) Allocate(size int64) error {
 	if size == int64(f.st.Size) {
 		err = f.Truncate(size) // which gives back what is reserved
 	} else {
+		if err := f.mayReserve(size, f.lacks(size)); err != nil {
+			return err
+		}
 		err = retry(func() error { return unix.Fallocate(f.fd, unix.FALLOC_FL_KEEP_SIZE, 0, size) })
+		if errors.Is(err, unix.ENOSPC) { // others were faster; what it has got is in their way
+			err = errors.Join(err, f.Truncate(int64(f.st.Size)))
+		}
 	}
 	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
 		return err

@@ -69,7 +69,7 @@ func (r *Root) foldName(dir int, name string) (string, error) {
 	if err != unix.ENOENT {
 		return "", err
 	}
-	maybeShort := strings.Contains(name, "~") && wire.IsShortName(name) // of those no index knows
+	maybeShort := wire.MayBeMade(name) // of those no index knows
 	var id ID
 	if r.indexes != nil && !maybeShort {
 		if err := statx(dir, "", &st); err != nil {

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"ustack/smbproto/wire"
 )
 
 func indexedRoot(t testing.TB, dir string) *Root {
@@ -233,4 +235,37 @@ func TestWhatChangesElsewhereIsNotIndexed(t *testing.T) {
 			t.Errorf("%s: %d indexes, want %d", dir, n, want)
 		}
 	}
+}
+
+// A name of eight letters and an extension that no file has for its 8.3 name is an index's to answer.
+func TestAnIndexKnowsShortNamesThatNobodyMade(t *testing.T) {
+	dir := t.TempDir()
+	fill(t, dir, 2*leastIndexed)
+	r := indexedRoot(t, dir)
+	look := func(name Path, want error) {
+		t.Helper()
+		fd, _, err := r.lookup(name)
+		if err == nil {
+			err = closeAll(fd)
+		}
+		if !errors.Is(err, want) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	look("none", ErrNotFound) // makes the index
+	uses := func() uint64 {
+		r.indexes.mu.Lock()
+		defer r.indexes.mu.Unlock()
+		return r.indexes.clock
+	}
+	for _, name := range []Path{"~WRD0000.TMP", "~$REPORT", "A~1.TXT", "ABCDEW~1.TXT"} {
+		before := uses()
+		look(name, ErrNotFound)
+		if uses() == before {
+			t.Errorf("%q: the directory was read", name)
+		}
+	}
+	must(t, os.WriteFile(filepath.Join(dir, "a long name.text"), nil, 0o644))
+	look(Path(wire.ShortName("a long name.text")), nil)
+	look("ABCDEF~1.TXT", ErrNotFound)
 }

@@ -18,6 +18,7 @@ type location struct {
 	base   string
 	entry  ID
 	path   Path
+	short  string // the 8.3 name that it was asked for by, if it was by that
 	stream string // the name of what is open, if it is a named stream
 	of     ID     // its file
 }
@@ -128,7 +129,11 @@ func (f *File) Remove() error {
 	if f.IsDir() && f.loc.entry == f.ID() {
 		flags = unix.AT_REMOVEDIR
 	}
-	return pathError("remove", string(f.loc.path), unix.Unlinkat(f.loc.parent, f.loc.base, flags))
+	err := unix.Unlinkat(f.loc.parent, f.loc.base, flags)
+	if err == nil {
+		f.lost()
+	}
+	return pathError("remove", string(f.loc.path), err)
 }
 
 // Rename gives the file another name in the share. Without replace it fails with
@@ -169,7 +174,9 @@ func (f *File) Rename(to Path, replace bool, mayEnter func(in *Dir) error) error
 	if err != nil {
 		return pathError("rename to", string(to), errors.Join(err, closeAll(t.parent)))
 	}
+	f.lost()
 	err = closeAll(f.loc.parent)
+	f.loc.short = ""
 	f.loc.parent, f.loc.dir, f.loc.base, f.loc.path = t.parent, t.in.ID(), t.base, t.path.Join(t.base)
 	return err
 }
@@ -254,6 +261,7 @@ func (f *File) Relocate(from *File) error {
 		return closeAll(parent)
 	}
 	old := f.loc.parent
+	f.loc.short = ""
 	f.loc.parent, f.loc.dir, f.loc.base = parent, dir, base
 	return closeAll(old)
 }

@@ -59,6 +59,9 @@ func (r *Root) Open(p Path, how How) (f *File, created bool, err error) {
 			f, err = r.create(real, since, how)
 		}
 		if err == nil {
+			if !created {
+				f.loc.noteShort(p, real)
+			}
 			return f, created, nil
 		}
 		again := errors.Is(err, ErrMoved) || created && errors.Is(err, unix.EEXIST) && !how.Exclusive
@@ -174,6 +177,10 @@ func (r *Root) create(p Path, since moment, how How) (*File, error) {
 	var descriptor []byte
 	if err == nil {
 		descriptor, err = how.ask(in)
+	}
+	if err == nil && !how.Directory {
+		base = r.tunnel.recall(in.ID(), base)
+		p = dir.Join(base)
 	}
 	if err != nil {
 		return nil, errors.Join(err, closeAll(parent))

@@ -61,9 +61,9 @@ func (f *File) Zero(off, end int64, punch bool) error {
 	if f.named {
 		return f.zeroStream(off, end)
 	}
-	// What is zero is zero: where one way is missing the other will do.
+	// What is zero is zero: where one way is missing the other will do, or where there is no room for what the range lacks.
 	modes := [2]uint32{unix.FALLOC_FL_ZERO_RANGE, unix.FALLOC_FL_PUNCH_HOLE}
-	if punch {
+	if punch || f.mayReserve(end, min(f.lacks(f.Size()), uint64(end-off))) != nil {
 		modes[0], modes[1] = modes[1], modes[0]
 	}
 	var err error
@@ -79,6 +79,9 @@ func (f *File) Zero(off, end int64, punch bool) error {
 // Fill gives the file the room that it lacks up to its end.
 func (f *File) Fill() error {
 	if err := f.statOnly(); err != nil || f.Size() == 0 || !f.writable || f.named {
+		return err
+	}
+	if err := f.mayReserve(f.Size(), f.lacks(f.Size())); err != nil {
 		return err
 	}
 	err := retry(func() error { return unix.Fallocate(f.fd, 0, 0, f.Size()) })

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,6 +33,7 @@ type Root struct {
 	fallback *os.Root // where openat2 is missing
 	xattrs   bool     // the file system has them
 	indexes  *indexes // nil without a watcher
+	tunnel   tunnel
 }
 
 // OpenRoot opens a share's directory, for as long as the share exists: if the
@@ -50,7 +52,7 @@ func OpenRoot(dir string, opts Options) (*Root, error) {
 	if err != nil {
 		return nil, fmt.Errorf("vfs: share directory %q: %w", dir, err)
 	}
-	r := &Root{fd: fd, opts: opts}
+	r := &Root{fd: fd, opts: opts, tunnel: tunnel{now: time.Now}}
 	if opts.Watcher != nil {
 		r.indexes = &indexes{watcher: opts.Watcher, byDir: map[ID]*index{}}
 	}

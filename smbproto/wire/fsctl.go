@@ -16,6 +16,7 @@ const (
 	FsctlPipePeek               uint32 = 0x0011400C
 	FsctlPipeTransceive         uint32 = 0x0011C017
 	FsctlRequestResumeKey       uint32 = 0x00140078
+	FsctlRequestResiliency      uint32 = 0x001401D4
 	FsctlQueryNetworkInterfaces uint32 = 0x001401FC
 	FsctlValidateNegotiateInfo  uint32 = 0x00140204
 	FsctlCopyChunk              uint32 = 0x001440F2

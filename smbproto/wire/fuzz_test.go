@@ -2,6 +2,7 @@ package wire
 
 import (
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -271,7 +272,11 @@ func FuzzShortName(f *testing.F) {
 		f.Add(name)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		if short := ShortName(name); !IsShortName(short) || ShortName(short) != short {
+		short := ShortName(name)
+		if short != name && (!MayBeMade(short) || !MayBeMade(strings.ToLower(short))) {
+			t.Errorf("%q has the short name %q, which is taken for none that was made", name, short)
+		}
+		if !IsShortName(short) || ShortName(short) != short {
 			t.Errorf("%q has the short name %q", name, short)
 		}
 	})
@@ -355,6 +360,38 @@ func FuzzSessionRequest(f *testing.F) {
 		}
 		if len(called) > 15 || len(calling) > 15 {
 			t.Errorf("%q, %q: too long", called, calling)
+		}
+	})
+}
+
+func FuzzDurableContexts(f *testing.F) {
+	f.Add(make([]byte, FileIDSize))
+	f.Add(make([]byte, 32))
+	f.Add(make([]byte, 36))
+	f.Add(append([]byte{20, 0, 0, 0}, make([]byte, 16)...))
+	fuzz(f, func(m []byte) {
+		if b := DurableReconnect(m); b.Valid() == nil {
+			_ = b.FileID()
+		}
+		if b := DurableRequestV2(m); b.Valid() == nil {
+			if b.Timeout() < 0 {
+				f.Errorf("%x: timeout %v", m, b.Timeout())
+			}
+			_, _ = b.Flags(), b.CreateGUID()
+		}
+		if b := DurableReconnectV2(m); b.Valid() == nil {
+			_, _, _ = b.FileID(), b.CreateGUID(), b.Flags()
+		}
+		if b := AppInstanceID(m); b.Valid() == nil {
+			_ = b.ID()
+		}
+		if b := ResiliencyRequest(m); b.Valid() == nil && b.Timeout() < 0 {
+			f.Errorf("%x: timeout %v", m, b.Timeout())
+		}
+		if r := LockRequest(m); r.Valid() == nil {
+			if _, number := r.Sequence(); number > 15 {
+				f.Errorf("%x: number %d", m, number)
+			}
 		}
 	})
 }

@@ -182,6 +182,13 @@ func (m LockRequest) Valid() error {
 // Count of the elements.
 func (m LockRequest) Count() int { return int(le.Uint16(m[66:])) }
 
+// Sequence names the request in an open that is durable or resilient, by an index, 1 to 64, and a number of 4 bits that
+// changes with each new one; index 0 is none. Dialect 2.0.2 has it not.
+func (m LockRequest) Sequence() (index uint32, number uint8) {
+	n := le.Uint32(m[68:])
+	return n >> 4, uint8(n & 15)
+}
+
 // Element i: the range and what to do with it.
 func (m LockRequest) Element(i int) (offset, length uint64, flags uint32) {
 	e := m[HeaderSize+24+24*i:]

@@ -42,6 +42,27 @@ func shortChar(c byte) bool {
 	return c > ' ' && c < 0x7F && c != '.' && strings.IndexByte(`"*+,/:;<=>?[\]|`, c) < 0
 }
 
+// What stands in the 8.3 name of a name that is none: a letter, digits, and a tail; then there may be an extension.
+const (
+	digits      = "0123456789ABCDEFGHIJKLMNOPQRSTUV"
+	shortDigits = 5
+	shortTail   = "~1"
+)
+
+// MayBeMade reports whether the name could be what ShortName makes of another.
+func MayBeMade(name string) bool {
+	const base = 1 + shortDigits + len(shortTail)
+	if len(name) < base || name[1+shortDigits:base] != shortTail || len(name) > base && name[base] != '.' || !IsShortName(name) {
+		return false
+	}
+	for i := range shortDigits {
+		if strings.IndexByte(digits, upper(name[1+i])) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // putShortName writes the 8.3 name of a name that is none, and returns its length.
 func putShortName(b *[maxShortName]byte, name string) (n int) {
 	base, ext := name, ""
@@ -61,12 +82,11 @@ func putShortName(b *[maxShortName]byte, name string) (n int) {
 		h = (h ^ uint32(fold(r))) * 16777619
 	}
 	h ^= h >> 25
-	const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUV"
-	for n = 1; n < 6; n++ {
+	for n = 1; n < 1+shortDigits; n++ {
 		b[n] = digits[h%32]
 		h /= 32
 	}
-	n += copy(b[n:], "~1")
+	n += copy(b[n:], shortTail)
 	at := n
 	n++
 	for i := 0; i < len(ext) && n < at+4; i++ {

@@ -92,6 +92,7 @@ const (
 	StatusFSDriverRequired       Status = 0xC000019C
 	StatusUserSessionDeleted     Status = 0xC0000203
 	StatusInsuffServerResources  Status = 0xC0000205
+	StatusDuplicateObjectID      Status = 0xC000022A
 	StatusNotFound               Status = 0xC0000225
 	StatusNotAReparsePoint       Status = 0xC0000275
 	StatusNetworkSessionExpired  Status = 0xC000035C

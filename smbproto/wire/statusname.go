@@ -91,6 +91,7 @@ var statusNames = map[Status]string{
 	StatusNetworkSessionExpired:  "STATUS_NETWORK_SESSION_EXPIRED",
 	StatusInvalidLockRange:       "STATUS_INVALID_LOCK_RANGE",
 	StatusRequestOutOfSequence:   "STATUS_REQUEST_OUT_OF_SEQUENCE",
+	StatusDuplicateObjectID:      "STATUS_DUPLICATE_OBJECTID",
 	StatusFileNotAvailable:       "STATUS_FILE_NOT_AVAILABLE",
 	StatusFileTooLarge:           "STATUS_FILE_TOO_LARGE",
 	StatusNoPreauthHashOverlap:   "STATUS_SMB_NO_PREAUTH_INTEGRITY_HASH_OVERLAP",

@@ -1,0 +1,100 @@
+package smbproto
+
+import "ustack/smbproto/wire"
+
+// createID names a CREATE: by the client and by the client's GUID for it, MS-SMB2 3.3.1.10. The zero value is none.
+type createID struct {
+	client [16]byte
+	guid   wire.GUID
+}
+
+// made is what a CREATE has come to that may be sent again.
+type made struct {
+	open    *open // nil while it is under way
+	action  wire.CreateAction
+	session *session
+}
+
+// beginCreate notes that a CREATE is under way, or says what has come of it before: it is there for a replay, and in the way of
+// another with its GUID (MS-SMB2 3.3.5.9.10). Who gets neither calls endCreate or created.
+func (t *fileTable) beginCreate(r *request, id createID) (before *made, status wire.Status) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	m, is := t.creates[id]
+	switch {
+	case !is:
+		if t.creates == nil {
+			t.creates = map[createID]*made{}
+		}
+		t.creates[id] = &made{session: r.session}
+		return nil, wire.StatusOK
+	case !r.header().Has(wire.FlagReplay), m.session != r.session:
+		return nil, wire.StatusDuplicateObjectID
+	case m.open == nil:
+		return nil, wire.StatusFileNotAvailable
+	}
+	return m, wire.StatusOK
+}
+
+// created notes what a CREATE has come to.
+func (t *fileTable) created(o *open, action wire.CreateAction) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.creates[o.create] = &made{o, action, o.session}
+	o.replayable.Store(true)
+}
+
+// forgetCreate forgets a CREATE that has come to nothing.
+func (t *fileTable) forgetCreate(id createID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if m := t.creates[id]; m != nil && m.open == nil {
+		delete(t.creates, id)
+	}
+}
+
+// used notes that a client has used an open: it has had the answer to its CREATE, which is not to be replayed any more.
+func (t *fileTable) used(o *open) {
+	if o.replayable.Load() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.endCreate(o)
+	}
+}
+
+// endCreate forgets the CREATE of an open, under the table's lock.
+func (t *fileTable) endCreate(o *open) {
+	if o.replayable.Swap(false) {
+		delete(t.creates, o.create)
+	}
+}
+
+// replay answers a CREATE once more, by what its open is now. An oplock is answered as it is asked for, as Windows does.
+func (c *Conn) replay(r *request, w *reply, req wire.CreateRequest, m *made, d *durableAsk) wire.Status {
+	o := m.open
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return wire.StatusFileNotAvailable // it is being closed
+	}
+	if !sameUser(o.durable.owner, r.session.who()) || o.tree != r.tree || o.asked.lease != d.lease || d.lease && o.asked.id.key != d.leaseKey {
+		return wire.StatusAccessDenied
+	}
+	if err := o.fill(&c.info); err != nil {
+		return wire.StatusOf(err)
+	}
+	held := c.srv.files.held(o)
+	durable := &o.durable
+	if !o.asked.lease {
+		held.level = req.OplockLevel()
+		if held.level != wire.OplockBatch {
+			durable = nil
+		}
+	}
+	cr := creation{maximal: o.maximal, wantMxAc: d.wantMxAc, wantQFid: d.wantQFid}
+	n := c.putContexts(w.msg[wire.CreateResponseFixed:], &cr, &held, durable)
+	wire.CreateResponse(w.msg).Put(m.action, held.level, &c.info, o.id, n)
+	w.fileID = o.id
+	w.n = wire.CreateResponseFixed + n
+	return wire.StatusOK
+}
