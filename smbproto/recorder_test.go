@@ -99,6 +99,7 @@ func (r *recorder) accept(ln net.Listener) {
 func (r *recorder) pass(to, from net.Conn, tell func(msg []byte)) {
 	defer r.wait.Done()
 	defer to.Close()
+	defer tell(nil)
 	for {
 		head := make([]byte, wire.FrameHeaderSize)
 		if _, err := io.ReadFull(from, head); err != nil {
