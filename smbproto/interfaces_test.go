@@ -34,6 +34,10 @@ func TestClientsAreToldWhereElseToConnect(t *testing.T) {
 			cfg.Interfaces = func() []Interface { return list }
 			cfg.Limits.MaxChannels = c.most
 		}, c.dialect).logOn("alice", "secret").treeOf("IPC$")
+		if m.c.capabilities()&wire.CapabilityMultiChannel != 0 {
+			t.Error("multichannel is told to a client that has not asked")
+		}
+		m.c.clientCaps |= wire.CapabilityMultiChannel
 		can := m.c.capabilities()&wire.CapabilityMultiChannel != 0
 		if can != (c.dialect >= wire.Dialect300 && c.most != 1) {
 			t.Errorf("%v, %d channels at most: multichannel is told: %v", c.dialect, c.most, can)

@@ -113,17 +113,17 @@ func (c *Conn) setDialect(d wire.Dialect) {
 	}
 }
 
-// capabilities of the server. That of encryption belongs to dialects 3.0 and 3.0.2: in 3.1.1 the
-// negotiate context says it (MS-SMB2 3.3.5.4).
+// capabilities of the server. Those of encryption, channels and leases of directories are told to clients that have them: some stumble over what they did not
+// ask for. That of encryption belongs to dialects 3.0 and 3.0.2: in 3.1.1 the negotiate context says it (MS-SMB2 3.3.5.4).
 func (c *Conn) capabilities() (caps uint32) {
 	if c.largeMTU {
 		caps |= wire.CapabilityLargeMTU | wire.CapabilityLeasing
 	}
 	if c.multiChannel() {
-		caps |= wire.CapabilityMultiChannel
+		caps |= c.clientCaps & wire.CapabilityMultiChannel
 	}
 	if c.dialect >= wire.Dialect300 {
-		caps |= wire.CapabilityDirectoryLeasing
+		caps |= c.clientCaps & wire.CapabilityDirectoryLeasing
 	}
 	if c.protection.cipher != 0 && c.dialect < wire.Dialect311 {
 		caps |= wire.CapabilityEncryption
