@@ -135,10 +135,11 @@ func (c *Conn) answerSettled() error {
 		if p.again != nil {
 			answer = c.tryAgain
 		}
+		output := len(p.output) // one that waits again may be settled again from here on
 		if err := answer(p); err != nil {
 			return err
 		}
-		c.changes.Add(-int64(len(p.output)))
+		c.changes.Add(-int64(output))
 	}
 	return nil
 }

@@ -98,12 +98,15 @@ func (c *Conn) auditCreate(r *request, w *reply, status wire.Status) {
 	if req.Valid() != nil {
 		return
 	}
-	access := req.DesiredAccess()
+	access, path := req.DesiredAccess(), auditPath(req.Name())
 	if o := r.session.open(w.fileID); status == wire.StatusOK && o != nil {
 		access = o.access // that it got
+		if o.file != nil {
+			path = o.name() // who comes back for an open may give it any
+		}
 	}
 	c.srv.auditEvent("create", r.session, c.remote, status,
-		slog.String("share", r.tree.share.Name), slog.String("path", auditPath(req.Name())), slog.String("access", fmt.Sprintf("%#x", uint32(access))),
+		slog.String("share", r.tree.share.Name), slog.String("path", path), slog.String("access", fmt.Sprintf("%#x", uint32(access))),
 		slog.String("disposition", req.Disposition().String()), slog.String("options", fmt.Sprintf("%#x", uint32(req.Options()))))
 }
 

@@ -3,10 +3,13 @@ package smbproto
 import (
 	"bytes"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"ustack/ioarea"
 	"ustack/smbproto/wire"
 )
 
@@ -231,6 +234,19 @@ func TestWhatEndsADisconnectedOpen(t *testing.T) {
 				t.Errorf("action %v: the file of before is still there", a)
 			}
 		}},
+		"an open, where it was to be deleted": {anyOpen, func(t *testing.T, a, b *peer) {
+			r := a.want(withContexts(a.createMsg("", anyOpen), reconnectV1(wire.FileID{Persistent: 1})), wire.StatusOK)
+			a.want(a.setMsg(wire.ReadFileID(r[128:]), wire.FileDispositionInformation, []byte{1}), wire.StatusOK)
+			a.hangUp()
+			if n := b.disconnected(); n != 1 {
+				t.Fatalf("%d opens are kept", n)
+			}
+			r = b.want(b.createMsg("file", anyOpen), wire.StatusOK)
+			if a := wire.CreateAction(le.Uint32(r[68:])); a != wire.ActionCreated {
+				t.Errorf("action %v: the file of before is still there", a)
+			}
+			a.tree = 0
+		}},
 		"a file that is renamed over it": {anyOpen, func(t *testing.T, _, b *peer) {
 			b.want(b.setMsg(b.newFile("other"), wire.FileRenameInformation, renameInfo("file", true)), wire.StatusOK)
 		}},
@@ -444,6 +460,12 @@ func TestADurableOpenIsItsUsers(t *testing.T) {
 	nobody.dialect = 0x0300
 	nobody.logOn("pub")
 	nobody.want(withContexts(nobody.createMsg("file", anyOpen), reconnectV2(id, 3)), wire.StatusAccessDenied)
+	theirs := nobody.openDurable("theirs", anyOpen)
+	nobody.hangUp()
+	guest := connect(t, m.srv, m.dir)
+	guest.dialect, guest.guid = 0x0300, [16]byte{9}
+	guest.logOn("pub")
+	guest.want(withContexts(guest.createMsg("", anyOpen), reconnectV1(theirs)), wire.StatusAccessDenied)
 	alice := m.another().logOn("alice", "secret").toShare()
 	alice.c.locks = maxConnLocks + 1
 	alice.want(alice.sign(withContexts(alice.createMsg("", anyOpen), reconnectV2(id, 3))), wire.StatusInsufficientResources)
@@ -486,4 +508,62 @@ func TestHostileDurableContexts(t *testing.T) {
 	p.want(withContexts(p.createMsg("file", anyOpen), reconnectV1(id), durableV1()), wire.StatusObjectNameNotFound)
 	live := p.openDurable("file", anyOpen)
 	p.want(withContexts(p.createMsg("file", anyOpen), reconnectV1(live)), wire.StatusObjectNameNotFound) // it is not lost
+}
+
+// Connections that are lost, clients that come back, others' opens and the times that end, all at once.
+func TestDisconnectedOpensInTheMidstOfOthers(t *testing.T) {
+	dir := t.TempDir()
+	srv := newServerIn(t, dir, func(c *Config) {
+		c.Limits = Limits{DurableTimeout: time.Millisecond, MaxClientDisconnected: 2, MaxDisconnected: 3}
+	})
+	// What comes of a CREATE, among what the client is told of its oplocks.
+	open := func(p *peer, m []byte) (id wire.FileID, ok bool) {
+		if err := p.feed(frame(m)); err != nil {
+			t.Error(err)
+			return id, false
+		}
+		for r := p.reply(); r != nil; r = p.reply() {
+			if h := wire.Header(r); h.Command() == wire.CommandCreate && h.Status() == wire.StatusOK {
+				return wire.ReadFileID(r[128:]), true
+			}
+		}
+		return id, false
+	}
+	var wg sync.WaitGroup
+	var back atomic.Int32
+	for i := range 4 {
+		areas := []*ioarea.Area{newArea(t, srv), newArea(t, srv)}
+		wg.Go(func() {
+			ids := []wire.FileID{{}, {}}
+			for round := range 200 {
+				a := areas[round%2]
+				a.In.Consume(a.In.Len())
+				a.Out.Consume(a.Out.Len())
+				p := &peer{t: t, dir: dir, srv: srv, a: a, c: srv.NewConn(a), guid: [16]byte{byte(i)}}
+				p.logOn("pub")
+				for k := range ids {
+					if id, ok := open(p, withContexts(p.createMsg("", anyOpen), reconnectV1(ids[k]))); ok {
+						back.Add(1)
+						ids[k] = id
+						if err := p.feed(frame(p.lockMsg(id, uint64(i), 1, exclusive))); err != nil {
+							t.Error(err)
+						}
+						continue
+					}
+					o := opening{wire.AccessAll, shareAll, wire.OpenIf, 0}
+					if round%3 == 0 {
+						o = opening{wire.AccessAll, 0, wire.OverwriteIf, wire.OptionDeleteOnClose}
+					}
+					ids[k], _ = open(p, withContexts(p.oplockMsg(fmt.Sprint((i+k+round/8)%5), o, wire.OplockBatch), durableV1()))
+				}
+				if err := p.c.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if back.Load() == 0 {
+		t.Error("nobody has come back")
+	}
 }

@@ -33,7 +33,8 @@ func (c *Conn) reconnect(r *request, w *reply, name string, d *durableAsk) wire.
 	return wire.StatusOK
 }
 
-// reclaim has an open of the session take over what is kept, or says why it is not this client's.
+// reclaim has an open of the session take over what is kept, or says why it is not this client's. To be a guest proves nothing: such
+// a client must also be the same, by its GUID.
 func (t *fileTable) reclaim(r *request, c *Conn, name string, d *durableAsk) (*open, wire.Status) {
 	id := c.srv.newFileID()
 	t.mu.Lock()
@@ -54,7 +55,7 @@ func (t *fileTable) reclaim(r *request, c *Conn, name string, d *durableAsk) (*o
 		return nil, wire.StatusObjectNameNotFound
 	case l != nil && !o.isCalled(name):
 		return nil, wire.StatusInvalidParameter
-	case !sameUser(o.durable.owner, r.session.who()):
+	case !sameUser(o.durable.owner, r.session.who()), o.durable.owner.Guest && o.session.client != r.session.client:
 		return nil, wire.StatusAccessDenied
 	case c.locks+o.away.locks > maxConnLocks:
 		return nil, wire.StatusInsufficientResources

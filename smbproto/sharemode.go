@@ -131,6 +131,7 @@ func (t *fileTable) tryAdmit(o *open, e *entry) wire.Status {
 		}
 	}()
 	if st.deletePending() {
+		t.evictFrom(st) // for its client it is to be deleted anyway
 		return wire.StatusDeletePending
 	}
 	if !o.named && (e.also != 0 || o.access.Has(wire.AccessDelete)) && !st.streamsMayGo() {

@@ -159,6 +159,7 @@ func (e exporter) smb(s *snapshot) {
 	e.gauge("ustack_smb_sessions", "Sessions, also those that are logging on.", float64(st.Sessions))
 	e.gauge("ustack_smb_trees", "Tree connects.", float64(st.Trees))
 	e.gauge("ustack_smb_opens", "Opens of files, directories and pipes.", float64(st.Opens))
+	e.gauge("ustack_smb_disconnected_opens", "Opens that are kept for clients whose connection was lost.", float64(st.Disconnected))
 	e.gauge("ustack_smb_files", "Open files, of ustack_smb_files_max.", float64(st.Files))
 	e.gauge("ustack_smb_files_max", "Files that may be open (--config: limits.files).", float64(st.MaxFiles))
 	e.counter("ustack_smb_read_bytes_total", "Bytes that READ has answered.", float64(st.BytesRead))

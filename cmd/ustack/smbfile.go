@@ -63,6 +63,11 @@ type smbFile struct {
 		Credits        *int      `toml:"credits"`
 		Compound       *int      `toml:"compound"`
 		Pending        *int      `toml:"pending"`
+
+		Disconnected       *int    `toml:"disconnected"`
+		ClientDisconnected *int    `toml:"client_disconnected"`
+		DurableTimeout     *string `toml:"durable_timeout"`
+		MaxDurableTimeout  *string `toml:"max_durable_timeout"`
 	} `toml:"limits"`
 	Share map[string]smbFileShare `toml:"share"`
 }

@@ -126,6 +126,26 @@ func (m *serveSMBCmd) takeLimits(f *smbFile) error {
 	}
 	for _, v := range []struct {
 		key  string
+		to   *time.Duration
+		from *string
+	}{
+		{"durable_timeout", &m.limits.DurableTimeout, l.DurableTimeout},
+		{"max_durable_timeout", &m.limits.MaxDurableTimeout, l.MaxDurableTimeout},
+	} {
+		if v.from == nil {
+			continue
+		}
+		d, err := time.ParseDuration(*v.from)
+		if err == nil && d < time.Second {
+			err = fmt.Errorf("%v: want at least 1s", d)
+		}
+		if err != nil {
+			return fmt.Errorf("limits.%s: %w", v.key, err)
+		}
+		*v.to = d
+	}
+	for _, v := range []struct {
+		key  string
 		to   *int
 		from *int
 	}{
@@ -137,6 +157,8 @@ func (m *serveSMBCmd) takeLimits(f *smbFile) error {
 		{"credits", &m.limits.MaxCredits, l.Credits},
 		{"compound", &m.limits.MaxCompound, l.Compound},
 		{"pending", &m.limits.MaxPending, l.Pending},
+		{"disconnected", &m.limits.MaxDisconnected, l.Disconnected},
+		{"client_disconnected", &m.limits.MaxClientDisconnected, l.ClientDisconnected},
 	} {
 		if v.from == nil {
 			continue
