@@ -28,7 +28,7 @@ try() { # OPTIONS
 	rm -r $d && [ -z "$(ls /mnt)" ] || { echo "not deleted"; umount /mnt; return; }
 	umount /mnt && echo ok || echo "no umount"
 }
-for o in vers=2.0 vers=2.1 vers=3.0 vers=3.0,seal vers=3.1.1 vers=3.1.1,seal vers=3.1.1,sec=ntlmsspi vers=2.1,sec=ntlmsspi; do
+for o in vers=1.0 vers=1.0,sec=ntlmsspi vers=1.0,sec=ntlmv2 vers=2.0 vers=2.1 vers=3.0 vers=3.0,seal vers=3.1.1 vers=3.1.1,seal vers=3.1.1,sec=ntlmsspi vers=2.1,sec=ntlmsspi; do
 	echo "CLIENT $o: $(try $o 2>&1 | tr '\n' ' ')"
 done
 echo "CLIENTS DONE"

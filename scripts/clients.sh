@@ -33,7 +33,7 @@ row() { # CLIENT HOW RESULT
 }
 
 "$work/ustack" smb user add --user-file "$work/users" --password secret-1 tester >/dev/null
-start_server client "$out/server.log" smb --addr 10.77.0.2/24 --share "share=$work/share" --user-file "$work/users"
+start_server client "$out/server.log" smb --addr 10.77.0.2/24 --share "share=$work/share" --user-file "$work/users" --min-protocol NT1
 
 run_impacket() {
 	local dialect python=/usr/bin/python3 # Debian's, whose packages it sees

@@ -17,8 +17,6 @@ type smb1 struct {
 	classic   *auth.Classic // for log-ons without extended security
 	maxBuffer int           // the longest message that the client takes, but for those of large READs
 	level2    bool          // it knows oplocks of level II
-	unix      bool          // the client has asked for the UNIX extensions
-	posix     bool          // with paths that have slashes
 
 	sessions     map[uint16]*channel
 	trees        map[uint16]*tree

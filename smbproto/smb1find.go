@@ -25,14 +25,13 @@ func (c *Conn) findFirst2(r *smb1Request, t *transaction, out *transOut) wire.St
 	switch {
 	case err != nil:
 		return wire.StatusObjectNameInvalid
-	case !level.Valid() || level.Unix() && !c.smb1.unix:
+	case !level.Valid():
 		return wire.StatusInvalidLevel
 	}
 	s, status := c.beginSearchSMB1(r, name, attrs)
 	if status != wire.StatusOK {
 		return status
 	}
-	s.unix = level.Unix()
 	sid, status := c.keepSearch(s)
 	if status != wire.StatusOK {
 		c.dropSearch(s)
@@ -66,7 +65,7 @@ func (c *Conn) findNext2(r *smb1Request, t *transaction, out *transOut) wire.Sta
 	switch {
 	case err != nil:
 		return wire.StatusObjectNameInvalid
-	case !level.Valid() || level.Unix() && !c.smb1.unix:
+	case !level.Valid():
 		return wire.StatusInvalidLevel
 	case s == nil:
 		return wire.StatusInvalidHandle

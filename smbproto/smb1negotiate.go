@@ -17,7 +17,7 @@ const (
 // smb1Capabilities, but for that of extended security.
 const smb1Capabilities = wire.SMB1CapUnicode | wire.SMB1CapLevel2Oplocks | wire.SMB1CapLargeFiles | wire.SMB1CapNTSMBs | wire.SMB1CapRPCRemoteAPIs |
 	wire.SMB1CapStatus32 | wire.SMB1CapLockAndRead | wire.SMB1CapNTFind | wire.SMB1CapPassthru |
-	wire.SMB1CapLargeReadX | wire.SMB1CapLargeWriteX | wire.SMB1CapUnix
+	wire.SMB1CapLargeReadX | wire.SMB1CapLargeWriteX
 
 // negotiateNT1 answers a client that speaks no SMB2, or none that is allowed here (MS-CIFS 3.3.5.42, MS-SMB 3.3.5.2).
 func (c *Conn) negotiateNT1(req wire.SMB1NegotiateRequest) error {

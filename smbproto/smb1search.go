@@ -19,7 +19,6 @@ type smb1Search struct {
 	attrs   uint16
 	given   int    // how many entries the client has been given
 	last    string // the last of them
-	unix    bool   // lists everything
 }
 
 // beginSearchSMB1 opens the directory of a pattern: its last component.
@@ -73,7 +72,7 @@ func (s *smb1Search) next() (ok bool, err error) {
 		if ok, err = s.open.advance(); err != nil || !ok {
 			return false, err
 		}
-		if s.unix || fits(f.info.Attributes, s.attrs) {
+		if fits(f.info.Attributes, s.attrs) {
 			return true, nil
 		}
 	}

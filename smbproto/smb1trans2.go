@@ -13,7 +13,6 @@ var trans2Functions = map[uint16]*transFunction{
 	0x01: {name: "TRANS2_FIND_FIRST2", params: 12, run: (*Conn).findFirst2},
 	0x02: {name: "TRANS2_FIND_NEXT2", params: 12, run: (*Conn).findNext2},
 	0x03: {name: "TRANS2_QUERY_FS_INFORMATION", params: 2, run: (*Conn).queryFS},
-	0x04: {name: "TRANS2_SET_FS_INFORMATION", params: 4, run: (*Conn).setFS},
 	0x05: {name: "TRANS2_QUERY_PATH_INFORMATION", params: 6, run: (*Conn).queryPath},
 	0x06: {name: "TRANS2_SET_PATH_INFORMATION", needs: changesNames, params: 6, run: (*Conn).setPath},
 	0x07: {name: "TRANS2_QUERY_FILE_INFORMATION", needs: needOpen, params: 4, run: (*Conn).queryFileSMB1},
@@ -46,19 +45,6 @@ func (c *Conn) queryFS(r *smb1Request, t *transaction, out *transOut) (status wi
 	}
 	out.nd, status = wire.PutSMB1FsInfo(out.data, level, &v, r.unicode())
 	return status
-}
-
-// setFS: of a volume nothing can be set but which of the UNIX extensions the client uses.
-func (c *Conn) setFS(_ *smb1Request, t *transaction, _ *transOut) wire.Status {
-	if wire.SMB1U16(t.params[2:]) != wire.SMB1FsUnix {
-		return wire.StatusInvalidLevel
-	}
-	if len(t.data) < 12 {
-		return wire.StatusInvalidParameter
-	}
-	c.smb1.unix = true
-	c.smb1.posix = wire.SMB1U64(t.data[4:])&wire.UnixCapPathnames != 0
-	return wire.StatusOK
 }
 
 // queryPath: MS-CIFS 2.2.6.6.
@@ -106,8 +92,6 @@ func (c *Conn) queryLevel(r *smb1Request, o *open, level uint16, in []byte, out 
 		return wire.StatusOK
 	case level == wire.SMB1InfoEAList || level == wire.SMB1InfoAllEAs:
 		return c.queryEAsSMB1(o, level, in, out)
-	case level >= wire.SMB1InfoUnixBasic && level < 0x300:
-		return c.queryUnix(o, level, out)
 	}
 	var done bool
 	if out.nd, status, done = wire.PutSMB1FileInfo(out.data, level, &c.info, r.unicode()); done {
@@ -158,9 +142,6 @@ func (c *Conn) setPath(r *smb1Request, t *transaction, out *transOut) wire.Statu
 	if err != nil {
 		return wire.StatusObjectNameInvalid
 	}
-	if level >= wire.SMB1InfoUnixBasic && level < 0x300 {
-		return c.setUnixPath(r, name, level, t, out)
-	}
 	access := wire.AccessWriteAttributes
 	if level == wire.SMB1InfoEASize {
 		access = wire.AccessWriteEA
@@ -204,9 +185,6 @@ func (c *Conn) setFileSMB1(r *smb1Request, t *transaction, out *transOut) wire.S
 		return wire.StatusInvalidDeviceRequest
 	}
 	level := wire.SMB1U16(t.params[2:])
-	if level >= wire.SMB1InfoUnixBasic && level < 0x300 {
-		return setDone(out, c.setUnixOpen(r.open, level, t.data))
-	}
 	return setDone(out, c.setLevel(r, r.open, level, t.data))
 }
 

@@ -80,7 +80,6 @@ func fillInfo(info *wire.FileInfo, st *unix.Statx_t, k kept, name string) {
 		info.EndOfFile, info.AllocationSize = 0, 0
 	}
 	info.Links = st.Nlink
-	info.Unix = wire.UnixInfo{UID: st.Uid, GID: st.Gid, Mode: uint32(st.Mode), Links: st.Nlink, Major: st.Rdev_major, Minor: st.Rdev_minor}
 	if info.Directory() {
 		info.Links = 1 // the others that Linux counts are its own "." and the ".." of those in it
 	}

@@ -5,11 +5,9 @@ type SMB1FindLevel uint16
 
 // The levels.
 const (
-	SMB1FindStandard  SMB1FindLevel = 0x0001
-	SMB1FindEASize    SMB1FindLevel = 0x0002
-	SMB1FindEAs       SMB1FindLevel = 0x0003
-	SMB1FindUnix      SMB1FindLevel = 0x0202
-	SMB1FindUnixInfo2 SMB1FindLevel = 0x020B
+	SMB1FindStandard SMB1FindLevel = 0x0001
+	SMB1FindEASize   SMB1FindLevel = 0x0002
+	SMB1FindEAs      SMB1FindLevel = 0x0003
 )
 
 // class is the class of FSCC that a level of NT's has the entries of, MS-CIFS 2.2.8.1.4 and MS-SMB 2.2.8.1.
@@ -31,9 +29,6 @@ func (l SMB1FindLevel) class() (FileInfoClass, bool) {
 	return 0, false
 }
 
-// Unix reports whether a level is one of the UNIX extensions.
-func (l SMB1FindLevel) Unix() bool { return l == SMB1FindUnix || l == SMB1FindUnixInfo2 }
-
 // HasEASize reports whether the level says what EAs take.
 func (l SMB1FindLevel) HasEASize() bool {
 	return l == SMB1FindEASize || l == SMB1FindEAs || l == 0x0102 || l >= 0x0104 && l <= 0x0106
@@ -42,7 +37,7 @@ func (l SMB1FindLevel) HasEASize() bool {
 // Valid reports whether the level is known.
 func (l SMB1FindLevel) Valid() bool {
 	_, nt := l.class()
-	return nt || l.Unix() || l == SMB1FindStandard || l == SMB1FindEASize || l == SMB1FindEAs
+	return nt || l == SMB1FindStandard || l == SMB1FindEASize || l == SMB1FindEAs
 }
 
 // SMB1DirWriter fills the data of FIND_FIRST2 and FIND_NEXT2 with entries.
@@ -95,11 +90,8 @@ func (w *SMB1DirWriter) Last() int {
 
 // Put adds an entry, of which eas are the EAs that the client has named, and reports whether it fitted.
 func (w *SMB1DirWriter) Put(name string, f *FileInfo, key uint32, eas []EA) bool {
-	switch {
-	case w.isNT:
+	if w.isNT {
 		return w.nt.Put(name, f)
-	case w.level.Unix():
-		return w.putUnix(name, f, key)
 	}
 	size := 32 + SMB1StringSize(name)
 	if w.level == SMB1FindEAs {
@@ -132,34 +124,6 @@ func (w *SMB1DirWriter) Put(name string, f *FileInfo, key uint32, eas []EA) bool
 	}
 	n += PutSMB1String(b[n:], at, name, w.unicode)
 	w.last, w.n = w.n, w.n+n
-	w.count++
-	return true
-}
-
-// putUnix adds an entry of the UNIX extensions: the next one's distance, a resume key, what is known, the name.
-func (w *SMB1DirWriter) putUnix(name string, f *FileInfo, key uint32) bool {
-	size := 8 + UnixInfo2Size + 4 + SMB1StringSize(name)
-	at := align4(w.n)
-	if at+size > len(w.buf) {
-		return false
-	}
-	clear(w.buf[w.n:at])
-	b := w.buf[at : at+size]
-	le.PutUint32(b, 0)
-	le.PutUint32(b[4:], key)
-	n := 8
-	if w.level == SMB1FindUnix {
-		n += f.PutUnixBasic(b[n:])
-	} else {
-		n += f.PutUnixInfo2(b[n:])
-		le.PutUint32(b[n:], uint32(SMB1CharsLen(name, w.unicode)))
-		n += 4
-	}
-	n += PutSMB1String(b[n:], at+n, name, w.unicode)
-	if w.count > 0 {
-		le.PutUint32(w.buf[w.last:], uint32(at-w.last))
-	}
-	w.last, w.n = at, at+n
 	w.count++
 	return true
 }

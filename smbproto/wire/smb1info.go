@@ -13,14 +13,6 @@ const (
 
 	SMB1InfoEndOfFile = 0x0104 // to be set
 
-	SMB1InfoUnixBasic    = 0x0200
-	SMB1InfoUnixLink     = 0x0201
-	SMB1InfoUnixHardLink = 0x0203
-	SMB1InfoPosixACL     = 0x0204
-	SMB1InfoPosixOpen    = 0x0209
-	SMB1InfoPosixUnlink  = 0x020A
-	SMB1InfoUnixInfo2    = 0x020B
-
 	SMB1Passthru = 1000
 )
 
@@ -136,9 +128,6 @@ func putSMB1Name(b []byte, name string, unicode bool) (int, Status) {
 const (
 	SMB1FsAllocation = 0x0001
 	SMB1FsVolume     = 0x0002
-	SMB1FsUnix       = 0x0200
-	SMB1FsPosix      = 0x0201
-	SMB1FsWhoAmI     = 0x0202
 )
 
 // SMB1FsClass is the class of FSCC that a level asks for.
@@ -179,27 +168,6 @@ func PutSMB1FsInfo(b []byte, level uint16, f *FsInfo, unicode bool) (n int, stat
 		le.PutUint32(b, f.Serial)
 		b[4] = byte(SMB1CharsLen(f.Label, unicode))
 		return 5 + PutSMB1String(b[5:], 0, f.Label, unicode), StatusOK
-	case SMB1FsUnix: // the version, and what there is of the extensions
-		if len(b) < 12 {
-			return 0, StatusInfoLengthMismatch
-		}
-		le.PutUint16(b, 1)
-		le.PutUint16(b[2:], 0)
-		le.PutUint64(b[4:], UnixCapabilities)
-		return 12, StatusOK
-	case SMB1FsPosix: // as statvfs
-		if len(b) < 56 {
-			return 0, StatusInfoLengthMismatch
-		}
-		le.PutUint32(b, f.UnitSize)
-		le.PutUint32(b[4:], f.UnitSize)
-		le.PutUint64(b[8:], f.Total)
-		le.PutUint64(b[16:], f.ActuallyFree)
-		le.PutUint64(b[24:], f.Free)
-		le.PutUint64(b[32:], ^uint64(0)) // how many files is not known
-		le.PutUint64(b[40:], ^uint64(0))
-		le.PutUint64(b[48:], uint64(f.Serial))
-		return 56, StatusOK
 	}
 	return 0, StatusInvalidLevel
 }
