@@ -73,6 +73,7 @@ step "scripts and a small demonstration"
 if [[ $EUID -eq 0 && -c /dev/net/tun ]]; then
 	scripts/test-lab.sh
 	scripts/test-user.sh
+	scripts/test-kerberos.sh
 	scripts/demo.sh --size 16MiB --rounds 1 --json "$work/demo.json" >"$work/demo.log" 2>&1 || { cat "$work/demo.log"; exit 1; }
 	cat "$work/demo.log"
 	[[ $(grep -c '"sha256_ok": true' "$work/demo.json") -eq 2 ]]

@@ -130,6 +130,8 @@ type Config struct {
 	// wait (package audit does not). nil: nobody is told.
 	Audit *slog.Logger
 
+	offer []byte // the token of every negotiate
+
 	Log  *slog.Logger     // nil: no log
 	Now  func() time.Time // nil: time.Now
 	Rand io.Reader        // nil: crypto/rand
@@ -171,6 +173,7 @@ func (c *Config) setDefaults() error {
 			return fmt.Errorf("smbproto: server GUID: %w", err)
 		}
 	}
+	c.offer = c.Auth.Offer()
 	if err := c.Limits.setDefaults(); err != nil {
 		return err
 	}

@@ -1,23 +1,24 @@
 package smbproto
 
 import (
+	"ustack/smbproto/auth"
 	"ustack/smbproto/crypt"
 	"ustack/smbproto/wire"
 )
 
 // makeKeys gives a session what protects its messages, MS-SMB2 3.3.5.5.3. It is called
 // once for each session: a log-on that is renewed keeps the keys (3.3.5.5.2), and the nonces go on.
-// NTLM's session key has 16 bytes, and so is the whole one that AES-256 asks for.
-func (c *Conn) makeKeys(ch *channel, sessionKey [16]byte) error {
+// NTLM's session key has 16 bytes, and so has then the whole one that AES-256 asks for.
+func (c *Conn) makeKeys(ch *channel, id *auth.Identity) error {
 	var err error
 	own := &ch.keys
-	own.dialect, own.with, own.signing = c.dialect, c.protection, sessionKey[:]
+	own.dialect, own.with, own.signing = c.dialect, c.protection, id.SessionKey[:]
 	if c.dialect < wire.Dialect300 {
 		ch.signer, err = crypt.NewSigner(c.protection.signing, own.signing)
 		return err
 	}
 	cipher := c.protection.cipher
-	keys := crypt.DeriveKeys(crypt.Parameters{Dialect: c.dialect, Cipher: cipher, Preauth: ch.preauth}, sessionKey)
+	keys := crypt.DeriveKeys(crypt.Parameters{Dialect: c.dialect, Cipher: cipher, Preauth: ch.preauth, FullKey: id.FullSessionKey}, id.SessionKey)
 	own.signing = keys.Signing
 	if ch.signer, err = crypt.NewSigner(c.protection.signing, keys.Signing); err != nil || cipher == 0 {
 		return err

@@ -49,7 +49,7 @@ func (c *Conn) negotiateSMB1(msg []byte) error {
 	if err := c.credits.take(0, 1); err != nil {
 		return err
 	}
-	b, err := c.reserve(wire.NegotiateFixed + len(c.srv.offer))
+	b, err := c.reserve(wire.NegotiateFixed + len(c.cfg.offer))
 	if err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func (c *Conn) securityMode() uint16 {
 // putNegotiate writes the response; its contexts, of dialect 3.1.1, need a salt.
 func (c *Conn) putNegotiate(msg, salt []byte) int {
 	s := c.srv
-	n := wire.NegotiateFixed + copy(msg[wire.NegotiateFixed:], s.offer)
+	n := wire.NegotiateFixed + copy(msg[wire.NegotiateFixed:], c.cfg.offer)
 	var contexts, at int
 	if c.dialect == wire.Dialect311 {
 		at = wire.Align8(n)
@@ -159,7 +159,7 @@ func (c *Conn) putNegotiate(msg, salt []byte) int {
 		MaxWrite:        uint32(c.maxWrite),
 		SystemTime:      wire.FiletimeOf(s.cfg.Now()),
 		ServerStartTime: 0, // some clients take a late start for a restart
-		TokenLength:     len(s.offer),
+		TokenLength:     len(c.cfg.offer),
 		ContextCount:    contexts,
 		ContextOffset:   at,
 	})

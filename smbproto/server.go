@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 
 	"ustack/ioarea"
-	"ustack/smbproto/auth"
 	"ustack/smbproto/rpc"
 	"ustack/smbproto/vfs"
 	"ustack/smbproto/wire"
@@ -23,7 +22,6 @@ type Server struct {
 	cfg    Config // as the server was made: what Reconfigure may change is in settings
 	set    atomic.Pointer[settings]
 	srvsvc *rpc.Server
-	offer  []byte // the token of every negotiate
 
 	files    fileTable
 	budget   *vfs.Budget // of MaxFiles
@@ -46,7 +44,6 @@ func NewServer(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg:      cfg,
-		offer:    auth.Offer(),
 		sessions: map[uint64]*session{},
 		budget:   vfs.NewBudget(cfg.Limits.MaxFiles),
 	}

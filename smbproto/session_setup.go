@@ -183,7 +183,7 @@ func (c *Conn) accept(ch *channel, req wire.SessionSetupRequest) error {
 	}
 	sess.user, sess.anonymous = id, id.Anonymous
 	if !id.Guest || id.Anonymous {
-		if err := c.makeKeys(ch, id.SessionKey); err != nil {
+		if err := c.makeKeys(ch, &id); err != nil {
 			c.log.Error("keys of a session", "cause", err)
 			return wire.StatusInternalError
 		}

@@ -52,7 +52,7 @@ func (c *Conn) negotiateNT1(req wire.SMB1NegotiateRequest) error {
 		c.smb1.classic, v.Challenge = classic, classic.Challenge()
 	}
 	domain, server := c.srv.cfg.Auth.Domain, c.srv.cfg.Auth.ServerName
-	b, err := c.reserve(wire.SMB1HeaderSize + 64 + len(c.srv.offer) + wire.SMB1StringSize(domain) + wire.SMB1StringSize(server))
+	b, err := c.reserve(wire.SMB1HeaderSize + 64 + len(c.cfg.offer) + wire.SMB1StringSize(domain) + wire.SMB1StringSize(server))
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (c *Conn) negotiateNT1(req wire.SMB1NegotiateRequest) error {
 	wire.PutSMB1Negotiate(w.words(wire.SMB1NegotiateWords), &v)
 	if extended {
 		w.grow(copy(w.room(), c.srv.cfg.GUID[:]))
-		w.grow(copy(w.room(), c.srv.offer))
+		w.grow(copy(w.room(), c.cfg.offer))
 	} else {
 		w.grow(copy(w.room(), v.Challenge))
 		unicode := h.Has(wire.SMB1Flags2Unicode)

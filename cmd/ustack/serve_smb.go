@@ -35,7 +35,8 @@ type serveSMBCmd struct {
 	Port           []uint16      `help:"TCP port. May be repeated." default:"445"`
 	Share          []string      `help:"NAME=PATH, with ',ro' behind it for a share that is only read, ',encrypt' for one that must be encrypted. May be repeated." sep:"none"`
 	UserFile       string        `help:"File of users, as 'ustack smb user' keeps it." type:"path"`
-	Guest          *bool         `help:"Let in as guest who has no account (default: only where there is no --user-file)." negatable:""`
+	Keytab         string        `help:"Keys of the server in a Kerberos realm: its users are let in, by tickets for cifs/HOST. Read again at SIGHUP." type:"path"`
+	Guest          *bool         `help:"Let in as guest who has no account (default: only where there is neither --user-file nor --keytab)." negatable:""`
 	Admin          []string      `help:"User who may take ownership of files and give it away, and read and set SACLs. May be repeated." sep:"none"`
 	MachineSID     string        `name:"machine-sid" help:"SID that the SIDs of users begin with, S-1-5-21-A-B-C (default: of the server's name)."`
 	Comment        string        `help:"What the server is described by in lists." default:"ustack"`
@@ -119,7 +120,7 @@ func (c *serveSMBCmd) settings(log *slog.Logger) (smbproto.Config, error) {
 	if err != nil {
 		return cfg, err
 	}
-	guest := c.UserFile == ""
+	guest := c.UserFile == "" && c.Keytab == ""
 	if c.Guest != nil {
 		guest = *c.Guest
 	}
@@ -144,22 +145,30 @@ func (c *serveSMBCmd) settings(log *slog.Logger) (smbproto.Config, error) {
 	return cfg, c.access(&cfg).check()
 }
 
-// openUsers opens the file of users for a server of these settings.
-func (c *serveSMBCmd) openUsers(cfg *smbproto.Config) error {
-	if c.UserFile == "" {
+// openUsers opens the file of users and the keytab for a server of these settings; before is what was used until now, or nil.
+func (c *serveSMBCmd) openUsers(cfg *smbproto.Config, before *auth.Kerberos) error {
+	if c.UserFile != "" {
+		users, err := auth.OpenUserFile(c.UserFile)
+		if err != nil {
+			return err
+		}
+		cfg.Auth.Users = freshUsers{users, cfg.Log}
+	}
+	if c.Keytab == "" {
 		return nil
 	}
-	users, err := auth.OpenUserFile(c.UserFile)
+	k, err := auth.OpenKeytab(c.Keytab, before)
 	if err != nil {
 		return err
 	}
-	cfg.Auth.Users = freshUsers{users, cfg.Log}
+	cfg.Auth.Kerberos = k
+	cfg.Log.Info("Kerberos", "services", k.Services())
 	return nil
 }
 
 // access tells who may use a server of these settings.
 func (c *serveSMBCmd) access(cfg *smbproto.Config) smbAccess {
-	a := smbAccess{userFile: c.UserFile, cfg: cfg}
+	a := smbAccess{userFile: c.UserFile, keytab: c.Keytab != "", cfg: cfg}
 	if u, ok := cfg.Auth.Users.(freshUsers); ok {
 		a.users = len(u.file.Names())
 	}

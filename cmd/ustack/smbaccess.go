@@ -16,6 +16,7 @@ var errNobody = errors.New("nobody could use a share: give --user-file FILE (ust
 type smbAccess struct {
 	userFile string // empty: there is none
 	users    int    // in it
+	keytab   bool   // there are the users of a Kerberos realm
 	cfg      *smbproto.Config
 }
 
@@ -37,7 +38,7 @@ func (a smbAccess) keyed() string {
 // check refuses a server that nobody could ever use. One whose file of users is empty is
 // none: the file may be filled while it runs.
 func (a smbAccess) check() error {
-	if a.userFile != "" {
+	if a.userFile != "" || a.keytab {
 		return nil
 	}
 	if !a.cfg.Auth.Guest {
@@ -52,12 +53,13 @@ func (a smbAccess) check() error {
 // warn logs what may be meant otherwise: shares that nobody can use, and those that anybody can change.
 func (a smbAccess) warn(log *slog.Logger) {
 	guests := a.cfg.Auth.Guest && a.keyed() == ""
-	if a.users == 0 && !guests {
+	if a.users == 0 && !a.keytab && !guests {
 		log.Warn("nobody can use a share until a user is added (ustack smb user add)", "user_file", a.userFile)
 	}
 	for _, sh := range a.cfg.Shares {
 		switch {
 		case !guests || sh.NoGuests:
+		case sh.Encrypt && a.keytab:
 		case sh.Encrypt && a.userFile == "":
 			log.Warn("nobody can use this share: guests have no key to encrypt with, and there is no --user-file", "share", sh.Name, "path", sh.Path)
 		case sh.Encrypt && a.users == 0:

@@ -44,6 +44,7 @@ type smbFile struct {
 	} `toml:"server"`
 	Security struct {
 		Users       *string  `toml:"users"`
+		Keytab      *string  `toml:"keytab"`
 		Admins      []string `toml:"administrators"`
 		Guests      *bool    `toml:"guests"`
 		Signing     *string  `toml:"signing"`

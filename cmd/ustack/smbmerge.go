@@ -84,6 +84,7 @@ func (m *serveSMBCmd) take(f *smbFile) error {
 	sec := &f.Security
 	takeKey(m, "user-file", "security.users", &m.UserFile, m.beside(sec.Users))
 	takeList(m, "admin", "security.administrators", &m.Admin, sec.Admins)
+	takeKey(m, "keytab", "security.keytab", &m.Keytab, m.beside(sec.Keytab))
 	takeKey(m, "guest", "security.guests", &m.Guest, &sec.Guests)
 	takeKey(m, "encrypt", "security.encryption", &m.Encrypt, sec.Encryption)
 	takeKey(m, "min-protocol", "security.min_protocol", &m.MinProtocol, sec.MinProtocol)

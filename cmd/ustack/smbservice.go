@@ -7,6 +7,7 @@ import (
 
 	"ustack/smbproto"
 	"ustack/smbproto/audit"
+	"ustack/smbproto/auth"
 )
 
 // smbService is the SMB server of a command, whose settings can be read again. The goroutine that runs the command
@@ -17,13 +18,16 @@ type smbService struct {
 	log   *slog.Logger
 	srv   *smbproto.Server // nil before open, as audit
 	audit *audit.File      // nil: there is none
+
+	kerberos *auth.Kerberos // the last that there was, for what it has seen
 }
 
 // open opens what the server needs.
 func (s *smbService) open(cfg smbproto.Config) (err error) {
-	if err := s.now.openUsers(&cfg); err != nil {
+	if err := s.now.openUsers(&cfg, nil); err != nil {
 		return err
 	}
+	s.kerberos = cfg.Auth.Kerberos
 	if s.now.Audit != "" {
 		if s.audit, err = audit.Open(s.now.Audit, s.log); err != nil {
 			return err
@@ -74,6 +78,9 @@ func (s *smbService) reload() {
 		return
 	}
 	s.now = next
+	if cfg.Auth.Kerberos != nil {
+		s.kerberos = cfg.Auth.Kerberos
+	}
 	s.log.Info("settings read again", "shares_added", ch.Added, "shares_changed", ch.Changed, "shares_removed", ch.Removed, "trees_ended", ch.Ended)
 	for _, setting := range later {
 		s.log.Warn("needs a restart to change", "setting", setting)
@@ -97,7 +104,7 @@ func (s *smbService) read() (*serveSMBCmd, smbproto.Config, error) {
 	}
 	cfg, err := next.settings(s.log)
 	if err == nil {
-		err = next.openUsers(&cfg)
+		err = next.openUsers(&cfg, s.kerberos)
 	}
 	return next, cfg, err
 }

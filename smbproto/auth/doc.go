@@ -1,23 +1,30 @@
 // Package auth is the server's side of SMB authentication: SPNEGO (RFC 4178,
-// MS-SPNG) around NTLMSSP (MS-NLMP), and the file of users. What is done with a
+// MS-SPNG) around NTLMSSP (MS-NLMP) or Kerberos (RFC 4120, RFC 4121), and the file of users. What is done with a
 // session's key is in package crypt.
 //
-// Only NTLMv2 proves who a user is. LM and NTLMv1 responses, including the
+// Of NTLM, only NTLMv2 proves who a user is. LM and NTLMv1 responses, including the
 // "NTLM2 session" variant, are refused for every user that has an account.
 //
 // One [Exchange] is one authentication of one session:
 //
 //	users, err := auth.OpenUserFile("users")
 //	...
-//	negotiateResponse.SecurityBuffer = auth.Offer()
+//	cfg := auth.Config{Users: users, ServerName: "FILES", Domain: "WORKGROUP"}
+//	negotiateResponse.SecurityBuffer = cfg.Offer()
 //	...
-//	e := auth.NewExchange(auth.Config{Users: users, ServerName: "FILES", Domain: "WORKGROUP"})
+//	e := auth.NewExchange(cfg)
 //	for {
 //		reply, done, err := e.Step(token) // token: SESSION_SETUP's security buffer
 //		if err != nil { ... STATUS_LOGON_FAILURE when errors.Is(err, auth.ErrLogonFailure) }
 //		if done { key := e.Identity().SessionKey; break }
 //		token = ... // send reply with STATUS_MORE_PROCESSING_REQUIRED, receive the next one
 //	}
+//
+// # Kerberos
+//
+// With Config.Kerberos set, a ticket for one of the keytab's services proves who a user is: a principal of one component, of the
+// service's realm. alice@REALM is the user alice, with or without an account of that name in the file of users. Tickets
+// and keys are of AES; RC4 and DES are refused. Clocks may differ by five minutes, and an authenticator is taken once.
 //
 // # Who may be a guest
 //

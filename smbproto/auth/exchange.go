@@ -18,8 +18,9 @@ type Users interface {
 
 // Config says who may log on, and what the server tells about itself.
 type Config struct {
-	Users Users // nil: nobody has an account
-	Guest bool  // unknown users and anonymous logons become guest
+	Users    Users     // nil: nobody has an account
+	Kerberos *Kerberos // nil: there is none
+	Guest    bool      // unknown users and anonymous logons become guest
 	// Anonymous lets in who gives no name, also without Guest.
 	Anonymous bool
 
@@ -41,15 +42,19 @@ type Identity struct {
 	// SessionKey is the key after key exchange, which MS-SMB2 3.3.5.5.3 calls Session.SessionKey. That of an
 	// anonymous user is no secret: what it is made of goes over the wire.
 	SessionKey [16]byte
+	// FullSessionKey is the whole of a key that has more than 16 bytes, as those of Kerberos may: Session.FullSessionKey. nil
+	// if there is no more.
+	FullSessionKey []byte
 }
 
 // Exchange is one authentication. It is not safe for concurrent use.
 type Exchange struct {
 	ntlm      acceptor
+	kerberos  *kerberosAcceptor // nil: it is by NTLMSSP
 	state     state
 	raw       bool   // NTLMSSP without SPNEGO
 	mechTypes []byte // the client's list, which mechListMIC covers
-	needMIC   bool   // the client's first choice was not NTLMSSP
+	needMIC   bool   // the client's first choice was another mechanism
 }
 
 type state int
@@ -58,6 +63,8 @@ const (
 	wantInit         state = iota // any first token
 	wantNegotiate                 // SPNEGO has agreed on NTLMSSP; its first message is due
 	wantAuthenticate              // the challenge is out
+	wantTicket                    // SPNEGO has agreed on Kerberos; its message is due
+	wantMIC                       // all is proved but that nobody has changed the client's list
 	finished
 	failed
 )
@@ -84,11 +91,19 @@ func (e *Exchange) Identity() Identity {
 	if e.state != finished {
 		return Identity{}
 	}
+	if e.kerberos != nil {
+		return e.kerberos.id
+	}
 	return e.ntlm.id
 }
 
 // Claimed is who the client says that it is, whether or not it could prove it: the zero value before it has said so.
-func (e *Exchange) Claimed() Identity { return e.ntlm.claimed }
+func (e *Exchange) Claimed() Identity {
+	if e.kerberos != nil {
+		return e.kerberos.claimed
+	}
+	return e.ntlm.claimed
+}
 
 // Step takes the client's next token, SPNEGO or raw NTLMSSP, and returns the
 // reply to send: with done, together with success (a raw exchange has then
@@ -136,34 +151,86 @@ func (e *Exchange) stepNTLM(msg []byte) (reply []byte, err error) {
 	return nil, err
 }
 
+// choose takes the first mechanism of the client's that there is here.
+func (e *Exchange) choose(mechs [][]byte) (mech []byte, first bool) {
+	for i, oid := range mechs {
+		switch {
+		case bytes.Equal(oid, oidNTLMSSP):
+			e.state = wantNegotiate
+			return oidNTLMSSP, i == 0
+		case isKerberos(oid) && e.ntlm.cfg.Kerberos != nil:
+			e.state, e.kerberos = wantTicket, &kerberosAcceptor{cfg: &e.ntlm.cfg}
+			return bytes.Clone(oid), i == 0
+		}
+	}
+	return nil, false
+}
+
 // stepInit answers the NegTokenInit.
 func (e *Exchange) stepInit(token []byte) ([]byte, error) {
 	t, err := parseNegInit(token)
 	if err != nil {
 		return nil, err
 	}
-	if !t.hasNTLM {
-		return nil, unsupported("the client's mechanisms do not include NTLMSSP")
+	mech, first := e.choose(t.mechs)
+	if mech == nil {
+		return nil, unsupported("the client's mechanisms include neither NTLMSSP nor, where there is a keytab, Kerberos")
 	}
 	if len(t.mechTypes) > maxNegotiate {
 		return nil, malformed("list of mechanisms of %d bytes, want at most %d", len(t.mechTypes), maxNegotiate)
 	}
 	e.mechTypes = append([]byte(nil), t.mechTypes...)
-	e.state = wantNegotiate
-	if !t.ntlmFirst {
+	if !first {
 		// RFC 4178 4.2.2 and 5: the token is for another mechanism. The client is to
-		// begin again with NTLMSSP and to prove that nobody changed its list.
+		// begin again with ours and to prove that nobody changed its list.
 		e.needMIC = true
-		return encodeNegResp(requestMIC, true, nil, nil), nil
+		return encodeNegResp(requestMIC, mech, nil, nil), nil
 	}
 	if t.token == nil {
-		return encodeNegResp(acceptIncomplete, true, nil, nil), nil
+		return encodeNegResp(acceptIncomplete, mech, nil, nil), nil
+	}
+	if e.kerberos != nil {
+		return e.stepTicket(mech, t.token, nil)
 	}
 	challenge, err := e.stepNTLM(t.token)
 	if err != nil {
 		return nil, err
 	}
-	return encodeNegResp(acceptIncomplete, true, challenge, nil), nil
+	return encodeNegResp(acceptIncomplete, mech, challenge, nil), nil
+}
+
+// stepTicket takes the one message of Kerberos.
+func (e *Exchange) stepTicket(mech, token, mic []byte) ([]byte, error) {
+	reply, err := e.kerberos.accept(token)
+	if err != nil {
+		return nil, err
+	}
+	if mic == nil && !e.needMIC {
+		e.state = finished
+		return encodeNegResp(acceptCompleted, mech, reply, nil), nil
+	}
+	ours, err := e.kerberos.sum(e.mechTypes)
+	if err != nil {
+		return nil, err
+	}
+	if mic == nil {
+		// The client could not make one: the key is in the answer, RFC 4178 5.
+		e.state = wantMIC
+		return encodeNegResp(acceptIncomplete, mech, reply, ours), nil
+	}
+	return e.finishTicket(encodeNegResp(acceptCompleted, mech, reply, ours), mic)
+}
+
+// finishTicket ends an authentication by Kerberos with a client's mechListMIC.
+func (e *Exchange) finishTicket(reply, mic []byte) ([]byte, error) {
+	if mic == nil {
+		return nil, refused("user %q: no mechListMIC, but Kerberos was not the client's first choice", e.kerberos.claimed.User)
+	}
+	if err := e.kerberos.verify(e.mechTypes, mic); err != nil {
+		return nil, refused("user %q: mechListMIC: %w", e.kerberos.claimed.User, err)
+	}
+	e.state = finished
+	return reply, nil
 }
 
 // stepResp answers a NegTokenResp.
@@ -175,21 +242,27 @@ func (e *Exchange) stepResp(token []byte) ([]byte, error) {
 	if t.state == rejected {
 		return nil, refused("the client gave up the negotiation")
 	}
+	if e.state == wantMIC {
+		return e.finishTicket(encodeNegResp(acceptCompleted, nil, nil, nil), t.mic)
+	}
 	if t.token == nil {
 		return nil, malformed("NegTokenResp without responseToken")
+	}
+	if e.kerberos != nil {
+		return e.stepTicket(nil, t.token, t.mic)
 	}
 	reply, err := e.stepNTLM(t.token)
 	if err != nil {
 		return nil, err
 	}
 	if e.state != finished {
-		return encodeNegResp(acceptIncomplete, false, reply, nil), nil
+		return encodeNegResp(acceptIncomplete, nil, reply, nil), nil
 	}
 	mic, err := e.checkMechListMIC(t.mic)
 	if err != nil {
 		return nil, err
 	}
-	return encodeNegResp(acceptCompleted, false, nil, mic), nil
+	return encodeNegResp(acceptCompleted, nil, nil, mic), nil
 }
 
 // checkMechListMIC verifies the client's mechListMIC and returns the server's, which is

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"encoding/asn1"
 	"errors"
+	"reflect"
 	"testing"
 
 	smb2 "github.com/cloudsoda/go-smb2"
@@ -118,7 +119,7 @@ func TestLogonDecisions(t *testing.T) {
 					if !errors.Is(err, auth.ErrLogonFailure) {
 						t.Fatalf("got %v, want ErrLogonFailure", err)
 					}
-					if id := e.Identity(); id != (auth.Identity{}) {
+					if id := e.Identity(); !reflect.DeepEqual(id, auth.Identity{}) {
 						t.Fatalf("identity %+v after a failure", id)
 					}
 					return

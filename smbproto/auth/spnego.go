@@ -8,6 +8,16 @@ var (
 	oidNTLMSSP = []byte{0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x02, 0x02, 0x0a} // 1.3.6.1.4.1.311.2.2.10, MS-SPNG 1.9
 )
 
+// Kerberos has two: Windows once encoded its own wrongly, and all clients of SMB say both (MS-SPNG 1.9, RFC 4121 1.1).
+var (
+	oidKerberos   = []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 0x01, 0x02, 0x02} // 1.2.840.113554.1.2.2
+	oidMSKerberos = []byte{0x2a, 0x86, 0x48, 0x82, 0xf7, 0x12, 0x01, 0x02, 0x02} // 1.2.840.48018.1.2.2
+)
+
+func isKerberos(oid []byte) bool {
+	return bytes.Equal(oid, oidKerberos) || bytes.Equal(oid, oidMSKerberos)
+}
+
 // negState of a NegTokenResp, RFC 4178 4.2.2.
 type negState byte
 
@@ -28,22 +38,25 @@ const maxMechs = 32
 const hintName = "not_defined_in_RFC4178@please_ignore"
 
 // Offer returns the NegTokenInit2 (MS-SPNG 2.2.1) for the security buffer of a
-// negotiate response: NTLMSSP is the one mechanism offered. The slice is the caller's.
-func Offer() []byte {
+// negotiate response: NTLMSSP, and before it Kerberos if that is there. The slice is the caller's.
+func (c *Config) Offer() []byte {
+	mechs := encode(tagOID, oidNTLMSSP)
+	if c.Kerberos != nil {
+		mechs = append(append(encode(tagOID, oidMSKerberos), encode(tagOID, oidKerberos)...), mechs...)
+	}
 	return encode(tagApplication,
 		encode(tagOID, oidSPNEGO),
 		encode(tagContext, encode(tagSequence,
-			encode(tagContext, encode(tagSequence, encode(tagOID, oidNTLMSSP))),
+			encode(tagContext, encode(tagSequence, mechs)),
 			encode(tagContext+3, encode(tagSequence,
 				encode(tagContext, encode(tagGeneral, []byte(hintName))))))))
 }
 
 // negInit is a client's first token, RFC 4178 4.2.1.
 type negInit struct {
-	mechTypes []byte // the MechTypeList as encoded: what mechListMIC covers
-	hasNTLM   bool
-	ntlmFirst bool   // NTLMSSP is preferred, so token, if any, is for it
-	token     []byte // mechToken; nil when absent
+	mechTypes []byte   // the MechTypeList as encoded: what mechListMIC covers
+	mechs     [][]byte // in it, the preferred one, for which token is, first
+	token     []byte   // mechToken; nil when absent
 }
 
 // negResp is any later token, RFC 4178 4.2.2.
@@ -102,10 +115,7 @@ func (t *negInit) setMechTypes(body []byte) error {
 		if oid, rest, err = wantElement(rest, tagOID, "mechType"); err != nil {
 			return err
 		}
-		if bytes.Equal(oid.body, oidNTLMSSP) {
-			t.hasNTLM = true
-			t.ntlmFirst = t.ntlmFirst || i == 0
-		}
+		t.mechs = append(t.mechs, oid.body)
 	}
 	return nil
 }
@@ -133,8 +143,8 @@ func parseNegResp(b []byte) (t negResp, err error) {
 			if err != nil {
 				return err
 			}
-			if !bytes.Equal(e.body, oidNTLMSSP) {
-				return unsupported("supportedMech % x, want NTLMSSP", e.body)
+			if !bytes.Equal(e.body, oidNTLMSSP) && !isKerberos(e.body) {
+				return unsupported("supportedMech % x, want NTLMSSP or Kerberos", e.body)
 			}
 		case 2:
 			t.token, err = octets(body, "responseToken")
@@ -181,11 +191,11 @@ func octets(b []byte, what string) ([]byte, error) {
 	return e.body, err
 }
 
-// encodeNegResp makes a NegTokenResp; token and mic are left out when nil.
-func encodeNegResp(state negState, withMech bool, token, mic []byte) []byte {
+// encodeNegResp makes a NegTokenResp; mech, token and mic are left out when nil.
+func encodeNegResp(state negState, mech, token, mic []byte) []byte {
 	fields := [][]byte{encode(tagContext, encode(tagEnumerated, []byte{byte(state)}))}
-	if withMech {
-		fields = append(fields, encode(tagContext+1, encode(tagOID, oidNTLMSSP)))
+	if mech != nil {
+		fields = append(fields, encode(tagContext+1, encode(tagOID, mech)))
 	}
 	if token != nil {
 		fields = append(fields, encode(tagContext+2, encode(tagOctetString, token)))

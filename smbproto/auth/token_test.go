@@ -159,7 +159,7 @@ func TestStepKeepsNothingOfItsToken(t *testing.T) {
 func TestOfferIsANegTokenInit2ForNTLMSSP(t *testing.T) {
 	var app, choice asn1.RawValue
 	var oid asn1.ObjectIdentifier
-	rest, err := asn1.UnmarshalWithParams(auth.Offer(), &app, "")
+	rest, err := asn1.UnmarshalWithParams(new(auth.Config).Offer(), &app, "")
 	if err != nil || len(rest) != 0 || app.Class != asn1.ClassApplication || app.Tag != 0 {
 		t.Fatalf("%+v, %d bytes left, %v", app, len(rest), err)
 	}

@@ -38,6 +38,8 @@ type Parameters struct {
 	Dialect wire.Dialect // 3.0 or later
 	Cipher  Cipher       // how long the keys for encryption are
 	Preauth Preauth      // of the session, in dialect 3.1.1
+	// FullKey is Session.FullSessionKey, from which keys of AES-256 are made; nil if it is the session key.
+	FullKey []byte
 }
 
 // Keys of a session, as the server uses them (MS-SMB2 3.3.5.5.3).
@@ -69,11 +71,15 @@ func DeriveKeys(p Parameters, sessionKey [16]byte) Keys {
 	key := sessionKey[:]
 	if p.Dialect >= wire.Dialect311 {
 		context, size := p.Preauth[:], p.Cipher.keySize()
+		sealing := key
+		if size > len(key) && p.FullKey != nil {
+			sealing = p.FullKey
+		}
 		return Keys{
 			Signing:     deriveKey(key, signingLabel311, context, 16),
 			Application: deriveKey(key, applicationLabel311, context, 16),
-			Encryption:  deriveKey(key, fromServerLabel311, context, size),
-			Decryption:  deriveKey(key, fromClientLabel311, context, size),
+			Encryption:  deriveKey(sealing, fromServerLabel311, context, size),
+			Decryption:  deriveKey(sealing, fromClientLabel311, context, size),
 		}
 	}
 	return Keys{
