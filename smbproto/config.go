@@ -75,6 +75,8 @@ type Limits struct {
 	// MaxChannels is how many connections one session may have, SMB 3's channels: 1 to 1024. With 1, clients are
 	// told that there can be no more.
 	MaxChannels int
+	// MaxClientConns bounds the connections from one address, and by that all that a client can cost; 0 is no bound.
+	MaxClientConns int
 	// MaxFiles bounds the open files and directories of all connections together; a further
 	// CREATE gets STATUS_TOO_MANY_OPENED_FILES. By default they take three quarters of the
 	// descriptors that the process may have (RLIMIT_NOFILE), and leave the rest to connections.
@@ -256,6 +258,9 @@ func (l *Limits) setDefaults() error {
 		if defaultOpens {
 			l.MaxOpens = max(min(l.MaxOpens, l.MaxFiles/2), 1) // no connection takes what all share
 		}
+	}
+	if l.MaxClientConns < 0 {
+		return fmt.Errorf("%w: MaxClientConns %d, must not be negative", ErrConfig, l.MaxClientConns)
 	}
 	if l.MaxFiles < 1 || l.RequestTimeout < 0 || l.IdleTimeout < 0 {
 		return fmt.Errorf("%w: MaxFiles %d, RequestTimeout %v, IdleTimeout %v: none may be negative",

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,7 @@ type Server struct {
 	files    fileTable
 	budget   *vfs.Budget // of MaxFiles
 	counters counters
+	clients  clients
 	fileIDs  atomic.Uint64
 	asyncIDs atomic.Uint64 // of all connections: a request may be cancelled over another channel
 	watches  atomic.Int64  // directories that clients watch
@@ -110,6 +112,16 @@ func (s *Server) Serve(a *ioarea.Area) error {
 		a.Abort(err)
 		return err
 	}
+	var peer net.Addr
+	if st := a.Stream(); st != nil {
+		peer = st.RemoteAddr()
+	}
+	addr := addrOf(peer)
+	if !s.clients.enter(addr, s.settings().cfg.Limits.MaxClientConns) {
+		a.Abort(errTooMany)
+		return errTooMany
+	}
+	defer s.clients.leave(addr)
 	c := s.NewConn(a)
 	var broken error
 	err := ioarea.Serve(a, ioarea.HandlerFunc(func(a *ioarea.Area) (ioarea.Next, error) {

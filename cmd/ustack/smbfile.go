@@ -57,6 +57,7 @@ type smbFile struct {
 		RequestTimeout *string   `toml:"request_timeout"`
 		IdleTimeout    *string   `toml:"idle_timeout"`
 		Sessions       *int      `toml:"sessions"`
+		ClientConns    *int      `toml:"client_connections"`
 		Channels       *int      `toml:"channels"`
 		Trees          *int      `toml:"trees"`
 		Opens          *int      `toml:"opens"`

@@ -151,6 +151,7 @@ func (m *serveSMBCmd) takeLimits(f *smbFile) error {
 		from *int
 	}{
 		{"sessions", &m.limits.MaxSessions, l.Sessions},
+		{"client_connections", &m.limits.MaxClientConns, l.ClientConns},
 		{"channels", &m.limits.MaxChannels, l.Channels},
 		{"trees", &m.limits.MaxTrees, l.Trees},
 		{"opens", &m.limits.MaxOpens, l.Opens},

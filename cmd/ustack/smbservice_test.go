@@ -112,3 +112,19 @@ func TestTheAuditLogIsOpenedAgainAtSIGHUP(t *testing.T) {
 		}
 	}
 }
+
+func TestAClientIsRefusedOneConnectionTooMany(t *testing.T) {
+	dir, port := t.TempDir(), freePort(t)
+	file := writeSMBFile(t, dir, "network.stack = \"kernel\"\nnetwork.addresses = [\"127.0.0.1\"]\nshare.a.path = \".\"\nlimits.client_connections = 2\n")
+	started(t, "serve", "smb", "--config", file, "--port", port)
+	for range 2 {
+		s, err := dial(t, port, "alice")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Logoff()
+	}
+	if _, err := dial(t, port, "alice"); err == nil {
+		t.Error("a third connection is served")
+	}
+}
