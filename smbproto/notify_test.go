@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -64,10 +65,17 @@ func (w *watch) ask() {
 	w.async = w.p.pends(w.p.notifyMsg(w.id, 1000, w.filter, w.tree))
 }
 
+// sync returns when what has been changed has been told, also where a tree is being looked through.
+func (s *Server) sync() {
+	for !s.watching.Sync() {
+		runtime.Gosched()
+	}
+}
+
 // expect takes all that has happened, be it in one answer or in several.
 func (w *watch) expect(want ...string) {
 	w.p.t.Helper()
-	w.p.srv.watching.Sync()
+	w.p.srv.sync()
 	var got []string
 	for {
 		r := w.p.later()
@@ -226,7 +234,7 @@ func TestMoreChangesThanFit(t *testing.T) {
 	p.wantLater(p.pends(p.notifyMsg(id, 10, names, false)), wire.StatusNotifyEnumDir) // kept, but more than this request takes
 	async := p.pends(p.notifyMsg(id, 0, names, false))
 	p.sh("rm d/a")
-	p.srv.watching.Sync()
+	p.srv.sync()
 	p.wantLater(async, wire.StatusNotifyEnumDir)
 	p.want(p.notifyMsg(id, p.c.maxTransact+1, names, false), wire.StatusInvalidParameter)
 }
