@@ -5,9 +5,14 @@ import "ustack/smbproto/wire"
 // An application that moves from one machine to another names its instance when it opens a file, and what it still has open on the
 // machine that it came from is closed: MS-SMB2 3.3.5.9.13. Versions of instances are not looked at.
 
-// setInstance notes that an open is an instance's, the last one that has opened its file.
+// setInstance notes that an open, which its session has, is an instance's: the last one that has opened its file.
 func (t *fileTable) setInstance(o *open, id wire.GUID) {
 	if id == (wire.GUID{}) {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
 		return
 	}
 	t.mu.Lock()
@@ -26,15 +31,24 @@ func (t *fileTable) endInstance(o *open) {
 	}
 }
 
-// closeInstance closes what another client has open of the file as the same instance.
+// closeInstance closes what another client has open of the file as the same instance, if the user may read the file.
 func (c *Conn) closeInstance(r *request, name string, id wire.GUID) {
 	if id == (wire.GUID{}) {
 		return
 	}
-	if o := c.srv.files.instance(r, name, id); o != nil {
-		c.log.Info("a file was closed: its application's instance opens it elsewhere", "file", name, "session", o.session.id)
-		o.session.dropOpen(o)
-		c.abandon(o, wire.StatusOK)
+	o := c.srv.files.instance(r, name, id)
+	if o == nil {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed || !r.session.mayRead(o) {
+		return
+	}
+	c.log.Info("a file was closed: its application's instance opens it elsewhere", "file", name, "session", o.session.id)
+	o.session.dropOpen(o)
+	if err := o.release(); err != nil {
+		c.log.Warn("closing a file", "cause", err)
 	}
 }
 
@@ -44,12 +58,36 @@ func (t *fileTable) instance(r *request, name string, id wire.GUID) *open {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	o := t.instances[id]
-	if o == nil || o.tree.share != r.tree.share || o.session.client == r.session.client || !o.isCalled(name) {
+	switch {
+	case o == nil, o.tree.share != r.tree.share, o.session.client == r.session.client, !o.isCalled(name):
 		return nil
-	}
-	if o.away != nil {
+	case o.away == nil:
+		return o
+	case r.session.mayRead(o):
 		t.evict(o)
-		return nil
 	}
-	return o
+	return nil
+}
+
+// mayRead reports whether the user may read the file of another's open, which is locked, or kept and the table is: only then
+// is it closed for an instance.
+func (s *session) mayRead(o *open) bool {
+	in, err := o.file.Security()
+	if err != nil {
+		return false
+	}
+	d, err := describe(in, o.tree)
+	if err != nil {
+		return false
+	}
+	g := guard{token: s.token.Load(), tree: o.tree}
+	granted := d.Granted(g.token)
+	if !granted.Has(wire.AccessReadAttributes) {
+		by, err := g.byParent(o.file)
+		if err != nil {
+			return false
+		}
+		granted |= by
+	}
+	return wire.AccessGenericRead.Specific()&^granted == 0
 }

@@ -104,13 +104,16 @@ func (c *Conn) createFile(r *request, w *reply, req wire.CreateRequest, name str
 	if err := o.fill(&c.info); err != nil {
 		return c.abandon(o, wire.StatusOf(err))
 	}
-	c.srv.files.setInstance(o, d.instance)
 	if d.named {
 		o.create = d.create
-		c.srv.files.created(o, action)
 	}
 	if !r.session.addOpen(o) {
 		return c.abandon(o, wire.StatusUserSessionDeleted)
+	}
+	// From here on others may close it.
+	c.srv.files.setInstance(o, d.instance)
+	if d.named {
+		c.srv.files.created(o, action)
 	}
 	if action != wire.ActionOpened {
 		c.srv.files.entryChanged(o, o.file.Path())

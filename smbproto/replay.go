@@ -36,10 +36,16 @@ func (t *fileTable) beginCreate(r *request, id createID) (before *made, status w
 	return m, wire.StatusOK
 }
 
-// created notes what a CREATE has come to.
+// created notes what a CREATE has come to: nothing, if its open has been closed already.
 func (t *fileTable) created(o *open, action wire.CreateAction) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if o.closed {
+		delete(t.creates, o.create)
+		return
+	}
 	t.creates[o.create] = &made{o, action, o.session}
 	o.replayable.Store(true)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"ustack/smbproto/sd"
 	"ustack/smbproto/wire"
 )
 
@@ -79,13 +80,14 @@ func TestACreateThatIsCancelledIsForgotten(t *testing.T) {
 	holder.want(holder.closeMsg(held), wire.StatusOK)
 }
 
+func instance(id byte) createContext {
+	b := make([]byte, 20)
+	b[0], b[4] = 20, id
+	return createContext{wire.ContextAppInstanceID, b}
+}
+
 // TestAnApplicationMoves: what it has open at another client is closed there.
 func TestAnApplicationMoves(t *testing.T) {
-	instance := func(id byte) createContext {
-		b := make([]byte, 20)
-		b[0], b[4] = 20, id
-		return createContext{wire.ContextAppInstanceID, b}
-	}
 	dir := t.TempDir()
 	srv := newServerIn(t, dir, nil)
 	a, b := smb3Client(t, srv, dir, 1), smb3Client(t, srv, dir, 2)
@@ -103,4 +105,25 @@ func TestAnApplicationMoves(t *testing.T) {
 	b = b.comesBack("pub")
 	a.want(open(a, "third", 2, 4), wire.StatusOK)
 	b.want(withContexts(b.createMsg("", anyOpen), reconnectV2(second, 2)), wire.StatusObjectNameNotFound)
+}
+
+// Who may not read a file closes nothing of it by naming the instance that has it open: neither what is in use nor what is kept.
+func TestAnInstanceIsNotMovedByWhoMayNotReadItsFile(t *testing.T) {
+	needXattrs(t)
+	dir := t.TempDir()
+	srv := newServerIn(t, dir, nil)
+	alice, bob := smb3Client(t, srv, dir, 1).as("alice"), smb3Client(t, srv, dir, 2).as("bob")
+	alice.make("file", 0)
+	alice.give("file", dacl(func(l *sd.ACL) { l.AppendACE(sd.Allow, 0, wire.AccessAll, alice.sid("alice")) }))
+	moves := func(p *peer, guid byte) []byte {
+		return withContexts(p.oplockMsg("file", anyOpen, wire.OplockBatch), durableV2(guid, 0), instance(1))
+	}
+	id := wire.ReadFileID(alice.want(moves(alice, 1), wire.StatusOK)[128:])
+	bob.want(moves(bob, 2), wire.StatusAccessDenied)
+	alice.want(alice.writeMsg(id, 0, []byte("mine")), wire.StatusOK)
+	alice.hangUp()
+	bob.want(moves(bob, 3), wire.StatusAccessDenied)
+	if n := bob.disconnected(); n != 1 {
+		t.Errorf("%d opens are kept, want 1", n)
+	}
 }
