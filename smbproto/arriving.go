@@ -130,8 +130,12 @@ func (c *Conn) writePiece(b []byte) {
 			w.status = wire.StatusFileLockConflict // locked since the WRITE began
 		} else if w.status = w.mayExtend(); w.status != wire.StatusOK {
 			// somebody else has appended since
-		} else if _, err := w.open.file.WriteAt(b, w.off); err != nil {
+		} else {
+			n, err := w.open.file.WriteAt(b, w.off)
 			w.status = wire.StatusOf(err)
+			if n > 0 {
+				w.open.modified() // at once: the rest may never come
+			}
 		}
 		w.open.mu.Unlock()
 	}

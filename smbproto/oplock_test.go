@@ -520,3 +520,17 @@ func TestRequestsThatAreTriedAgainAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// What has been read is taken back from others when the first of a WRITE is in the file: the rest may never come.
+func TestAWriteThatIsBrokenOffBreaksOplocks(t *testing.T) {
+	r, w := twoClients(t)
+	held := r.openOplock("file", anyOpen, wire.OplockII, wire.OplockII)
+	id := w.open("file", anyOpen)
+	b := frame(w.charged(w.writeMsg(id, 0, pattern(10_000))))
+	if err := w.feed(b[:len(b)-5000]); err != nil {
+		t.Fatal(err)
+	}
+	w.hangUp()
+	r.breaks(held, wire.OplockNone)
+	r.still()
+}

@@ -67,7 +67,10 @@ func (c *Conn) write(r *request, w *reply) wire.Status {
 		if status := c.writePipe(o, req.Data()); status != wire.StatusOK {
 			return status
 		}
-	} else if _, err := o.file.WriteAt(req.Data(), int64(req.Offset())); err != nil {
+	} else if n, err := o.file.WriteAt(req.Data(), int64(req.Offset())); err != nil {
+		if n > 0 {
+			o.modified()
+		}
 		return wire.StatusOf(err)
 	} else if err := c.writeDone(o, req); err != nil {
 		return wire.StatusOf(err)
