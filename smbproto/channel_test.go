@@ -402,3 +402,56 @@ func TestRefusalsForWantOfASessionAreSigned(t *testing.T) {
 		t.Error("the refusal of an unsigned request is signed")
 	}
 }
+
+// A connection that is no channel of a session gets nothing signed with the session's key, unless it has shown that it has the key.
+func TestTheKeyOfASessionSignsNothingForStrangers(t *testing.T) {
+	m := newMember(t, func(c *Config) { c.RequireSigning = true }, wire.Dialect311).logOn("alice", "secret")
+	stranger := m.another()
+	stranger.session = m.session
+	theirs := m.signerOf(bytes.Repeat([]byte{7}, 16))
+	for _, r := range [][]byte{
+		stranger.ask(signWith(t, theirs, stranger.treeMsg(`\\server\pub`))),
+		stranger.ask(signWith(t, theirs, stranger.setupMsg(ntlmNegotiate()))),
+	} {
+		if wire.Header(r).Has(wire.FlagSigned) {
+			t.Errorf("%v to %v is signed", status(r), wire.Header(r).Command())
+		}
+	}
+
+	// With GMAC, to sign the same message id on two connections would give the key away.
+	m = newMember(t, nil, wire.Dialect311).logOn("alice", "secret")
+	m.c.sessions[m.session].keys.with.signing = crypt.AESGMAC
+	gmac, err := crypt.NewSigner(crypt.AESGMAC, m.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger = m.another()
+	stranger.session = m.session
+	r := stranger.want(signWith(t, gmac, stranger.treeMsg(`\\server\pub`)), wire.StatusUserSessionDeleted)
+	if wire.Header(r).Has(wire.FlagSigned) {
+		t.Error("the nonce of another connection's message is used once more")
+	}
+}
+
+// Each step of binding shows that the client has the session's key, not the first alone.
+func TestEachStepOfBindingIsSigned(t *testing.T) {
+	m := newMember(t, nil, wire.Dialect311).logOn("alice", "secret")
+	other := m.another()
+	other.session = m.session
+	step := func(token []byte, signed bool) []byte {
+		msg := other.setupMsg(token)
+		msg[66] = wire.SessionBinding
+		if signed {
+			signWith(t, m.signerOf(m.key), msg)
+		}
+		return other.ask(msg)
+	}
+	r := step(ntlmNegotiate(), true)
+	token, _ := ntlmAuthenticate(r[wire.SessionSetupFixed:], "alice", "secret")
+	if s := status(step(token, false)); s != wire.StatusInvalidParameter {
+		t.Errorf("the last step, unsigned: %v", s)
+	}
+	if n := len(other.c.sessions) + len(other.c.binding); n != 0 {
+		t.Errorf("the connection has %d channels", n)
+	}
+}

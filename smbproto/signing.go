@@ -25,10 +25,12 @@ func (c *Conn) checkSignature(r *request, cmd *command, verify bool) wire.Status
 }
 
 // sign signs a response in the out ring, MS-SMB2 3.3.4.1.1. Padding to the next
-// message of a compound is signed too. In an encrypted frame nothing is signed (3.1.4.1).
+// message of a compound is signed too. In an encrypted frame nothing is signed (3.1.4.1). With the key of a session that the
+// connection does not have, only who has shown that he has it is answered: to others it signs nothing.
 func (c *Conn) sign(r *request, msg []byte) {
 	h := wire.Header(msg)
-	if c.sealing != nil || r.channel == nil || r.channel.signer == nil || !r.signed && !r.channel.mustSign {
+	if c.sealing != nil || r.channel == nil || r.channel.signer == nil ||
+		!r.signed && (!r.channel.mustSign || c.sessions[r.channel.id] != r.channel) {
 		return
 	}
 	if h.Status() == wire.StatusPending {
