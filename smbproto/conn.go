@@ -220,7 +220,7 @@ func (c *Conn) frame() (missing int, err error) {
 		if len(msg) < wire.WriteRequestFixed {
 			return wire.FrameHeaderSize + wire.WriteRequestFixed, nil
 		}
-		if c.mayArrive(msg) {
+		if c.smb1 == nil && c.mayArrive(msg) {
 			return 0, c.beginWrite(msg[:wire.WriteRequestFixed], n)
 		}
 	}
@@ -235,6 +235,8 @@ func (c *Conn) frame() (missing int, err error) {
 // message handles one whole message.
 func (c *Conn) message(msg []byte) error {
 	switch {
+	case c.smb1 != nil && !wire.IsSMB1(msg):
+		return fmt.Errorf("%w: a message of another protocol than SMB1, which was negotiated", wire.ErrMalformed)
 	case wire.IsSMB2(msg):
 		return c.compound(msg)
 	case wire.IsSMB1(msg):

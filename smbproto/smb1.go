@@ -127,7 +127,7 @@ func (c *Conn) messageSMB1(msg []byte) error {
 	if h.Command() == wire.SMB1Negotiate {
 		return fmt.Errorf("%w: a second SMB1 negotiate", wire.ErrMalformed)
 	}
-	room, err := c.measureSMB1(h)
+	room, fits, err := c.measureSMB1(h)
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (c *Conn) messageSMB1(msg []byte) error {
 	s := c.smb1
 	s.req = smb1Request{request: request{msg: msg, frame: msg}, pid: h.PID(), seq: s.seq}
 	s.rep = smb1Reply{reply: reply{msg: b[wire.FrameHeaderSize : wire.FrameHeaderSize+room]}, at: wire.SMB1HeaderSize}
-	answers := c.answerSMB1()
+	answers := c.answerSMB1(fits)
 	n := 0
 	if answers {
 		n = s.rep.n
@@ -185,20 +185,24 @@ func (c *Conn) sendSMB1(m []byte, seq uint32) error {
 const maxChain = 16
 
 // measureSMB1 says how much room the answers to all commands of a message take at most. What is wrong with the chain
-// is found again, and answered, when it is run.
-func (c *Conn) measureSMB1(h wire.SMB1Header) (room int, err error) {
+// is found again, and answered, when it is run. It is never more than the largest reply: then the answer to the last command gets
+// less than it could take. fits is false if not even what has to be there of it has room behind the others.
+func (c *Conn) measureSMB1(h wire.SMB1Header) (room int, fits bool, err error) {
 	room = wire.SMB1HeaderSize
+	fixed := 0 // of room, without what the last answer can grow by
 	at, code := wire.SMB1HeaderSize, h.Command()
 	for i := 0; i < maxChain; i++ {
 		b := &c.smb1.measured
 		if *b, err = h.Block(at); err != nil {
 			if i == 0 {
-				return 0, err
+				return 0, false, err
 			}
+			room, fixed = room+8, room+8 // it is refused
 			break
 		}
 		cmd := &smb1Commands[code]
 		room += 8 + cmd.fixed
+		fixed = room
 		if cmd.room != nil && b.HasWords(cmd.words) {
 			room += cmd.room(c, h, b)
 		}
@@ -208,7 +212,7 @@ func (c *Conn) measureSMB1(h wire.SMB1Header) (room int, err error) {
 		}
 		at, code = off, next
 	}
-	return min(room, c.largestReply), nil
+	return min(room, c.largestReply), fixed <= c.largestReply, nil
 }
 
 // nextAndX says which command follows one in a chain, and where; SMB1NoAndX if it is the last. ok is false if the chain
@@ -221,8 +225,9 @@ func nextAndX(cmd *smb1Command, b *wire.SMB1Block, at int) (next wire.SMB1Comman
 	return next, off, next == wire.SMB1NoAndX || off > at
 }
 
-// answerSMB1 runs the commands of the message in hand, and reports whether it has an answer now.
-func (c *Conn) answerSMB1() bool {
+// answerSMB1 runs the commands of the message in hand, and reports whether it has an answer now. If there is no room for
+// the answers to all of them, none is run.
+func (c *Conn) answerSMB1(fits bool) bool {
 	r, w := &c.smb1.req, &c.smb1.rep
 	h := r.header()
 	var status wire.Status
@@ -230,6 +235,9 @@ func (c *Conn) answerSMB1() bool {
 		r.seq, status = p.smb1.seq, p.status
 	} else {
 		status = c.checkSignatureSMB1(r)
+	}
+	if status == wire.StatusOK && !fits {
+		status = wire.StatusInsufficientResources
 	}
 	if status != wire.StatusOK {
 		w.words(0)

@@ -262,7 +262,7 @@ func (c *Conn) putSearchHead(w *smb1Reply, count int) {
 func (c *Conn) listCore(s *smb1Search, sid uint16, key []byte, w *smb1Reply, most int) (count int, status wire.Status) {
 	w.words(1)
 	out := w.room()[3:]
-	out = out[:min(len(out), c.smb1.maxBuffer-w.n-3)]
+	out = out[:min(len(out), max(c.smb1.maxBuffer-w.n-3, 0))] // behind others of a chain there may be nothing left of it
 	s.open.search.steps = 0
 	for count < most && (count+1)*searchEntrySize <= len(out) {
 		ok, err := s.next()

@@ -47,32 +47,31 @@ type transFunction struct {
 // maxTransParams is more than the parameters of any answer take, those of NOTIFY_CHANGE apart.
 const maxTransParams = 128
 
-// transOverhead is the room around parameters and data.
-const transOverhead = 80
+// transFixed is the room for the parameters of an answer, and for what is around them and the data.
+const transFixed = 80 + maxTransParams
 
-// transRoom is what the answer to a transaction takes at most.
+// transRoom is what the data of the answer to a TRANSACTION or TRANSACTION2 takes at most.
 func transRoom(c *Conn, h wire.SMB1Header, b *wire.SMB1Block) int {
-	var t wire.SMB1TransRequest
-	var err error
-	if h.Command() == wire.SMB1NTTransact {
-		t, err = h.NTTransaction(b)
-	} else {
-		t, err = h.Transaction(b)
-	}
+	t, err := h.Transaction(b)
 	if err != nil {
 		return 0
 	}
-	return c.transRoom(t.MaxData)
+	return min(t.MaxData, c.maxTransact)
 }
 
-func (c *Conn) transRoom(maxData int) int {
-	return transOverhead + maxTransParams + min(maxData, c.maxTransact)
+// ntTransRoom is that of NT_TRANSACT.
+func ntTransRoom(c *Conn, h wire.SMB1Header, b *wire.SMB1Block) int {
+	t, err := h.NTTransaction(b)
+	if err != nil {
+		return 0
+	}
+	return min(t.MaxData, c.maxTransact)
 }
 
 // transSecondaryRoom is that of the transaction which a secondary request belongs to.
 func transSecondaryRoom(c *Conn, h wire.SMB1Header, _ *wire.SMB1Block) int {
 	if i := c.smb1.pendingTransaction(h); i >= 0 {
-		return c.transRoom(c.smb1.transactions[i].maxData)
+		return c.smb1.transactions[i].maxData
 	}
 	return 0
 }
@@ -239,7 +238,7 @@ func (c *Conn) runFunction(r *smb1Request, w *smb1Reply, t *transaction, f *tran
 		out.np, out.nd = 0, 0 // a warning has a body, in which nothing is
 	}
 	putTrans(w, nt, out.setup, at, out.np, dataAt, out.nd)
-	if w.n > c.smb1.maxBuffer {
+	if w.n > c.smb1.maxBuffer && w.at == wire.SMB1HeaderSize { // behind others of a chain it comes whole
 		c.splitTrans(w, nt, out.setup, slices.Clone(out.params[:out.np]), slices.Clone(out.data[:out.nd]))
 	}
 	return status
