@@ -71,14 +71,8 @@ func (c *Conn) findNext2(r *smb1Request, t *transaction, out *transOut) wire.Sta
 		return wire.StatusInvalidHandle
 	}
 	if key := wire.SMB1U32(p[6:]); flags&findContinue == 0 {
-		reached := func(last string, given int) bool { return uint32(given) == key }
-		if name != "" {
-			reached = func(last string, _ int) bool {
-				return wire.EqualFold(last, name) || wire.EqualFold(wire.ShortName(last), name)
-			}
-		}
 		if name != "" || key != 0 {
-			if status := s.goTo(reached); status != wire.StatusOK {
+			if status := s.goTo(name, int(min(key, 1<<30))); status != wire.StatusOK {
 				return status
 			}
 		}

@@ -84,29 +84,62 @@ func (s *smb1Search) giveBack() { s.open.search.held = true }
 // gave notes that the client has been given the entry.
 func (s *smb1Search) gave() { s.last, s.given = s.open.search.name, s.given+1 }
 
-// goTo has the search go on behind an entry, if it does not already.
-func (s *smb1Search) goTo(reached func(name string, given int) bool) wire.Status {
-	if s.given > 0 && reached(s.last, s.given) {
+// goTo has the search go on behind an entry, if it does not already: that of a name, or, without one, the client's
+// given'th. "." and ".." come before all others, also where they are not listed. Where there is no such entry any more
+// the search goes on where it was.
+func (s *smb1Search) goTo(name string, given int) wire.Status {
+	was := s.given
+	reached := func() bool {
+		if name == "" {
+			return s.given == given
+		}
+		return wire.EqualFold(s.last, name) || wire.EqualFold(wire.ShortName(s.last), name)
+	}
+	if was == 0 || reached() {
 		return wire.StatusOK
 	}
-	if err := s.open.file.Rewind(); err != nil {
+	f := &s.open.search
+	f.steps = 0
+	rewind := func() error {
+		f.held, f.next, s.given = false, searchDot, 0
+		return s.open.file.Rewind()
+	}
+	if err := rewind(); err != nil {
 		return wire.StatusOf(err)
 	}
-	f := &s.open.search
-	f.held, f.next, f.steps, s.given = false, searchDot, 0, 0
+	if name == "." || name == ".." {
+		f.next = searchEntries
+		return wire.StatusOK
+	}
 	for {
 		ok, err := s.next()
 		if err != nil {
 			return wire.StatusOf(err)
 		}
 		if !ok {
-			return wire.StatusOK
+			break
 		}
-		s.gave()
-		if reached(s.last, s.given) {
+		if s.gave(); reached() {
 			return wire.StatusOK
 		}
 	}
+	if name == "" {
+		return wire.StatusOK // it was behind the last
+	}
+	if err := rewind(); err != nil {
+		return wire.StatusOf(err)
+	}
+	for s.given < was {
+		ok, err := s.next()
+		if err != nil {
+			return wire.StatusOf(err)
+		}
+		if !ok {
+			break
+		}
+		s.gave()
+	}
+	return wire.StatusOK
 }
 
 // keepSearch gives a search an id. Searches count as open files do.
@@ -231,7 +264,7 @@ func (c *Conn) searchCore(r *smb1Request, w *smb1Reply) wire.Status {
 			return wire.StatusOK
 		}
 		at := int(wire.SMB1U16(key[15:]))
-		if status = s.goTo(func(_ string, given int) bool { return given&0xFFFF == at }); status != wire.StatusOK {
+		if status = s.goTo("", at); status != wire.StatusOK {
 			return status
 		}
 	}
@@ -288,7 +321,7 @@ func (c *Conn) listCore(s *smb1Search, sid uint16, key []byte, w *smb1Reply, mos
 		wire.PutSMB1U32(e[26:], uint32(min(i.EndOfFile, 1<<32-1)))
 		name := s.open.search.name
 		if name != "." && name != ".." {
-			name = strings.ToUpper(wire.ShortName(name))
+			name = wire.ShortName(name)
 		}
 		copy(e[30:42], name)
 		count++

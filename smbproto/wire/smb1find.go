@@ -118,11 +118,13 @@ func (w *SMB1DirWriter) Put(name string, f *FileInfo, key uint32, eas []EA) bool
 	lengthAt := n
 	n++
 	b[lengthAt] = byte(SMB1CharsLen(name, w.unicode))
-	at := w.n + n
-	if w.level != SMB1FindStandard {
-		at = 0 // the others' names are not aligned
+	if w.level == SMB1FindStandard {
+		n += PutSMB1String(b[n:], w.n+n, name, w.unicode)
+	} else { // not aligned, and with one zero behind it
+		n += PutSMB1Chars(b[n:], name, w.unicode)
+		b[n] = 0
+		n++
 	}
-	n += PutSMB1String(b[n:], at, name, w.unicode)
 	w.last, w.n = w.n, w.n+n
 	w.count++
 	return true
