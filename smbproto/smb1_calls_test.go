@@ -1,0 +1,171 @@
+package smbproto
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"ustack/smbproto/wire"
+)
+
+// path1 is a path in the bytes of a command, with its format; in ASCII.
+func path1(name string) []byte { return append(append([]byte{4}, name...), 0) }
+
+// The calls of before NT, as old clients make them: in ASCII, and with classes of errors.
+func TestSMB1OldCalls(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub")
+	p.flags2 &^= wire.SMB1Flags2Unicode | wire.SMB1Flags2NTStatus
+	const (
+		badFile   = wire.Status(2<<16 | 1)
+		badPath   = wire.Status(3<<16 | 1)
+		badFID    = wire.Status(6<<16 | 1)
+		lockError = wire.Status(33<<16 | 1)
+		noFiles   = wire.Status(18<<16 | 1)
+	)
+	ask := func(cmd wire.SMB1Command, s wire.Status, w, data []byte) wire.SMB1Block {
+		t.Helper()
+		return p.want1(p.msg(cmd, w, data), s)
+	}
+	ask(wire.SMB1CreateDirectory, wire.StatusOK, nil, path1(`\dir`))
+	ask(wire.SMB1CheckDirectory, wire.StatusOK, nil, path1(`\dir`))
+	ask(wire.SMB1CheckDirectory, badPath, nil, path1(`\no\dir`))
+	b := ask(wire.SMB1Create, wire.StatusOK, words(uint16(0), uint32(1_000_000_000)), path1(`\dir\a.txt`))
+	fid := b.Word(0)
+	b = ask(wire.SMB1Write, wire.StatusOK, words(fid, uint16(5), uint32(0), uint16(0)), append([]byte{1, 5, 0}, "hello"...))
+	if b.Word(0) != 5 {
+		t.Errorf("%d bytes written", b.Word(0))
+	}
+	ask(wire.SMB1LockByteRange, wire.StatusOK, words(fid, uint32(2), uint32(0)), nil)
+	ask(wire.SMB1LockByteRange, lockError, words(fid, uint32(2), uint32(1)), nil)
+	ask(wire.SMB1UnlockByteRange, wire.StatusOK, words(fid, uint32(2), uint32(0)), nil)
+	b = ask(wire.SMB1Seek, wire.StatusOK, words(fid, uint16(2), uint32(1<<32-2)), nil)
+	if b.U32(0) != 3 {
+		t.Errorf("sought to %d", b.U32(0))
+	}
+	b = ask(wire.SMB1Read, wire.StatusOK, words(fid, uint16(10), uint32(1), uint16(0)), nil)
+	if b.Word(0) != 4 || string(b.Bytes[3:]) != "ello" {
+		t.Errorf("read %q", b.Bytes)
+	}
+	ask(wire.SMB1Write, wire.StatusOK, words(fid, uint16(0), uint32(2), uint16(0)), []byte{1, 0, 0}) // cuts it
+	ask(wire.SMB1Flush, wire.StatusOK, words(fid), nil)
+	ask(wire.SMB1Close, wire.StatusOK, words(fid, uint32(1_000_000_002)), nil)
+	ask(wire.SMB1Close, badFID, words(fid, uint32(0)), nil)
+	b = ask(wire.SMB1QueryInformation, wire.StatusOK, nil, path1(`\dir\a.txt`))
+	if b.U32(2) != 1_000_000_002 || b.U32(6) != 2 {
+		t.Errorf("written at %d, %d bytes", b.U32(2), b.U32(6))
+	}
+	ask(wire.SMB1SetInformation, wire.StatusOK, words(uint16(1), uint32(0), uint64(0), uint16(0)), path1(`\dir\a.txt`))
+	ask(wire.SMB1CreateNew, wire.Status(80<<16|1), words(uint16(0), uint32(0)), path1(`\dir\a.txt`))
+	ask(wire.SMB1Delete, wire.Status(5<<16|1), words(uint16(0)), path1(`\dir\a.txt`))
+	ask(wire.SMB1SetInformation, wire.StatusOK, words(uint16(0), uint32(0), uint64(0), uint16(0)), path1(`\dir\a.txt`))
+	ask(wire.SMB1Rename, wire.StatusOK, words(uint16(0)), append(path1(`\dir\*.txt`), path1(`\dir\*.old`)...))
+	ask(wire.SMB1NTRename, wire.StatusOK, words(uint16(0), uint16(smb1RenameCopy), uint32(0)), append(path1(`\dir\a.old`), path1(`\dir\b.old`)...))
+	if got := p.content("dir/b.old"); got != "he" {
+		t.Errorf("the copy has %q", got)
+	}
+	ask(wire.SMB1DeleteDirectory, wire.Status(145<<16|1), nil, path1(`\dir`))
+	ask(wire.SMB1Delete, wire.StatusOK, words(uint16(0)), path1(`\dir\*.old`))
+	ask(wire.SMB1Delete, badFile, words(uint16(0)), path1(`\dir\*.old`))
+	ask(wire.SMB1DeleteDirectory, wire.StatusOK, nil, path1(`\dir`))
+	b = ask(wire.SMB1CreateTemporary, wire.StatusOK, words(uint16(0), uint32(0)), path1(`\`))
+	if _, err := os.Stat(filepath.Join(p.dir, string(b.Bytes[1:len(b.Bytes)-1]))); err != nil {
+		t.Error(err)
+	}
+	ask(wire.SMB1Search, noFiles, words(uint16(10), uint16(0)), append(path1(`\none*`), 5, 0, 0))
+}
+
+// Commands of one message work on what those before them have opened, up to the first that fails.
+func TestSMB1Chains(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub")
+	if err := os.WriteFile(filepath.Join(p.dir, "file"), []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	chain := func(name string) []byte {
+		raw := append(append([]byte{0}, utf16le(name)...), 0, 0)
+		m := p.msg(wire.SMB1NTCreateAndX, andX(uint8(0), uint16(len(raw)-3), uint32(0), uint32(0), uint32(wire.AccessReadData), uint64(0),
+			uint32(0), uint32(shareAll), uint32(wire.Open), uint32(0), uint32(2), uint8(0)), raw)
+		m[wire.SMB1HeaderSize+1] = byte(wire.SMB1ReadAndX)
+		le.PutUint16(m[wire.SMB1HeaderSize+3:], uint16(len(m)))
+		next := p.readMsg1(0xFFFF, 0, 100)
+		return append(m, next[wire.SMB1HeaderSize:]...)
+	}
+	r := p.ask1(chain(`\file`))
+	if r.Status() != wire.StatusOK {
+		t.Fatal(r.Status())
+	}
+	first, err := r.Block(wire.SMB1HeaderSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd, at := first.AndX()
+	second, err := r.Block(at)
+	if err != nil || cmd != wire.SMB1ReadAndX {
+		t.Fatal(cmd, err)
+	}
+	if data, ok := r.Tail(int(second.Word(6)), int(second.Word(5))); !ok || string(data) != "content" {
+		t.Errorf("read %q", data)
+	}
+	r = p.ask1(chain(`\missing`))
+	if first, err = r.Block(wire.SMB1HeaderSize); err != nil || r.Status() != wire.StatusObjectNameNotFound || first.Count() != 0 {
+		t.Errorf("%v with %d words", r.Status(), first.Count())
+	}
+	loop := chain(`\file`)
+	le.PutUint16(loop[wire.SMB1HeaderSize+3:], wire.SMB1HeaderSize) // to itself
+	if r = p.ask1(loop); r.Status() != wire.StatusInvalidSMB {
+		t.Errorf("a chain without an end: %v", r.Status())
+	}
+}
+
+// A search goes on behind whichever entry the client names.
+func TestSMB1SearchesGoOn(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub")
+	const files = 30
+	for i := range files {
+		if err := os.WriteFile(filepath.Join(p.dir, fmt.Sprintf("f%02d", i)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	find := func(fn uint16, params []byte) (names []string) {
+		t.Helper()
+		b := p.want1(p.trans2Msg(fn, params, nil, len(params), 0, 60_000), wire.StatusOK)
+		at := int(b.Word(7)) - b.At
+		for rest := b.Bytes[at : at+int(b.Word(6))]; len(rest) > 0; {
+			n := int(le.Uint32(rest[60:]))
+			name, err := wire.UTF16ToString(rest[94 : 94+n])
+			if err != nil {
+				t.Fatal(err)
+			}
+			names = append(names, name)
+			next := le.Uint32(rest)
+			if next == 0 {
+				break
+			}
+			rest = rest[next:]
+		}
+		return names
+	}
+	params := append(append(words(uint16(0), uint16(10), uint16(0), uint16(0x104), uint32(0)), utf16le(`\f*`)...), 0, 0)
+	first := find(1, params)
+	sid := uint16(1)
+	next := func(name string, key uint32, flags uint16) []string {
+		t.Helper()
+		return find(2, append(append(words(sid, uint16(5), uint16(0x104), key, flags), utf16le(name)...), 0, 0))
+	}
+	second := next(first[9], 0, 0)
+	if len(first) != 10 || len(second) != 5 || second[0] == first[9] {
+		t.Fatalf("%q, then %q", first, second)
+	}
+	if again := next(first[4], 0, 0); again[0] != first[5] || again[4] != first[9] {
+		t.Errorf("behind %q come %q, want %q", first[4], again, first[5:])
+	}
+	if on := next("", 0, findContinue); on[0] != second[0] {
+		t.Errorf("it goes on with %q, want %q", on[0], second[0])
+	}
+	if byKey := next("", 3, 0); byKey[0] != first[3] {
+		t.Errorf("behind the third comes %q, want %q", byKey[0], first[3])
+	}
+	if start := next("..", 0, 0); start[0] != first[0] {
+		t.Errorf("from the beginning comes %q, want %q", start[0], first[0])
+	}
+}
