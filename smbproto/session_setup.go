@@ -38,7 +38,6 @@ func (c *Conn) sessionSetup(r *request, w *reply) wire.Status {
 	}
 	if err != nil {
 		status := c.refuse(r, ch, err)
-		c.srv.counters.logOnsRefused.Add(1)
 		c.auditLogOn(ch.session, exchange.Claimed(), status, err)
 		return status
 	}
@@ -127,6 +126,7 @@ func (c *Conn) dropEnded() {
 // session that was to get one more channel stays as it is.
 func (c *Conn) refuse(r *request, ch *channel, cause error) wire.Status {
 	c.log.Info("log-on refused", "cause", cause)
+	c.srv.counters.logOnsRefused.Add(1)
 	if c.refusals++; c.refusals >= maxRefusals {
 		c.log.Warn("connection ended: too many log-ons were refused", "refusals", c.refusals)
 		c.hangUp = errHangUp

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 
+	"ustack/smbproto/vfs"
 	"ustack/smbproto/wire"
 )
 
@@ -159,7 +160,22 @@ func (s *smb1Search) entryEAs(level wire.SMB1FindLevel, names []string) []wire.E
 		return nil
 	}
 	f.info.EASize = sizeOfEAs(eas)
+	if len(names) > 0 && len(eas) > 0 && !s.mayReadEAs() {
+		eas = nil
+	}
 	return namedEAs(eas, names)
+}
+
+// mayReadEAs says whether the user may read those of the entry, as who opens it must.
+func (s *smb1Search) mayReadEAs() bool {
+	o := &s.open
+	cr := creation{desired: wire.AccessReadEA}
+	f, _, err := o.tree.share.root.Open(o.file.Path().Join(o.search.name), vfs.How{Guard: guard{s.session.token.Load(), o.tree, &cr}})
+	if err != nil {
+		return false
+	}
+	o.conn.shut(f)
+	return true
 }
 
 // namedEAs are those of a list of names, in its order: with an empty value those that there are not.

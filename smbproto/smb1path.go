@@ -212,8 +212,11 @@ func (c *Conn) setInformation2(r *smb1Request, w *smb1Reply) wire.Status {
 
 // queryDisk: MS-CIFS 3.3.5.49. What is larger than the words hold is told in larger units, and then as the most they hold.
 func (c *Conn) queryDisk(r *smb1Request, w *smb1Reply) wire.Status {
-	if r.tree.isPipe() {
+	switch {
+	case r.tree.isPipe():
 		return wire.StatusInvalidDeviceRequest
+	case !r.session.admits(r.tree.share):
+		return wire.StatusAccessDenied
 	}
 	var v wire.FsInfo
 	if err := r.tree.share.root.Volume(&v); err != nil {

@@ -28,7 +28,7 @@ func (c *Conn) dfsReferral(*smb1Request, *transaction, *transOut) wire.Status {
 
 // queryFS: MS-CIFS 2.2.6.4.
 func (c *Conn) queryFS(r *smb1Request, t *transaction, out *transOut) (status wire.Status) {
-	if r.tree.isPipe() {
+	if r.tree.isPipe() || !r.session.admits(r.tree.share) {
 		return wire.StatusAccessDenied
 	}
 	level := wire.SMB1U16(t.params)
@@ -113,7 +113,10 @@ func (c *Conn) queryLevel(r *smb1Request, o *open, level uint16, in []byte, out 
 
 // queryEAsSMB1 gives the EAs that the client names, or all.
 func (c *Conn) queryEAsSMB1(o *open, level uint16, in []byte, out *transOut) wire.Status {
-	if o.file == nil || !o.file.HasEAs() {
+	switch {
+	case !o.access.Has(wire.AccessReadEA):
+		return wire.StatusAccessDenied
+	case o.file == nil || !o.file.HasEAs():
 		return wire.StatusEASNotSupported
 	}
 	eas, err := o.file.EAs()

@@ -1,0 +1,96 @@
+package smbproto
+
+import (
+	"bytes"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"ustack/smbproto/auth"
+	"ustack/smbproto/sd"
+	"ustack/smbproto/wire"
+)
+
+// What EAs hold is told to who has the file open for it, and in a listing to who could open it so.
+func TestSMB1EAsAreReadByWhoMay(t *testing.T) {
+	needXattrs(t)
+	p := newPeer1(t, nil).logOn1("pub")
+	p.open1("dir", opening{wire.AccessAll, shareAll, wire.Create, wire.OptionDirectory})
+	p.open1(`dir\file`, opening{wire.AccessAll, shareAll, wire.Create, 0})
+	path := filepath.Join(p.dir, "dir", "file")
+	if err := unix.Setxattr(path, "user.KEY", []byte("secret"), 0); err != nil {
+		t.Fatal(err)
+	}
+	all := func(fid uint16) []byte {
+		params := words(fid, uint16(wire.SMB1InfoAllEAs))
+		return p.trans2Msg(7, params, nil, len(params), 0, 4000)
+	}
+	reads := p.open1(`dir\file`, opening{wire.AccessReadEA, shareAll, wire.Open, 0})
+	writes := p.open1(`dir\file`, opening{wire.AccessWriteData, shareAll, wire.Open, 0})
+	p.want1(all(reads), wire.StatusOK)
+	p.want1(all(writes), wire.StatusAccessDenied)
+
+	find := func() []byte {
+		names := append([]byte{3}, "KEY\x00"...)
+		data := append(words(uint32(4+len(names))), names...)
+		params := append(words(uint16(0x16), uint16(10), uint16(findClose), uint16(wire.SMB1FindEAs), uint32(0)), utf16le(`dir\f*`)...)
+		params = append(params, 0, 0)
+		msg := p.trans2Msg(1, params, data, len(params), len(data), 4000)
+		r := p.ask1(msg)
+		p.isAnswer(r, msg, wire.StatusOK)
+		return r
+	}
+	if !bytes.Contains(find(), []byte("secret")) {
+		t.Error("an EA that may be read is not listed")
+	}
+	d := dacl(func(l *sd.ACL) { l.AppendACE(sd.Allow, 0, wire.AccessAll&^wire.AccessReadEA, sd.Everyone) })
+	d.Owner, d.Group = sd.System, sd.System
+	if err := unix.Setxattr(path, securityName, d.Append(nil), 0); err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(find(), []byte("secret")) {
+		t.Error("an EA that may not be read is listed")
+	}
+}
+
+// A tree connect is the connection's, but what it is of is told to those only whom the share admits.
+func TestSMB1VolumesAreToldToWhomTheShareAdmits(t *testing.T) {
+	p := newPeer1(t, func(c *Config) { c.Shares[0].NoGuests = true }).logOn1("IPC$")
+	sess := p.c.smb1.sessions[p.uid].session
+	sess.mu.Lock()
+	nobody := sess.identity
+	sess.identity = auth.Identity{User: "alice"}
+	sess.mu.Unlock()
+	path := append([]byte{4}, utf16le(`\\server\`+p.srv.settings().cfg.Shares[0].Name)...)
+	path = append(path, 0, 0, 4, 0, 0, 0, 4)
+	msg := p.msg(wire.SMB1TreeConnect, nil, append(append(path, 0), append(utf16le("?????"), 0, 0)...))
+	r := p.ask1(msg)
+	p.isAnswer(r, msg, wire.StatusOK)
+	p.tid = r.TID()
+	params := words(uint16(0x105))
+	for _, s := range []wire.Status{wire.StatusOK, wire.StatusAccessDenied} {
+		p.want1(p.trans2Msg(3, params, nil, len(params), 0, 4000), s)
+		p.want1(p.msg(wire.SMB1QueryInformationDisk, nil, nil), s)
+		sess.mu.Lock()
+		sess.identity = nobody
+		sess.mu.Unlock()
+	}
+}
+
+// Log-ons of SMB1 that fail are counted.
+func TestSMB1LogOnsThatAreRefusedAreCounted(t *testing.T) {
+	p := newPeer1(t, func(c *Config) { c.Auth.Guest = false })
+	p.want1(p.msg(wire.SMB1Negotiate, nil, []byte("\x02NT LM 0.12\x00")), wire.StatusOK)
+	setup := func(token []byte) wire.SMB1Header {
+		return p.ask1(p.msg(wire.SMB1SessionSetupAndX, andX(uint16(60000), uint16(50), uint16(0), uint32(0), uint16(len(token)), uint32(0), uint32(0)),
+			append(token, 0, 0, 0, 0, 0)))
+	}
+	p.uid = setup(ntlmNegotiate()).UID()
+	if s := setup(ntlmAnonymous()).Status(); s != wire.StatusLogonFailure {
+		t.Fatal(s)
+	}
+	if n := p.srv.Stats().LogOnsRefused; n != 1 {
+		t.Errorf("%d log-ons refused, want 1", n)
+	}
+}
