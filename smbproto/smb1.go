@@ -75,6 +75,7 @@ type smb1Reply struct {
 	reply             // msg has room for the whole answer; async is set for a request that waits
 	at       int      // where the block of the command in hand begins
 	silent   bool     // there is no answer
+	flags    uint8    // more of the header's
 	uid, tid uint16   // ids for the header, where the request's are not right
 	more     [][]byte // messages that follow, without their headers
 	repeat   int      // how many more answers there are to an ECHO
@@ -384,6 +385,7 @@ func (c *Conn) finishSMB1(r *smb1Request, w *smb1Reply, status wire.Status) {
 	case wire.SMB1TransactionSecondary, wire.SMB1Transaction2Secondary, wire.SMB1NTTransactSecondary:
 		h[4]-- // it is the transaction that is answered
 	}
+	h[9] |= w.flags
 	h.PutStatus(status)
 	if w.uid != 0 {
 		h.PutUID(w.uid)

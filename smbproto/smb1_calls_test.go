@@ -64,6 +64,16 @@ func TestSMB1OldCalls(t *testing.T) {
 	if got := p.content("dir/b.old"); got != "he" {
 		t.Errorf("the copy has %q", got)
 	}
+	b = ask(wire.SMB1Copy, wire.StatusOK, words(p.tid, uint16(0x10), uint16(0)), append(path1(`\dir\a.old`), path1(`\dir\c.old`)...))
+	if got := p.content("dir/c.old"); got != "he" || b.Word(0) != 1 {
+		t.Errorf("the copy has %q, %d are counted", got, b.Word(0))
+	}
+	ask(wire.SMB1Copy, wire.Status(80<<16|1), words(p.tid, uint16(0x10), uint16(0)), append(path1(`\dir\a.old`), path1(`\dir\c.old`)...))
+	ask(wire.SMB1Copy, wire.StatusOK, words(p.tid, uint16(0x12), uint16(0)), append(path1(`\dir\a.old`), path1(`\dir\c.old`)...))
+	ask(wire.SMB1Copy, wire.Status(5<<16|1), words(p.tid, uint16(0x12), uint16(0)), append(path1(`\dir\c.old`), path1(`\dir\C.OLD`)...))
+	if got := p.content("dir/c.old"); got != "he" {
+		t.Errorf("copied onto itself, it has %q", got)
+	}
 	ask(wire.SMB1DeleteDirectory, wire.Status(145<<16|1), nil, path1(`\dir`))
 	ask(wire.SMB1Delete, wire.StatusOK, words(uint16(0)), path1(`\dir\*.old`))
 	ask(wire.SMB1Delete, badFile, words(uint16(0)), path1(`\dir\*.old`))

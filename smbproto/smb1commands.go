@@ -61,6 +61,7 @@ var smb1Commands = [256]smb1Command{
 	wire.SMB1Transaction:          {name: "TRANSACTION", needs: inTree, words: wire.SMB1TransWords, fixed: transFixed, room: transRoom, run: (*Conn).transact},
 	wire.SMB1TransactionSecondary: {name: "TRANSACTION_SECONDARY", needs: inTree, words: 8, fixed: transFixed, room: transSecondaryRoom, run: (*Conn).transactSecondary},
 	wire.SMB1Ioctl:                {name: "IOCTL", needs: inTree, run: (*Conn).noDevice},
+	wire.SMB1Copy:                 {name: "COPY", needs: inTree | changesNames, words: 3, fixed: 2, run: (*Conn).copyCore},
 	wire.SMB1OpenPrintFile:        {name: "OPEN_PRINT_FILE", needs: inTree, run: (*Conn).noDevice},
 	wire.SMB1WritePrintFile:       {name: "WRITE_PRINT_FILE", needs: inTree, run: (*Conn).noDevice},
 	wire.SMB1ClosePrintFile:       {name: "CLOSE_PRINT_FILE", needs: inTree, run: (*Conn).noDevice},

@@ -1,6 +1,8 @@
 package smbproto
 
 import (
+	"strings"
+
 	"ustack/smbproto/vfs"
 	"ustack/smbproto/wire"
 )
@@ -8,9 +10,62 @@ import (
 // maxCopy is how much of a file is copied at a time.
 const maxCopy = 1 << 20
 
-// copyName copies a file to a name that there is not yet, with its attributes and times, as NT_RENAME can be asked to and
-// COPY asks for.
-func (c *Conn) copyName(r *smb1Request, from, to string, attrs uint16) wire.Status {
+// copyCore: MS-CIFS 2.2.4.36, COPY: of files, into a directory where the target is one. What is there already is left, if the
+// client does not say that it is to be replaced; nothing is appended to.
+func (c *Conn) copyCore(r *smb1Request, w *smb1Reply) wire.Status {
+	function := r.block.Word(1)
+	if r.block.Word(0) != uint16(r.tree.id) && r.block.Word(0) != 1<<16-1 {
+		return wire.StatusNotSupported // from one share to another
+	}
+	if function&3 == 1 || r.tree.isPipe() {
+		return wire.StatusNotSupported
+	}
+	str := r.strings()
+	from, err := str.Path()
+	to, err2 := str.Path()
+	if err != nil || err2 != nil {
+		return wire.StatusObjectNameInvalid
+	}
+	from, to = r.path(from), r.path(to)
+	into := false
+	status := c.withPath(r, to, wire.AccessReadAttributes, shareEverything, 0, func(o *open) wire.Status {
+		into = o.file.IsDir()
+		return wire.StatusOK
+	})
+	if status == wire.StatusPending {
+		return status
+	}
+	const findable = uint16(wire.AttributeHidden | wire.AttributeSystem)
+	count := 0
+	one := func(path string) wire.Status {
+		target := to
+		if into {
+			target += `\` + path[strings.LastIndexByte(path, '\\')+1:]
+		}
+		d := wire.Create
+		if function&3 == 2 {
+			d = wire.OverwriteIf
+		}
+		s := c.copyName(r, path, target, findable, d)
+		if s == wire.StatusOK {
+			count++
+		}
+		return s
+	}
+	if strings.ContainsAny(from[strings.LastIndexByte(from, '\\')+1:], wildcards) {
+		status = c.namesOf(r, from, findable, one)
+	} else {
+		status = one(from)
+	}
+	if status != wire.StatusOK {
+		return status
+	}
+	wire.PutSMB1U16(w.words(1), uint16(count))
+	return wire.StatusOK
+}
+
+// copyName copies a file to a name, with its attributes and times, as NT_RENAME can be asked to and COPY asks for.
+func (c *Conn) copyName(r *smb1Request, from, to string, attrs uint16, d wire.Disposition) wire.Status {
 	return c.withPath(r, from, wire.AccessReadData|wire.AccessReadAttributes, shareEverything, wire.OptionNonDirectory, func(src *open) wire.Status {
 		if err := src.fill(&c.info); err != nil {
 			return wire.StatusOf(err)
@@ -20,11 +75,14 @@ func (c *Conn) copyName(r *smb1Request, from, to string, attrs uint16) wire.Stat
 			return wire.StatusNoSuchFile
 		}
 		cr := creation{
-			share: shareEverything, disposition: wire.Create, options: wire.OptionNonDirectory,
+			share: shareEverything, disposition: d, options: wire.OptionNonDirectory,
 			attributes: was.Attributes & wire.AttributesSettable,
 		}
 		if status := cr.checkSMB1(r, r.path(to), wire.AccessWriteData|wire.AccessWriteAttributes); status != wire.StatusOK {
 			return status
+		}
+		if id, err := r.tree.share.root.Identify(cr.path); err == nil && id == src.file.ID() {
+			return wire.StatusAccessDenied // onto itself: it would be cut first
 		}
 		return c.with(r, &cr, func(dst *open) wire.Status {
 			if status := c.copyAll(dst, src, int64(was.EndOfFile)); status != wire.StatusOK {

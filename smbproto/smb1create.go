@@ -168,12 +168,7 @@ func (c *Conn) ntCreate(r *smb1Request, name string, q *ntCreation) (*open, wire
 		eas:         q.eas,
 		security:    q.security,
 	}
-	switch {
-	case q.flags&smb1CreateBatch != 0:
-		cr.asked.state = wire.OplockBatch.State()
-	case q.flags&smb1CreateOplock != 0:
-		cr.asked.state = wire.OplockExclusive.State()
-	}
+	cr.askOplock(q.flags&smb1CreateOplock != 0, q.flags&smb1CreateBatch != 0)
 	if q.flags&smb1CreateDirectory != 0 {
 		cr.options |= wire.OptionDirectory
 	}

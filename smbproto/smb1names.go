@@ -218,7 +218,7 @@ func (c *Conn) ntRename(r *smb1Request, w *smb1Reply) wire.Status {
 			return status
 		})
 	case smb1RenameCopy:
-		status = c.copyName(r, from, to, attrs)
+		status = c.copyName(r, from, to, attrs, wire.Create)
 	case smb1RenameMoveClusters:
 		status = wire.StatusInvalidParameter
 	default:

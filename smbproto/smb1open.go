@@ -145,6 +145,15 @@ func (t *fileTable) join(o, beside *open) bool {
 	return true
 }
 
+// Flags of OPEN_ANDX, and the bit of its answer's result that says that an oplock was granted (MS-CIFS 2.2.4.41).
+const (
+	openOplock   = 0x02
+	openBatch    = 0x04
+	openExtended = 0x10
+
+	openGotOplock = 0x8000
+)
+
 // openAndX: MS-CIFS 3.3.5.35.
 func (c *Conn) openAndX(r *smb1Request, w *smb1Reply) wire.Status {
 	b := &r.block
@@ -168,6 +177,7 @@ func (c *Conn) openAndX(r *smb1Request, w *smb1Reply) wire.Status {
 			return status
 		}
 		cr.attributes = wire.Attributes(attrs) & wire.AttributesSettable
+		cr.askOplock(flags&openOplock != 0, flags&openBatch != 0)
 		o, action, status = c.openLegacy(r, &cr, name, desired, deny)
 	}
 	if status != wire.StatusOK {
@@ -179,9 +189,8 @@ func (c *Conn) openAndX(r *smb1Request, w *smb1Reply) wire.Status {
 	if t := wire.UTime(b.U32(12)).Filetime(); t != 0 && action != wire.ActionOpened && o.file != nil {
 		c.setWriteTime(o, t)
 	}
-	const extended = 0x10
 	n := 15
-	if flags&extended != 0 {
+	if flags&openExtended != 0 {
 		n = 19
 	}
 	words := w.andX(n)
@@ -195,7 +204,11 @@ func (c *Conn) openAndX(r *smb1Request, w *smb1Reply) wire.Status {
 		wire.PutSMB1U16(words[18:], smb1ResourcePipe)
 		wire.PutSMB1U16(words[20:], smb1PipeStatus)
 	}
-	wire.PutSMB1U16(words[22:], openResult(action))
+	result := openResult(action)
+	if c.hasOplock(o) {
+		result |= openGotOplock
+	}
+	wire.PutSMB1U16(words[22:], result)
 	if n == 19 {
 		const standard = 0x001F0000
 		wire.PutSMB1U32(words[30:], standard)
@@ -280,10 +293,12 @@ func (c *Conn) openCore(r *smb1Request, w *smb1Reply) wire.Status {
 		return status
 	}
 	cr.disposition = wire.Open
+	cr.askOplockOf(r)
 	o, _, status := c.openLegacy(r, &cr, name, desired, deny)
 	if status != wire.StatusOK {
 		return status
 	}
+	c.tellOplock(r, w, o)
 	words := w.words(7)
 	i := &c.info
 	wire.PutSMB1U16(words, o.smb1.fid)
@@ -309,8 +324,22 @@ func (c *Conn) createCore(r *smb1Request, w *smb1Reply) wire.Status {
 	if status != wire.StatusOK {
 		return status
 	}
+	c.tellOplock(r, w, o)
 	wire.PutSMB1U16(w.words(1), o.smb1.fid)
 	return wire.StatusOK
+}
+
+// askOplockOf has a creation ask for the oplock that a header does, in the calls that have no other place for it.
+func (cr *creation) askOplockOf(r *smb1Request) {
+	f := r.header().Flags()
+	cr.askOplock(f&wire.SMB1FlagOplock != 0, f&wire.SMB1FlagOplock != 0 && f&wire.SMB1FlagBatch != 0)
+}
+
+// tellOplock has the header of the answer say whether it was granted.
+func (c *Conn) tellOplock(r *smb1Request, w *smb1Reply, o *open) {
+	if c.hasOplock(o) {
+		w.flags = r.header().Flags() & (wire.SMB1FlagOplock | wire.SMB1FlagBatch)
+	}
 }
 
 // createNamed creates a file in compatibility mode, with the attributes and the time of the words.
@@ -325,6 +354,7 @@ func (c *Conn) createNamed(r *smb1Request, name string, d wire.Disposition) (*op
 	if executable(name) {
 		cr.share = wire.ShareRead | wire.ShareWrite
 	}
+	cr.askOplockOf(r)
 	o, _, status := c.openLegacy(r, &cr, name, wire.AccessGenericRead|wire.AccessGenericWrite, denyDOS)
 	if status != wire.StatusOK {
 		return nil, status

@@ -30,6 +30,22 @@ func (c *Conn) oplockSMB1(o *open) byte {
 	return smb1OplockNone
 }
 
+// askOplock has a creation ask for an oplock, or none.
+func (cr *creation) askOplock(exclusive, batch bool) {
+	switch {
+	case batch:
+		cr.asked.state = wire.OplockBatch.State()
+	case exclusive:
+		cr.asked.state = wire.OplockExclusive.State()
+	}
+}
+
+// hasOplock reports whether an open has an oplock that the older calls know: not one of level II, of which they can't say.
+func (c *Conn) hasOplock(o *open) bool {
+	level := c.oplockSMB1(o)
+	return level == smb1OplockExclusive || level == smb1OplockBatch
+}
+
 // sendBreakSMB1 tells the client that an oplock breaks: by a request of the server's, a LOCKING_ANDX (MS-CIFS 3.3.4.2). It
 // is never signed.
 func (c *Conn) sendBreakSMB1(n *breakNotice) error {

@@ -73,7 +73,9 @@ const (
 
 // Flags of the header, MS-CIFS 2.2.3.1.
 const (
-	SMB1FlagReply uint8 = 0x80
+	SMB1FlagReply  uint8 = 0x80
+	SMB1FlagBatch  uint8 = 0x40 // of an oplock
+	SMB1FlagOplock uint8 = 0x20
 
 	SMB1Flags2LongNames        uint16 = 0x0001
 	SMB1Flags2EAs              uint16 = 0x0002
