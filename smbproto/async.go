@@ -250,25 +250,39 @@ func (c *Conn) answerPending(p *pending) error {
 func (c *Conn) cancel(r *request, _ *reply) wire.Status {
 	h := r.header()
 	if h.Has(wire.FlagAsync) {
-		p := c.pending[h.AsyncID()]
-		if p == nil && r.session != nil {
-			r.session.mu.Lock()
-			p = r.session.waiting[h.AsyncID()]
-			r.session.mu.Unlock()
+		if p := c.pending[h.AsyncID()]; p != nil {
+			p.cancelAt(p.place)
+		} else if r.session != nil {
+			r.session.cancelWaiting(h.AsyncID())
 		}
-		c.cancelPending(p)
 		return wire.StatusOK
 	}
 	for _, p := range c.pending {
 		if wire.Header(p.head[:]).MessageID() == h.MessageID() {
-			c.cancelPending(p)
+			p.cancelAt(p.place)
 		}
 	}
 	return wire.StatusOK
 }
 
-func (c *Conn) cancelPending(p *pending) {
-	if p != nil && p.place.withdraw(p) {
+// cancelWaiting cancels a request that may have come over another channel, whose goroutine has it wait somewhere else when
+// it is tried again: but not while it is in waiting.
+func (s *session) cancelWaiting(id uint64) {
+	var at place
+	s.mu.Lock()
+	p := s.waiting[id]
+	if p != nil {
+		at = p.place
+	}
+	s.mu.Unlock()
+	if p != nil {
+		p.cancelAt(at)
+	}
+}
+
+// cancelAt cancels a request if it still waits at a place.
+func (p *pending) cancelAt(at place) {
+	if at.withdraw(p) {
 		p.settle(wire.StatusCancelled, nil)
 	}
 }

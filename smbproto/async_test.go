@@ -1,6 +1,7 @@
 package smbproto
 
 import (
+	"sync"
 	"testing"
 
 	"ustack/smbproto/crypt"
@@ -248,4 +249,50 @@ func TestLocksThatWaitForAFileAreBounded(t *testing.T) {
 	x := connect(t, h.srv, h.dir).logOn("pub")
 	x.want(x.lockMsg(x.open("file", anyOpen), 10, 1, exclusive), wire.StatusOK)
 	w.pends(w.lockMsg(wanted, 10, 1, wire.LockShared)) // there is room again
+}
+
+// A request that is tried again, and waits again, is cancelled over another channel meanwhile: it is answered once, and nothing is left.
+func TestWhatIsTriedAgainIsCancelledOverAnotherChannel(t *testing.T) {
+	m := newMember(t, nil, wire.Dialect311).logOn("alice", "secret").treeOf("pub")
+	other := m.another().mustBind(m)
+	holder, looker := connect(t, m.srv, m.dir).logOn("pub"), connect(t, m.srv, m.dir).logOn("pub")
+	holder.openOplock("file", anyOpen, wire.OplockBatch, wire.OplockBatch)
+	for range 100 {
+		async := m.pends(m.createMsg("file", anyOpen))
+		var wg sync.WaitGroup
+		wg.Go(func() { // each of whose closes has those who wait try again
+			for range 30 {
+				looker.want(looker.closeMsg(looker.open("file", opening{att, shareAll, wire.Open, 0})), wire.StatusOK)
+			}
+		})
+		wg.Go(func() {
+			for range 60 {
+				if err := other.feed(frame(other.cancelMsg(async))); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		answers := 0
+		take := func() {
+			if r := m.later(); r != nil {
+				if answers++; status(r) != wire.StatusCancelled {
+					t.Errorf("%v", status(r))
+				}
+			}
+		}
+		for range 60 {
+			take()
+		}
+		wg.Wait()
+		take() // it may have been tried again at the last moment, and then waits
+		if answers == 0 {
+			if err := other.feed(frame(other.cancelMsg(async))); err != nil {
+				t.Fatal(err)
+			}
+			take()
+		}
+		if answers != 1 || len(m.c.pending) != 0 || len(m.c.sessions[m.session].waiting) != 0 {
+			t.Fatalf("%d answers, %d requests wait", answers, len(m.c.pending))
+		}
+	}
 }
