@@ -49,7 +49,7 @@ func (t *fileTable) keep(o *open) bool {
 	t.absentLocks += away.locks
 	away.timer = time.AfterFunc(o.durable.timeout, func() { t.expire(o) })
 	if h := o.oplock; h != nil {
-		t.endUnheard(h)
+		t.tellOthers(h, o)
 	}
 	t.bound(o)
 	return true
@@ -168,13 +168,6 @@ func (t *fileTable) unheard(h *oplock, to wire.LeaseState) bool {
 	}
 	h.setState(h.state & to)
 	return true
-}
-
-// endUnheard ends a break that nobody is left to acknowledge.
-func (t *fileTable) endUnheard(h *oplock) {
-	if h.breaking && h.present() == nil {
-		t.acknowledged(h, h.breakTo&h.required)
-	}
 }
 
 // present is an open of the oplock that a client has.

@@ -28,6 +28,7 @@ type oplock struct {
 	breakTo, required wire.LeaseState
 	timer             *time.Timer  // while breaking
 	awaited           *atomic.Bool // that of the break, for what tells the client of it
+	told              breakNotice  // what the client was told last, for a session of it
 	rounds            int          // how many breaks there have been, by which the timer knows its own
 
 	shown atomic.Uint32 // the state, to be asked without the table's lock
@@ -205,7 +206,27 @@ func (h *oplock) tell(to wire.LeaseState, ack bool) {
 			b.epoch = l.epoch
 		}
 	}
+	h.told = b
 	o.session.notify(want, b)
+}
+
+// tellOthers sees to what is under way when an open has left the oplock, or is only kept: a break that nobody is left to acknowledge ends,
+// and what a session was told that has ended is told to another one that the client has opens in, for it may never have come.
+func (t *fileTable) tellOthers(h *oplock, o *open) {
+	next := h.present()
+	if next == nil {
+		if h.breaking {
+			t.acknowledged(h, h.breakTo&h.required)
+		}
+		return
+	}
+	b := h.told
+	if b.session != o.session || b.awaited != nil && !b.awaited.Load() || !o.session.ended() {
+		return
+	}
+	b.session, b.open = next.session, next.id
+	h.told = b
+	next.session.notify(nil, b)
 }
 
 // grant gives an open that has been entered what it asks for, as far as others let it, MS-FSA 2.1.5.18.
@@ -274,6 +295,7 @@ func (t *fileTable) grant(st *fileState, o *open) {
 		st.oplocks = append(st.oplocks, h)
 	case !h.breaking && state == asks && state&h.state == h.state && state != h.state:
 		h.setState(state) // all that was asked for, and more than before
+		h.told = breakNotice{}
 		h.lease.epoch++
 	}
 	h.opens = append(h.opens, o)
@@ -289,7 +311,7 @@ func (t *fileTable) giveUp(o *open) {
 	o.oplock = nil
 	h.opens = slices.DeleteFunc(h.opens, func(other *open) bool { return other == o })
 	if len(h.opens) > 0 {
-		t.endUnheard(h)
+		t.tellOthers(h, o)
 		return
 	}
 	if h.timer != nil {

@@ -534,3 +534,44 @@ func TestAWriteThatIsBrokenOffBreaksOplocks(t *testing.T) {
 	r.breaks(held, wire.OplockNone)
 	r.still()
 }
+
+// A client that has opens of its lease in two sessions is told in the second what it was told in the first, if that has ended: the
+// notification may have been lost with it.
+func TestALeaseOfTwoSessionsBreaksInTheOneThatIsLeft(t *testing.T) {
+	for name, c := range map[string]struct {
+		state, to wire.LeaseState
+		heard     bool
+	}{
+		"what it must acknowledge": {leaseRWH, leaseRH, false},
+		"which was heard":          {leaseRWH, leaseRH, true},
+		"what it must not":         {leaseR, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			first, other := twoClients(t)
+			second := connect(t, first.srv, first.dir).logOn("pub")
+			id := first.openLease("file", anyOpen, 1, c.state, c.state)
+			first.openLease("file", anyOpen, 1, c.state, c.state)
+			second.openLease("file", anyOpen, 1, c.state, c.state)
+			ack := c.to != 0
+			var async uint64
+			if ack {
+				async = other.pends(other.createMsg("file", anyOpen))
+			} else {
+				theirs := other.open("file", anyOpen)
+				other.want(other.writeMsg(theirs, 0, []byte("new")), wire.StatusOK)
+			}
+			if c.heard {
+				first.leaseBreaks(1, c.state, c.to, ack)
+			}
+			first.want(first.closeMsg(id), wire.StatusOK)
+			second.still() // of an open that is closed: the session has another
+			first.hangUp()
+			second.leaseBreaks(1, c.state, c.to, ack)
+			second.still()
+			if ack {
+				second.want(second.leaseAckMsg(1, c.to), wire.StatusOK)
+				other.wantLater(async, wire.StatusOK)
+			}
+		})
+	}
+}
