@@ -44,11 +44,11 @@ type stackFlags struct {
 	Spin       time.Duration `help:"Longest time to poll for the next frame before resting (netstack); negative: never poll." default:"200us" on:"netstack"`
 	CopyAll    bool          `help:"Copy each payload byte into the in ring and out of the out ring: no placement, no lending (netstack)." on:"netstack"`
 	CPU        []int         `name:"cpu" help:"Run on these processors only."`
-	Procs      int           `help:"Goroutines that run at a time, Shards at least; 1 keeps receiving, TCP and handlers on one thread." default:"1"`
+	Procs      int           `help:"Goroutines that run at a time, at least one for each shard; 1 keeps receiving, TCP and handlers on one thread." default:"1"`
 	Control    string        `help:"Unix socket for 'ustack stats' (default: in the runtime directory)."`
 	Metrics    string        `help:"Address at which GET /metrics is answered for Prometheus: HOST:PORT on the kernel's TCP, or the path of a Unix socket. Whoever gets there may ask."`
 	User       string        `help:"User to become once the TAP, sockets and ports are open: files are opened and made as that user, and no capability is left."`
-	Totals     bool          `help:"Tell totals alone on it and not each connection: asking then costs little, however many there are."`
+	Totals     bool          `help:"Tell totals alone to 'ustack stats', and not each connection: asking then costs little, however many there are."`
 }
 
 // A backend is where a server's areas come from.

@@ -33,6 +33,9 @@ type metricsServer struct {
 // listenMetrics listens at HOST:PORT, or at a path that begins with "/", which owner may remove if it is not nil. It answers when serve is called.
 func listenMetrics(at string, owner *account) (*metricsServer, error) {
 	if !strings.HasPrefix(at, "/") {
+		if _, _, err := net.SplitHostPort(at); err != nil {
+			return nil, fmt.Errorf("metrics: %q: want HOST:PORT, or the path of a Unix socket, which begins with \"/\"", at)
+		}
 		ln, err := net.Listen("tcp", at)
 		if err != nil {
 			return nil, fmt.Errorf("metrics: %w", err)

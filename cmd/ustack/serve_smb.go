@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/bits"
 	"os"
@@ -32,7 +33,7 @@ func powerBelow(n int) int { return 1 << (bits.Len(uint(n)) - 1) }
 type serveSMBCmd struct {
 	stackFlags
 	Config         string        `help:"File of settings, in TOML (docs/ustack.toml explains it). A flag that is given counts for more." type:"path"`
-	Port           []uint16      `help:"TCP port. May be repeated." default:"445"`
+	Port           []uint16      `help:"TCP port; at 139 clients come by the NetBIOS session service. May be repeated." default:"445"`
 	Share          []string      `help:"NAME=PATH, with ',ro' behind it for a share that is only read, ',encrypt' for one that must be encrypted. May be repeated." sep:"none"`
 	UserFile       string        `help:"File of users, as 'ustack smb user' keeps it." type:"path"`
 	Keytab         string        `help:"Keys of the server in a Kerberos realm: its users are let in, by tickets for cifs/HOST. Read again at SIGHUP." type:"path"`
@@ -149,6 +150,9 @@ func (c *serveSMBCmd) settings(log *slog.Logger) (smbproto.Config, error) {
 func (c *serveSMBCmd) openUsers(cfg *smbproto.Config, before *auth.Kerberos) error {
 	if c.UserFile != "" {
 		users, err := auth.OpenUserFile(c.UserFile)
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%w: make it with ustack smb user add --user-file %s NAME", err, c.UserFile)
+		}
 		if err != nil {
 			return err
 		}

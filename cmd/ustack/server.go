@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -89,6 +90,9 @@ func (f *stackFlags) run(ctx context.Context, log *slog.Logger, ports []uint16, 
 	}
 	if s.prepare != nil {
 		if err := s.prepare(); err != nil {
+			if owner != nil && errors.Is(err, fs.ErrPermission) {
+				err = fmt.Errorf("as %s, the user of %w: %w", owner.name, errPrivileges, err)
+			}
 			return errors.Join(err, closeAll())
 		}
 	}
