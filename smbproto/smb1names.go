@@ -124,8 +124,7 @@ func (c *Conn) renameNames(r *smb1Request, from, to string, attrs uint16) wire.S
 		if i := strings.LastIndexByte(to, '\\') + 1; strings.ContainsAny(to[i:], wildcards) {
 			target = to[:i] + fillWildcards(to[i:], path[strings.LastIndexByte(path, '\\')+1:])
 		}
-		cr := creation{share: wire.ShareRead | wire.ShareWrite, disposition: wire.Open, renames: true}
-		return c.withPathFor(r, path, &cr, wire.AccessDelete|wire.AccessReadAttributes, func(o *open) wire.Status {
+		return c.withPath(r, path, wire.AccessDelete|wire.AccessReadAttributes, wire.ShareRead|wire.ShareWrite, 0, func(o *open) wire.Status {
 			if err := o.fill(&c.info); err != nil {
 				return wire.StatusOf(err)
 			}

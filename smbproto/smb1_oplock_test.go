@@ -1,0 +1,67 @@
+package smbproto
+
+import (
+	"testing"
+
+	"ustack/smbproto/wire"
+)
+
+// An oplock of SMB1 is broken by a request of the server's, and acknowledged by one that has no answer. The open that was in
+// its way waits meanwhile, and has one answer.
+func TestSMB1OplocksBreak(t *testing.T) {
+	holder := newPeer1(t, nil).logOn1("pub")
+	other := connect1(t, holder.srv, holder.dir).logOn1("pub")
+	b := holder.want1(holder.createMsg1("file", all1, smb1CreateOplock|smb1CreateBatch), wire.StatusOK)
+	fid := le.Uint16(b.Words[5:])
+	if b.Byte(4) != smb1OplockBatch {
+		t.Fatalf("oplock of level %d", b.Byte(4))
+	}
+	waits := other.createMsg1("file", all1, smb1CreateOplock)
+	if r := other.ask1(waits); r != nil {
+		t.Fatalf("answered at once: %v", r.Status())
+	}
+	notice := holder.wake()
+	if notice == nil || notice.Command() != wire.SMB1LockingAndX || notice.Flags()&wire.SMB1FlagReply != 0 || notice.MID() != 0xFFFF ||
+		notice.TID() != holder.tid {
+		t.Fatalf("the holder is told % x", []byte(notice))
+	}
+	n, err := notice.Block(wire.SMB1HeaderSize)
+	if err != nil || n.Word(2) != fid || n.Byte(6) != smb1LockOplockBreak || n.Byte(7) != 1 {
+		t.Fatalf("the holder is told % x, %v", n.Words, err)
+	}
+	ack := holder.msg(wire.SMB1LockingAndX, andX(fid, uint8(smb1LockOplockBreak), uint8(1), uint32(0), uint16(0), uint16(0)), nil)
+	if r := holder.ask1(ack); r != nil {
+		t.Errorf("an acknowledgment is answered: %v", r.Status())
+	}
+	r := other.wake()
+	if r == nil {
+		t.Fatal("the open that waited has no answer")
+	}
+	if b = other.isAnswer(r, waits, wire.StatusOK); b.Byte(4) != smb1OplockII {
+		t.Errorf("oplock of level %d", b.Byte(4))
+	}
+	if len(other.c.pending) != 0 {
+		t.Errorf("%d requests still wait", len(other.c.pending))
+	}
+}
+
+// The calls of before NT ask for an oplock in the header, or the flags, and are told there.
+func TestSMB1OldOpensHaveOplocks(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub")
+	p.open1("file", all1)
+	p.flags2 &^= wire.SMB1Flags2Unicode
+	p.want1(p.msg(wire.SMB1ProcessExit, nil, nil), wire.StatusOK)
+	m := p.msg(wire.SMB1Open, words(uint16(0x42), uint16(0)), path1(`\file`))
+	m[9] |= wire.SMB1FlagOplock | wire.SMB1FlagBatch
+	r := p.ask1(m)
+	p.isAnswer(r, m, wire.StatusOK)
+	if r.Flags()&(wire.SMB1FlagOplock|wire.SMB1FlagBatch) != wire.SMB1FlagOplock|wire.SMB1FlagBatch {
+		t.Errorf("flags %#x", r.Flags())
+	}
+	p.want1(p.msg(wire.SMB1ProcessExit, nil, nil), wire.StatusOK)
+	openX := p.msg(wire.SMB1OpenAndX, andX(uint16(openOplock), uint16(0x42), uint16(0), uint16(0), uint32(0), uint16(1), uint32(0), uint64(0)),
+		append([]byte(`\file`), 0))
+	if b := p.want1(openX, wire.StatusOK); b.Word(11) != openGotOplock|1 {
+		t.Errorf("result %#x", b.Word(11))
+	}
+}
