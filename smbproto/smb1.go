@@ -400,7 +400,10 @@ func (c *Conn) finishSMB1(r *smb1Request, w *smb1Reply, status wire.Status) {
 	}
 }
 
-// id finds an id that is free: not 0, which some clients take for none, and not 0xFFFF, which stands for all.
+// maxIDs is how many ids there are of a kind.
+const maxIDs = 1<<16 - 2
+
+// nextID finds an id that is free: not 0, which some clients take for none, and not 0xFFFF, which stands for all.
 func nextID[T any](next *uint16, taken map[uint16]T) uint16 {
 	for {
 		*next++

@@ -2,6 +2,7 @@ package smbproto
 
 import (
 	"bytes"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -92,5 +93,87 @@ func TestSMB1LogOnsThatAreRefusedAreCounted(t *testing.T) {
 	}
 	if n := p.srv.Stats().LogOnsRefused; n != 1 {
 		t.Errorf("%d log-ons refused, want 1", n)
+	}
+}
+
+// Who may only read a file can't give it another time by closing it.
+func TestSMB1ClosingChangesNoFileThatIsOnlyRead(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub")
+	path := filepath.Join(p.dir, "file")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const then = 1_000_000_000
+	written := func() int64 {
+		st, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.ModTime().Unix()
+	}
+	reads := opening{wire.AccessReadData, shareAll, wire.Open, 0}
+	fid := p.open1("file", reads)
+	p.want1(p.msg(wire.SMB1WriteAndClose, words(fid, uint16(0), uint32(0), uint32(then)), []byte{0}), wire.StatusOK)
+	p.want1(p.msg(wire.SMB1Close, words(fid, uint32(then)), nil), wire.StatusOK)
+	if written() == then {
+		t.Error("the time was set by who may only read")
+	}
+	p.want1(p.msg(wire.SMB1Close, words(p.open1("file", all1), uint32(then)), nil), wire.StatusOK)
+	if written() != then {
+		t.Error("the time was not set by who may write")
+	}
+}
+
+// Ids that are all taken are not looked for.
+func TestSMB1IDsAreEnough(t *testing.T) {
+	p := newPeer1(t, func(c *Config) { c.Limits.MaxOpens = 1 << 20 }).logOn1("pub")
+	disk := p.tid
+	path := append(append([]byte{0}, utf16le(`\\server\IPC$`)...), 0, 0)
+	msg := p.msg(wire.SMB1TreeConnectAndX, andX(uint16(0), uint16(1)), append(path, "?????\x00"...))
+	r := p.ask1(msg)
+	p.isAnswer(r, msg, wire.StatusOK)
+	p.tid = r.TID()
+	for i := range maxPipes {
+		if i == maxPipes-1 {
+			for id := 1; len(p.c.smb1.files) < maxSMB1Opens+maxPipes-1; id++ {
+				if fid := uint16(id); p.c.smb1.files[fid] == nil {
+					p.c.smb1.files[fid] = &open{}
+				}
+			}
+		}
+		p.open1(`\srvsvc`, all1)
+	}
+	p.want1(p.createMsg1(`\srvsvc`, all1, 0), wire.StatusPipeNotAvailable)
+	p.tid = disk
+	p.want1(p.createMsg1("file", all1, 0), wire.StatusTooManyOpenedFiles)
+	for fid, o := range p.c.smb1.files {
+		if o.session == nil {
+			delete(p.c.smb1.files, fid)
+		}
+	}
+	for _, l := range []Limits{{MaxTrees: 1 << 16}, {MaxSessions: 1 << 16}} {
+		if err := l.setDefaults(); err == nil {
+			t.Errorf("%+v: more than there are ids", l)
+		}
+	}
+}
+
+// A copy takes no longer than a large file does.
+func TestSMB1CopiesAreBounded(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub")
+	if err := os.WriteFile(filepath.Join(p.dir, "file"), []byte("data"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	copyTo := func(to string) []byte {
+		data := append(append([]byte{4}, utf16le("file")...), 0, 0, 4, 0)
+		return p.msg(wire.SMB1NTRename, words(uint16(0x16), uint16(smb1RenameCopy), uint32(0)), append(append(data, utf16le(to)...), 0, 0))
+	}
+	p.want1(copyTo("small"), wire.StatusOK)
+	if err := os.Truncate(filepath.Join(p.dir, "file"), maxCopied+1); err != nil {
+		t.Fatal(err)
+	}
+	p.want1(copyTo("large"), wire.StatusInsufficientResources)
+	if _, err := os.Stat(filepath.Join(p.dir, "large")); err == nil {
+		t.Error("a file that was not copied is there")
 	}
 }

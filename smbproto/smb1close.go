@@ -9,9 +9,7 @@ import (
 // closeCore: MS-CIFS 3.3.5.7.
 func (c *Conn) closeCore(r *smb1Request, w *smb1Reply) wire.Status {
 	o := r.open
-	if t := wire.UTime(r.block.U32(2)).Filetime(); t != 0 && o.file != nil {
-		c.setWriteTime(o, t)
-	}
+	c.setTimeOfClose(o, wire.UTime(r.block.U32(2)))
 	c.releaseSMB1(o.smb1.fid, o)
 	w.words(0)
 	return wire.StatusOK

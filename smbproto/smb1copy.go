@@ -7,8 +7,12 @@ import (
 	"ustack/smbproto/wire"
 )
 
-// maxCopy is how much of a file is copied at a time.
-const maxCopy = 1 << 20
+const (
+	// maxCopy is how much of a file is copied at a time.
+	maxCopy = 1 << 20
+	// maxCopied is the largest file that is copied by one request, which nothing ends before it is done.
+	maxCopied = 1 << 30
+)
 
 // copyCore: MS-CIFS 2.2.4.36, COPY: of files, into a directory where the target is one. What is there already is left, if the
 // client does not say that it is to be replaced; nothing is appended to.
@@ -73,6 +77,9 @@ func (c *Conn) copyName(r *smb1Request, from, to string, attrs uint16, d wire.Di
 		was := c.info
 		if !fits(was.Attributes, attrs) {
 			return wire.StatusNoSuchFile
+		}
+		if was.EndOfFile > maxCopied {
+			return wire.StatusInsufficientResources
 		}
 		cr := creation{
 			share: shareEverything, disposition: d, options: wire.OptionNonDirectory,

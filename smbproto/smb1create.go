@@ -58,9 +58,12 @@ func (cr *creation) checkSMB1(r *smb1Request, name string, desired wire.Access) 
 	return wire.StatusOK
 }
 
+// maxSMB1Opens is how many opens a connection can have, so that there are FIDs left for its pipes.
+const maxSMB1Opens = maxIDs - maxPipes
+
 // openSMB1 opens what a creation says, gives it a FID, and leaves in c.info what is to be said of it.
 func (c *Conn) openSMB1(r *smb1Request, cr *creation, deny denyMode) (*open, wire.CreateAction, wire.Status) {
-	if len(c.smb1.files) >= min(c.cfg.Limits.MaxOpens, 1<<16-16) {
+	if len(c.smb1.files) >= min(c.cfg.Limits.MaxOpens, maxSMB1Opens) {
 		return nil, 0, wire.StatusTooManyOpenedFiles
 	}
 	if !r.session.admits(r.tree.share) {

@@ -399,6 +399,14 @@ func (c *Conn) createTemporary(r *smb1Request, w *smb1Reply) wire.Status {
 	return wire.StatusObjectNameCollision
 }
 
+// setTimeOfClose sets the time of the last write that a client closes a file with, if it could have made that write.
+func (c *Conn) setTimeOfClose(o *open, at wire.UTime) {
+	t := at.Filetime()
+	if t != 0 && o.file != nil && o.access.Has(wire.AccessWriteData|wire.AccessAppendData|wire.AccessWriteAttributes) {
+		c.setWriteTime(o, t)
+	}
+}
+
 // setWriteTime sets the time of the last write, which stays so while the open changes the file.
 func (c *Conn) setWriteTime(o *open, t wire.Filetime) {
 	if err := o.file.SetTimes(0, t); err != nil {

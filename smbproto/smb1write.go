@@ -82,9 +82,7 @@ func (c *Conn) writeCore(r *smb1Request, w *smb1Reply) wire.Status {
 			}
 		}
 	case wire.SMB1WriteAndClose:
-		if t := wire.UTime(b.U32(8)).Filetime(); t != 0 && o.file != nil {
-			c.setWriteTime(o, t)
-		}
+		c.setTimeOfClose(o, wire.UTime(b.U32(8)))
 		if n > 0 { // of nothing, the file stays open
 			c.releaseSMB1(o.smb1.fid, o)
 		}
