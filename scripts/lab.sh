@@ -203,7 +203,7 @@ exec)
 	*) usage ;;
 	esac
 	shift
-	ours "$ns" || { echo "lab.sh: the lab '$name' is not up" >&2; exit 1; }
+	ours "$ns" || { echo "lab.sh: the lab '$name' is not up: lab.sh -n $name up" >&2; exit 1; }
 	exec ip netns exec "$ns" "$@"
 	;;
 *) usage ;;
