@@ -205,8 +205,16 @@ func (t *fileTable) sweep() {
 		if l.renamed && l.shut != nil {
 			l.open.session.srv.tellRenamed(l.shut)
 		}
+		if l.open.wrote && l.shut != nil {
+			t.breakDirectory(l.open, l.shut.Path())
+		}
 		if l.last != nil {
-			errs = append(errs, t.remove(l.last, l.open.auditRemoval))
+			errs = append(errs, t.remove(l.last, func(f *vfs.File, err error) {
+				l.open.auditRemoval(f, err)
+				if err == nil {
+					t.breakDirectory(l.open, f.Path())
+				}
+			}))
 		}
 		if l.shut != nil {
 			errs = append(errs, l.shut.Close())

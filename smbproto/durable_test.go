@@ -567,3 +567,39 @@ func TestDisconnectedOpensInTheMidstOfOthers(t *testing.T) {
 		t.Error("nobody has come back")
 	}
 }
+
+// Who caches a directory is told of what a durable open has written, or deletes, when it ends: also if its client has been away, or still is.
+func TestADirectoryIsToldOfADurableOpensEnd(t *testing.T) {
+	directory := opening{wire.AccessReadData | wire.AccessReadAttributes, shareAll, wire.Open, wire.OptionDirectory}
+	existing := opening{wire.AccessAll, shareAll, wire.Open, 0}
+	for name, c := range map[string]struct {
+		o   opening
+		end func(b, other *peer, id wire.FileID)
+	}{
+		"its client comes back and closes it": {anyOpen, func(b, _ *peer, id wire.FileID) {
+			b = b.comesBack("pub")
+			r := b.want(withContexts(b.createMsg("", anyOpen), reconnectV1(id)), wire.StatusOK)
+			b.want(b.closeMsg(wire.ReadFileID(r[128:])), wire.StatusOK)
+		}},
+		"it is evicted": {anyOpen, func(b, other *peer, _ wire.FileID) {
+			b.hangUp()
+			other.want(other.createMsg(`d\file`, existing), wire.StatusOK)
+		}},
+		"it is evicted and deleted": {opening{wire.AccessAll, shareAll, wire.OpenIf, wire.OptionDeleteOnClose}, func(b, other *peer, _ wire.FileID) {
+			b.hangUp()
+			other.want(other.createMsg(`d\file`, existing), wire.StatusObjectNameNotFound)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := twoClientsOf30(t)
+			other := connect(t, a.srv, a.dir).logOn("pub")
+			b.make("d", wire.OptionDirectory)
+			id := b.openDurable(`d\file`, c.o)
+			b.want(b.writeMsg(id, 0, []byte("x")), wire.StatusOK)
+			a.leased(a.want(a.leaseV2Msg("d", directory, 1, 0, leaseRWH, 0), wire.StatusOK), 1, leaseRH, 0)
+			a.still()
+			c.end(b, other, id)
+			a.leaseV2Breaks(1, leaseRH, 0, 2, true)
+		})
+	}
+}

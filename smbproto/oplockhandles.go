@@ -81,6 +81,12 @@ func (t *fileTable) wantRoom(o *open, target vfs.ID) (wait *fileState) {
 // another name, size or time (MS-FSA 2.1.4.12, PARENT_OBJECT). Who made the change under the directory's own lease knows of it. Where nobody
 // has such a lease it costs an atomic load.
 func (t *fileTable) entryChanged(o *open, path vfs.Path) {
+	defer t.sweep()
+	t.breakDirectory(o, path)
+}
+
+// breakDirectory is entryChanged for who sweeps.
+func (t *fileTable) breakDirectory(o *open, path vfs.Path) {
 	if t.dirLeases.Load() == 0 || path == "" {
 		return
 	}
@@ -89,7 +95,6 @@ func (t *fileTable) entryChanged(o *open, path vfs.Path) {
 	if err != nil {
 		return // it is gone, and its leases with it
 	}
-	defer t.sweep()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	st := t.files[id]
