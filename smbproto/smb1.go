@@ -59,6 +59,8 @@ type smb1Request struct {
 	seq   uint32 // sequence number
 	fid   uint16 // of the open that a command earlier in the chain has made
 	chain bool   // fid counts
+
+	copied uint64 // bytes, by COPY and its like
 }
 
 func (r *smb1Request) header() wire.SMB1Header { return wire.SMB1Header(r.msg) }

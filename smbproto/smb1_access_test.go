@@ -2,6 +2,7 @@ package smbproto
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -175,5 +176,53 @@ func TestSMB1CopiesAreBounded(t *testing.T) {
 	p.want1(copyTo("large"), wire.StatusInsufficientResources)
 	if _, err := os.Stat(filepath.Join(p.dir, "large")); err == nil {
 		t.Error("a file that was not copied is there")
+	}
+
+	// Those of a pattern count together.
+	const half = maxCopied/2 + 1
+	for _, name := range []string{"half1", "half2"} {
+		if err := errors.Join(os.WriteFile(filepath.Join(p.dir, name), nil, 0o600), os.Truncate(filepath.Join(p.dir, name), half)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.open1("to", opening{wire.AccessAll, shareAll, wire.Create, wire.OptionDirectory})
+	data := append(append([]byte{4}, utf16le("half*")...), 0, 0, 4, 0)
+	b := p.want1(p.msg(wire.SMB1Copy, words(p.tid, uint16(0), uint16(0)), append(append(data, utf16le("to")...), 0, 0)), wire.StatusOK)
+	if n := b.Word(0); n != 1 {
+		t.Errorf("%d files are copied, want 1", n)
+	}
+}
+
+// Where one of the files that a pattern finds is in the way of an oplock, the request waits as a whole, and is answered once.
+func TestSMB1PatternsWaitForOplocksOnce(t *testing.T) {
+	holder := newPeer1(t, nil).logOn1("pub")
+	other := connect1(t, holder.srv, holder.dir).logOn1("pub")
+	for _, name := range []string{"a", "b", "c"} {
+		if err := os.WriteFile(filepath.Join(holder.dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var held []uint16
+	for _, name := range []string{"b", "c"} {
+		held = append(held, le.Uint16(holder.want1(holder.createMsg1(name, all1, smb1CreateOplock|smb1CreateBatch), wire.StatusOK).Words[5:]))
+	}
+	msg := other.msg(wire.SMB1Delete, words(uint16(0x16)), append(append([]byte{4}, utf16le("*")...), 0, 0))
+	if r := other.ask1(msg); r != nil {
+		t.Fatalf("answered at once: %v", r.Status())
+	}
+	if n := len(other.c.pending); n != 1 {
+		t.Fatalf("the request waits %d times", n)
+	}
+	answers := 0
+	for _, fid := range held {
+		holder.wake()
+		holder.want1(holder.msg(wire.SMB1Close, words(fid, uint32(0)), nil), wire.StatusOK)
+		if r := other.wake(); r != nil {
+			other.isAnswer(r, msg, wire.StatusOK)
+			answers++
+		}
+	}
+	if left, err := os.ReadDir(holder.dir); answers != 1 || len(left) != 0 || err != nil {
+		t.Errorf("%d answers, left are %v, %v", answers, left, err)
 	}
 }

@@ -10,8 +10,8 @@ import (
 const (
 	// maxCopy is how much of a file is copied at a time.
 	maxCopy = 1 << 20
-	// maxCopied is the largest file that is copied by one request, which nothing ends before it is done.
-	maxCopied = 1 << 30
+	// maxCopied is how much one request may copy, of one file or of many: nothing ends it before it is done.
+	maxCopied = 256 << 20
 )
 
 // copyCore: MS-CIFS 2.2.4.36, COPY: of files, into a directory where the target is one. What is there already is left, if the
@@ -78,9 +78,10 @@ func (c *Conn) copyName(r *smb1Request, from, to string, attrs uint16, d wire.Di
 		if !fits(was.Attributes, attrs) {
 			return wire.StatusNoSuchFile
 		}
-		if was.EndOfFile > maxCopied {
+		if was.EndOfFile > maxCopied-r.copied {
 			return wire.StatusInsufficientResources
 		}
+		r.copied += was.EndOfFile
 		cr := creation{
 			share: shareEverything, disposition: d, options: wire.OptionNonDirectory,
 			attributes: was.Attributes & wire.AttributesSettable,

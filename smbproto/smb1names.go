@@ -37,11 +37,14 @@ func (c *Conn) namesOf(r *smb1Request, name string, attrs uint16, do func(path s
 	}
 	status, done := wire.StatusNoSuchFile, 0
 	for _, n := range names {
-		if st := do(dir + n); st != wire.StatusOK {
+		switch st := do(dir + n); st {
+		case wire.StatusOK:
+			done++
+		case wire.StatusPending:
+			return st // all of it is tried again, and finds those that are left
+		default:
 			status = st
-			continue
 		}
-		done++
 	}
 	if done > 0 {
 		return wire.StatusOK
