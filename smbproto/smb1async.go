@@ -56,7 +56,7 @@ func (c *Conn) tryAgainSMB1(p *pending) error {
 	return c.messageSMB1(p.again)
 }
 
-// ntCancel: MS-CIFS 3.3.5.52. It has no answer; what it cancels has.
+// ntCancel: MS-CIFS 2.2.4.65. It has no answer; what it cancels has.
 func (c *Conn) ntCancel(r *smb1Request, _ *smb1Reply) wire.Status {
 	h := r.header()
 	for _, p := range c.pending {
@@ -75,7 +75,7 @@ func (c *Conn) ntCancel(r *smb1Request, _ *smb1Reply) wire.Status {
 	return wire.StatusOK
 }
 
-// echoSMB1: MS-CIFS 3.3.5.33. It is answered as often as the client says, within reason.
+// echoSMB1: MS-CIFS 2.2.4.39. It is answered as often as the client says, within reason.
 func (c *Conn) echoSMB1(r *smb1Request, w *smb1Reply) wire.Status {
 	n := int(r.block.Word(0))
 	if n == 0 {

@@ -6,7 +6,7 @@ import (
 	"ustack/smbproto/wire"
 )
 
-// closeCore: MS-CIFS 3.3.5.7.
+// closeCore: MS-CIFS 2.2.4.5.
 func (c *Conn) closeCore(r *smb1Request, w *smb1Reply) wire.Status {
 	o := r.open
 	c.setTimeOfClose(o, wire.UTime(r.block.U32(2)))
@@ -15,7 +15,7 @@ func (c *Conn) closeCore(r *smb1Request, w *smb1Reply) wire.Status {
 	return wire.StatusOK
 }
 
-// flushSMB1: MS-CIFS 3.3.5.8. FID 0xFFFF stands for all that the process has open.
+// flushSMB1: MS-CIFS 2.2.4.6. FID 0xFFFF stands for all that the process has open.
 func (c *Conn) flushSMB1(r *smb1Request, w *smb1Reply) wire.Status {
 	if fid := r.block.Word(0); fid != math.MaxUint16 {
 		if status := c.resolveFID(r, fid); status != wire.StatusOK {
@@ -49,7 +49,7 @@ func (c *Conn) flushOpen(o *open) wire.Status {
 	return wire.StatusOf(o.file.Sync())
 }
 
-// seek: MS-CIFS 3.3.5.20. The position counts for nothing else.
+// seek: MS-CIFS 2.2.4.19. The position counts for nothing else.
 func (c *Conn) seek(r *smb1Request, w *smb1Reply) wire.Status {
 	b, o := &r.block, r.open
 	if o.file == nil {

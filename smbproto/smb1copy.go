@@ -14,7 +14,7 @@ const (
 	maxCopied = 256 << 20
 )
 
-// copyCore: MS-CIFS 2.2.4.36, COPY: of files, into a directory where the target is one. What is there already is left, if the
+// copyCore: MS-CIFS 2.2.4.37, COPY: of files, into a directory where the target is one. What is there already is left, if the
 // client does not say that it is to be replaced; nothing is appended to.
 func (c *Conn) copyCore(r *smb1Request, w *smb1Reply) wire.Status {
 	function := r.block.Word(1)

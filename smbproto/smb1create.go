@@ -104,7 +104,7 @@ func (c *Conn) openPipeSMB1(r *smb1Request, name string) (*open, wire.CreateActi
 	return o, wire.ActionOpened, wire.StatusOK
 }
 
-// ntCreateAndX: MS-CIFS 3.3.5.51.
+// ntCreateAndX: MS-CIFS 2.2.4.64.
 func (c *Conn) ntCreateAndX(r *smb1Request, w *smb1Reply) wire.Status {
 	b := &r.block
 	str := r.strings()

@@ -203,7 +203,7 @@ func (c *Conn) unlockCore(r *smb1Request, off, length uint64) wire.Status {
 	return o.state.unlock(o, r.pid, off, length)
 }
 
-// lockByteRange: MS-CIFS 3.3.5.15 and 3.3.5.15, LOCK_BYTE_RANGE and UNLOCK_BYTE_RANGE.
+// lockByteRange: MS-CIFS 2.2.4.13 and 2.2.4.14, LOCK_BYTE_RANGE and UNLOCK_BYTE_RANGE.
 func (c *Conn) lockByteRange(r *smb1Request, w *smb1Reply) wire.Status {
 	length, off := uint64(r.block.U32(2)), uint64(r.block.U32(6))
 	do := c.lockCore

@@ -60,7 +60,7 @@ func fits(have wire.Attributes, attrs uint16) bool {
 	return have&special&^wire.Attributes(attrs) == 0 && have&must == must
 }
 
-// deleteSMB1: MS-CIFS 3.3.5.9.
+// deleteSMB1: MS-CIFS 2.2.4.7.
 func (c *Conn) deleteSMB1(r *smb1Request, w *smb1Reply) wire.Status {
 	attrs := r.block.Word(0)
 	str := r.strings()
@@ -98,7 +98,7 @@ func (c *Conn) unlink(r *smb1Request, path string, attrs uint16) wire.Status {
 	})
 }
 
-// renameSMB1: MS-CIFS 3.3.5.10.
+// renameSMB1: MS-CIFS 2.2.4.8.
 func (c *Conn) renameSMB1(r *smb1Request, w *smb1Reply) wire.Status {
 	attrs := r.block.Word(0)
 	str := r.strings()
@@ -188,7 +188,7 @@ const (
 	smb1RenameCopy         = 0x105
 )
 
-// ntRename: MS-CIFS 3.3.5.53.
+// ntRename: MS-CIFS 2.2.4.66.
 func (c *Conn) ntRename(r *smb1Request, w *smb1Reply) wire.Status {
 	attrs, kind := r.block.Word(0), r.block.Word(1)
 	str := r.strings()

@@ -19,7 +19,7 @@ const smb1Capabilities = wire.SMB1CapUnicode | wire.SMB1CapLevel2Oplocks | wire.
 	wire.SMB1CapStatus32 | wire.SMB1CapLockAndRead | wire.SMB1CapNTFind | wire.SMB1CapPassthru |
 	wire.SMB1CapLargeReadX | wire.SMB1CapLargeWriteX
 
-// negotiateNT1 answers a client that speaks no SMB2, or none that is allowed here (MS-CIFS 3.3.5.42, MS-SMB 3.3.5.2).
+// negotiateNT1 answers a client that speaks no SMB2, or none that is allowed here (MS-CIFS 2.2.4.52, MS-SMB 2.2.4.5).
 func (c *Conn) negotiateNT1(req wire.SMB1NegotiateRequest) error {
 	h := wire.SMB1Header(req)
 	extended := h.Has(wire.SMB1Flags2ExtendedSecurity)

@@ -8,7 +8,7 @@ import (
 	"ustack/smbproto/wire"
 )
 
-// The calls that open a file with a deny mode, of before NT (MS-CIFS 3.2.4.5.1).
+// The calls that open a file with a deny mode, of before NT (MS-CIFS 2.2.4.3).
 
 // denyMode is how an open shares its file with others that were opened so by the same process.
 type denyMode uint8
@@ -154,7 +154,7 @@ const (
 	openGotOplock = 0x8000
 )
 
-// openAndX: MS-CIFS 3.3.5.35.
+// openAndX: MS-CIFS 2.2.4.41.
 func (c *Conn) openAndX(r *smb1Request, w *smb1Reply) wire.Status {
 	b := &r.block
 	str := r.strings()
@@ -281,7 +281,7 @@ func (c *Conn) openLegacy(r *smb1Request, cr *creation, name string, desired wir
 	return c.openSMB1(r, cr, deny)
 }
 
-// openCore: MS-CIFS 3.3.5.5, the OPEN of the core protocol.
+// openCore: MS-CIFS 2.2.4.3, the OPEN of the core protocol.
 func (c *Conn) openCore(r *smb1Request, w *smb1Reply) wire.Status {
 	str := r.strings()
 	name, err := str.Path()
@@ -309,7 +309,7 @@ func (c *Conn) openCore(r *smb1Request, w *smb1Reply) wire.Status {
 	return wire.StatusOK
 }
 
-// createCore: MS-CIFS 3.3.5.6 and 3.3.5.17, CREATE and CREATE_NEW.
+// createCore: MS-CIFS 2.2.4.4 and 2.2.4.16, CREATE and CREATE_NEW.
 func (c *Conn) createCore(r *smb1Request, w *smb1Reply) wire.Status {
 	str := r.strings()
 	name, err := str.Path()
@@ -365,7 +365,7 @@ func (c *Conn) createNamed(r *smb1Request, name string, d wire.Disposition) (*op
 	return o, wire.StatusOK
 }
 
-// createTemporary: MS-CIFS 3.3.5.16. The name is the server's.
+// createTemporary: MS-CIFS 2.2.4.15. The name is the server's.
 func (c *Conn) createTemporary(r *smb1Request, w *smb1Reply) wire.Status {
 	str := r.strings()
 	dir, err := str.Path()

@@ -46,7 +46,7 @@ func (c *Conn) hasOplock(o *open) bool {
 	return level == smb1OplockExclusive || level == smb1OplockBatch
 }
 
-// sendBreakSMB1 tells the client that an oplock breaks: by a request of the server's, a LOCKING_ANDX (MS-CIFS 3.3.4.2). It
+// sendBreakSMB1 tells the client that an oplock breaks: by a request of the server's, a LOCKING_ANDX (MS-CIFS 2.2.4.32.1). It
 // is never signed.
 func (c *Conn) sendBreakSMB1(n *breakNotice) error {
 	o := n.session.open(n.open)

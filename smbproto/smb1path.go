@@ -57,7 +57,7 @@ func (c *Conn) with(r *smb1Request, cr *creation, do func(o *open) wire.Status) 
 
 const shareEverything = wire.ShareRead | wire.ShareWrite | wire.ShareDelete
 
-// createDirectory: MS-CIFS 3.3.5.3; and TRANS2_CREATE_DIRECTORY.
+// createDirectory: MS-CIFS 2.2.4.1; and TRANS2_CREATE_DIRECTORY.
 func (c *Conn) createDirectory(r *smb1Request, w *smb1Reply) wire.Status {
 	str := r.strings()
 	name, err := str.Path()
@@ -81,7 +81,7 @@ func (c *Conn) mkdir(r *smb1Request, name string, eas []wire.EA) wire.Status {
 	return c.with(r, &cr, nil)
 }
 
-// deleteDirectory: MS-CIFS 3.3.5.4.
+// deleteDirectory: MS-CIFS 2.2.4.2.
 func (c *Conn) deleteDirectory(r *smb1Request, w *smb1Reply) wire.Status {
 	str := r.strings()
 	name, err := str.Path()
@@ -108,7 +108,7 @@ func (c *Conn) doomNow(o *open) wire.Status {
 	return wire.StatusOK
 }
 
-// checkDirectory: MS-CIFS 3.3.5.18.
+// checkDirectory: MS-CIFS 2.2.4.17.
 func (c *Conn) checkDirectory(r *smb1Request, w *smb1Reply) wire.Status {
 	str := r.strings()
 	name, err := str.Path()
@@ -128,7 +128,7 @@ func (c *Conn) checkDirectory(r *smb1Request, w *smb1Reply) wire.Status {
 	return wire.StatusOK
 }
 
-// queryInformation: MS-CIFS 3.3.5.11.
+// queryInformation: MS-CIFS 2.2.4.9.
 func (c *Conn) queryInformation(r *smb1Request, w *smb1Reply) wire.Status {
 	str := r.strings()
 	name, err := str.Path()
@@ -148,7 +148,7 @@ func (c *Conn) queryInformation(r *smb1Request, w *smb1Reply) wire.Status {
 	return wire.StatusOK
 }
 
-// setInformation: MS-CIFS 3.3.5.12.
+// setInformation: MS-CIFS 2.2.4.10.
 func (c *Conn) setInformation(r *smb1Request, w *smb1Reply) wire.Status {
 	str := r.strings()
 	name, err := str.Path()
@@ -175,7 +175,7 @@ func (c *Conn) setInformation(r *smb1Request, w *smb1Reply) wire.Status {
 	return wire.StatusOK
 }
 
-// queryInformation2: MS-CIFS 3.3.5.29.
+// queryInformation2: MS-CIFS 2.2.4.31.
 func (c *Conn) queryInformation2(r *smb1Request, w *smb1Reply) wire.Status {
 	if r.open.file == nil {
 		return wire.StatusInvalidDeviceRequest
@@ -193,7 +193,7 @@ func (c *Conn) queryInformation2(r *smb1Request, w *smb1Reply) wire.Status {
 	return wire.StatusOK
 }
 
-// setInformation2: MS-CIFS 3.3.5.28.
+// setInformation2: MS-CIFS 2.2.4.30.
 func (c *Conn) setInformation2(r *smb1Request, w *smb1Reply) wire.Status {
 	o := r.open
 	if o.file == nil {
@@ -210,7 +210,7 @@ func (c *Conn) setInformation2(r *smb1Request, w *smb1Reply) wire.Status {
 	return wire.StatusOK
 }
 
-// queryDisk: MS-CIFS 3.3.5.49. What is larger than the words hold is told in larger units, and then as the most they hold.
+// queryDisk: MS-CIFS 2.2.4.57. What is larger than the words hold is told in larger units, and then as the most they hold.
 func (c *Conn) queryDisk(r *smb1Request, w *smb1Reply) wire.Status {
 	switch {
 	case r.tree.isPipe():

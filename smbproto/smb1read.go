@@ -80,7 +80,7 @@ func (c *Conn) readSMB1(r *smb1Request, o *open, dst []byte, off uint64) (int, w
 
 func readCoreRoom(_ *Conn, _ wire.SMB1Header, b *wire.SMB1Block) int { return int(b.Word(1)) }
 
-// readCore: MS-CIFS 3.3.5.13, READ; and LOCK_AND_READ, 3.3.5.21.
+// readCore: MS-CIFS 2.2.4.11, READ; and LOCK_AND_READ, 2.2.4.20.
 func (c *Conn) readCore(r *smb1Request, w *smb1Reply) wire.Status {
 	b, o := &r.block, r.open
 	n, off := int(b.Word(1)), uint64(b.U32(4))

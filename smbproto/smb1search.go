@@ -195,7 +195,7 @@ func (s *smb1) endSearches() error {
 	return errors.Join(errs...)
 }
 
-// findClose2: MS-CIFS 3.3.5.40.
+// findClose2: MS-CIFS 2.2.4.48.
 func (c *Conn) findClose2(r *smb1Request, w *smb1Reply) wire.Status {
 	sid := r.block.Word(0)
 	if c.searchOf(r, sid) == nil {
@@ -216,7 +216,7 @@ func searchRoom(c *Conn, _ wire.SMB1Header, b *wire.SMB1Block) int {
 	return min(int(b.Word(0))*searchEntrySize, c.smb1.maxBuffer)
 }
 
-// searchCore: MS-CIFS 3.3.5.50 and those that follow: SEARCH, FIND, FIND_UNIQUE and FIND_CLOSE.
+// searchCore: MS-CIFS 2.2.4.58 to 2.2.4.61: SEARCH, FIND, FIND_UNIQUE and FIND_CLOSE.
 func (c *Conn) searchCore(r *smb1Request, w *smb1Reply) wire.Status {
 	most, attrs := int(r.block.Word(0)), r.block.Word(1)
 	str := r.strings()

@@ -24,7 +24,7 @@ const (
 // smb1Guest is what the answer says of a guest: SMB_SETUP_GUEST.
 const smb1Guest = 1
 
-// sessionSetupSMB1: MS-CIFS 3.3.5.43, MS-SMB 3.3.5.3.
+// sessionSetupSMB1: MS-CIFS 2.2.4.53, MS-SMB 2.2.4.6.
 func (c *Conn) sessionSetupSMB1(r *smb1Request, w *smb1Reply) wire.Status {
 	b := &r.block
 	s := c.smb1
@@ -164,7 +164,7 @@ func (c *Conn) setupDone(r *smb1Request, w *smb1Reply, ch *channel, domain bool)
 }
 
 // acceptSMB1 makes a session valid. The first user who logs on gives the connection its key for signing, if the client
-// signs (MS-CIFS 3.3.5.43); the answer is signed already. response is that of a client without extended security.
+// signs (MS-CIFS 2.2.4.53); the answer is signed already. response is that of a client without extended security.
 func (c *Conn) acceptSMB1(r *smb1Request, ch *channel, id auth.Identity, response []byte) error {
 	s, sess := c.smb1, ch.session
 	if sess.valid {
@@ -196,7 +196,7 @@ func (c *Conn) acceptSMB1(r *smb1Request, ch *channel, id auth.Identity, respons
 // errNotSigning refuses a client that does not sign where it has to.
 var errNotSigning = fmt.Errorf("the client does not sign: %w", wire.StatusAccessDenied)
 
-// logoffSMB1: MS-CIFS 3.3.5.44.
+// logoffSMB1: MS-CIFS 2.2.4.54.
 func (c *Conn) logoffSMB1(r *smb1Request, w *smb1Reply) wire.Status {
 	delete(c.smb1.sessions, r.channel.uid)
 	c.endSession(r.session)

@@ -9,7 +9,7 @@ func (c *Conn) checkSignatureSMB1(r *smb1Request) wire.Status {
 	if s.signer == nil {
 		return wire.StatusOK
 	}
-	// A request without an answer takes one number, any other two (MS-CIFS 3.2.4.1.1).
+	// A request without an answer takes one number, any other two (MS-CIFS 3.1.4.1).
 	s.seq += 2
 	if smb1Commands[r.header().Command()].silent {
 		s.seq--

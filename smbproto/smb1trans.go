@@ -83,7 +83,7 @@ func (s *smb1) pendingTransaction(h wire.SMB1Header) int {
 	})
 }
 
-// transact begins a transaction, MS-CIFS 3.3.5.25, 3.3.5.41 and 3.3.5.48.
+// transact begins a transaction, MS-CIFS 2.2.4.33, 2.2.4.46 and 2.2.4.62.
 func (c *Conn) transact(r *smb1Request, w *smb1Reply) wire.Status {
 	h := r.header()
 	var req wire.SMB1TransRequest
@@ -120,7 +120,7 @@ func (c *Conn) transact(r *smb1Request, w *smb1Reply) wire.Status {
 	t.params, t.data = make([]byte, req.TotalParams), make([]byte, req.TotalData)
 	t.take(&req.SMB1TransPart)
 	c.smb1.transactions = append(c.smb1.transactions, &t)
-	w.words(0) // the interim answer, MS-CIFS 3.2.4.1.5
+	w.words(0) // the interim answer, MS-CIFS 2.2.4.46
 	return wire.StatusOK
 }
 
@@ -139,7 +139,7 @@ func (t *transaction) take(p *wire.SMB1TransPart) {
 	t.haveData += len(p.Data)
 }
 
-// transactSecondary: MS-CIFS 3.3.5.26. The last of them has the answer. Parts that overlap end the transaction, for what
+// transactSecondary: MS-CIFS 2.2.4.34, 2.2.4.47 and 2.2.4.63. The last of them has the answer. Parts that overlap end the transaction, for what
 // is whole by count would not be so.
 func (c *Conn) transactSecondary(r *smb1Request, w *smb1Reply) wire.Status {
 	h := r.header()

@@ -20,7 +20,7 @@ const (
 	servicePipe = "IPC"
 )
 
-// connectSMB1 connects to a share, MS-CIFS 3.3.5.45.
+// connectSMB1 connects to a share, MS-CIFS 2.2.4.50 and 2.2.4.55.
 func (c *Conn) connectSMB1(r *smb1Request, path, service string) (t *tree, status wire.Status) {
 	if c.srv.cfg.Audit != nil {
 		defer func() {
@@ -178,14 +178,14 @@ func (c *Conn) releaseSMB1(fid uint16, o *open) {
 	}
 }
 
-// treeDisconnectSMB1: MS-CIFS 3.3.5.46.
+// treeDisconnectSMB1: MS-CIFS 2.2.4.51.
 func (c *Conn) treeDisconnectSMB1(r *smb1Request, w *smb1Reply) wire.Status {
 	c.endTreeSMB1(r.tree)
 	w.words(0)
 	return wire.StatusOK
 }
 
-// processExit closes what a process of the client's has opened, MS-CIFS 3.3.5.19.
+// processExit closes what a process of the client's has opened, MS-CIFS 2.2.4.18.
 func (c *Conn) processExit(r *smb1Request, w *smb1Reply) wire.Status {
 	for fid, o := range c.smb1.files {
 		if o.session == r.session && o.smb1.pid == r.pid {

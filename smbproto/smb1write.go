@@ -2,7 +2,7 @@ package smbproto
 
 import "ustack/smbproto/wire"
 
-// writeAndX: MS-CIFS 3.3.5.37. The data goes from the ring to the file.
+// writeAndX: MS-CIFS 2.2.4.43. The data goes from the ring to the file.
 func (c *Conn) writeAndX(r *smb1Request, w *smb1Reply) wire.Status {
 	b := &r.block
 	off := uint64(b.U32(6))
@@ -40,7 +40,7 @@ func (c *Conn) writeSMB1(o *open, data []byte, off uint64, through bool) wire.St
 	return wire.StatusOf(err)
 }
 
-// writeCore: MS-CIFS 3.3.5.14, WRITE; WRITE_AND_UNLOCK, 3.3.5.22; WRITE_AND_CLOSE, 3.3.5.34. A WRITE of nothing cuts
+// writeCore: MS-CIFS 2.2.4.12, WRITE; WRITE_AND_UNLOCK, 2.2.4.21; WRITE_AND_CLOSE, 2.2.4.40. A WRITE of nothing cuts
 // the file or makes it longer.
 func (c *Conn) writeCore(r *smb1Request, w *smb1Reply) wire.Status {
 	b, o := &r.block, r.open

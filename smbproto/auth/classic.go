@@ -8,7 +8,7 @@ import (
 )
 
 // Classic is a log-on without SPNEGO and NTLMSSP, as SMB1 has it: the challenge stands in the answer to the
-// negotiation, and the response in the one request that follows (MS-CIFS 3.3.5.43). It proves no less than NTLMSSP does:
+// negotiation, and the response in the one request that follows (MS-CIFS 2.2.4.53). It proves no less than NTLMSSP does:
 // only an NTLMv2 response is taken. A Classic may be used for many log-ons, one at a time.
 type Classic struct {
 	cfg       Config

@@ -39,7 +39,6 @@ const (
 	SMB1TransactionSecondary  SMB1Command = 0x26
 	SMB1Ioctl                 SMB1Command = 0x27
 	SMB1Copy                  SMB1Command = 0x29
-	SMB1Move                  SMB1Command = 0x2A
 	SMB1Echo                  SMB1Command = 0x2B
 	SMB1WriteAndClose         SMB1Command = 0x2C
 	SMB1OpenAndX              SMB1Command = 0x2D
@@ -78,11 +77,8 @@ const (
 	SMB1FlagOplock uint8 = 0x20
 
 	SMB1Flags2LongNames        uint16 = 0x0001
-	SMB1Flags2EAs              uint16 = 0x0002
 	SMB1Flags2Signed           uint16 = 0x0004
-	SMB1Flags2IsLongName       uint16 = 0x0040
 	SMB1Flags2ExtendedSecurity uint16 = 0x0800
-	SMB1Flags2DFS              uint16 = 0x1000
 	SMB1Flags2ReadExecute      uint16 = 0x2000 // who may execute a file may read it
 	SMB1Flags2NTStatus         uint16 = 0x4000
 	SMB1Flags2Unicode          uint16 = 0x8000

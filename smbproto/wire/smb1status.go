@@ -3,15 +3,11 @@ package wire
 // Statuses that SMB1 alone has: a class and a code as they stand in the header, MS-CIFS 2.2.2.4.
 const (
 	StatusInvalidSMB    Status = 0x00010002 // ERRSRV, ERRerror
-	StatusSMBBadFID     Status = 0x00060001 // ERRDOS, ERRbadfid
 	StatusSMBBadUID     Status = 0x005B0002 // ERRSRV, ERRbaduid
 	StatusSMBBadCommand Status = 0x00160002 // ERRSRV, ERRunknownsmb
-	StatusSMBUseStd     Status = 0x00FB0002 // ERRSRV, ERRuseSTD
 	StatusBadAccess     Status = 0x000C0001 // ERRDOS, ERRbadaccess
 	StatusAtomicLocks   Status = 0x00AE0001 // ERRDOS, ERROR_ATOMIC_LOCKS_NOT_SUPPORTED
 	StatusCancelFailed  Status = 0x00AD0001 // ERRDOS, ERROR_CANCEL_VIOLATION
-	StatusUnknownLevel  Status = 0x007C0001 // ERRDOS, ERRunknownlevel
-	StatusInvalidSeek   Status = 0x00830001 // ERRDOS, ERROR_NEGATIVE_SEEK
 )
 
 // Classes of errors.
