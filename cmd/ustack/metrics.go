@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
 )
 
 // Bounds of the metrics' HTTP server.
@@ -20,6 +21,7 @@ const (
 	metricsTimeout  = 10 * time.Second // for a request, and for its answer
 	metricsInFlight = 4                // scrapes at a time
 	metricsHeader   = 16 << 10         // bytes
+	metricsConns    = 32               // so that nobody takes the descriptors that clients need
 )
 
 // A metricsServer answers GET /metrics with what the control socket tells, for Prometheus: on the kernel's TCP, in the
@@ -67,7 +69,7 @@ func (m *metricsServer) serve(log *slog.Logger, ask func() snapshot) {
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	m.running.Go(func() {
-		if err := m.server.Serve(m.ln); !errors.Is(err, http.ErrServerClosed) {
+		if err := m.server.Serve(netutil.LimitListener(m.ln, metricsConns)); !errors.Is(err, http.ErrServerClosed) {
 			log.Error("metrics", "err", err)
 		}
 	})

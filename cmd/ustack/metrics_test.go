@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -11,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // scrape asks for metrics at a TCP address or at a Unix socket.
@@ -107,5 +110,43 @@ func TestMetricsTellWhatAServerDid(t *testing.T) {
 	}
 	if text := scrape(t, unix); metric(t, text, `ustack_info{service="echo",stack="kernel"}`) != 1 || metric(t, text, "ustack_smb_sessions") != -1 {
 		t.Errorf("of a service that is not SMB: %s", text)
+	}
+}
+
+// Who asks for metrics and does not go on takes few descriptors: others wait until one goes.
+func TestMetricsTakeFewConnections(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "metrics")
+	m, err := listenMetrics(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	m.serve(slog.New(slog.DiscardHandler), func() snapshot { return snapshot{} })
+	var idle []net.Conn
+	for range metricsConns {
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		idle = append(idle, c)
+	}
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "GET /metrics HTTP/1.0\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 4)
+	_ = c.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+	if _, err := c.Read(b); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("answered beside %d others: %q, %v", len(idle), b, err)
+	}
+	idle[0].Close()
+	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.ReadFull(c, b); err != nil || string(b) != "HTTP" {
+		t.Errorf("%q, %v", b, err)
 	}
 }
