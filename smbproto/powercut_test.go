@@ -35,7 +35,7 @@ func child(t *testing.T, dir string, before ...string) (w *wild, kill func()) {
 	t.Helper()
 	args := append(before, os.Args[0], "-test.run", "^TestServeUntilKilled$")
 	c := exec.Command(args[0], args[1:]...)
-	c.Env = append(os.Environ(), "SMB_TEST_SERVE="+dir)
+	c.Env = append(os.Environ(), "SMB_TEST_SERVE="+dir, "TMPDIR="+t.TempDir()) // it takes nothing away itself
 	c.SysProcAttr = &unix.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL}
 	out, err := c.StdoutPipe()
 	if err != nil {
