@@ -2,6 +2,8 @@ package smbproto
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -573,5 +575,28 @@ func TestALeaseOfTwoSessionsBreaksInTheOneThatIsLeft(t *testing.T) {
 				other.wantLater(async, wire.StatusOK)
 			}
 		})
+	}
+}
+
+// Of a WRITE that fails, what is in the file has changed it.
+func TestAWriteThatFailsMidwayBreaksOplocks(t *testing.T) {
+	limitFileSize(t)
+	const limit = 1 << 30 // of a file
+	for name, write := range map[string]func(p *peer, id wire.FileID) []byte{
+		"as it arrives": func(p *peer, id wire.FileID) []byte { return p.writeMsg(id, limit-1, []byte("xx")) },
+		"as a whole": func(p *peer, id wire.FileID) []byte {
+			return chainOf(false, p.writeMsg(id, limit-1, []byte("xx")), p.request(wire.CommandEcho, 4, nil))
+		},
+	} {
+		r, w := twoClients(t)
+		held := r.openOplock("file", anyOpen, wire.OplockII, wire.OplockII)
+		id := w.open("file", anyOpen)
+		if got := status(w.askAll(write(w, id))[0]); got != wire.StatusFileTooLarge {
+			t.Fatalf("%s: %v", name, got)
+		}
+		if st, err := os.Stat(filepath.Join(r.dir, "file")); err != nil || st.Size() != limit {
+			t.Fatalf("%s: %v, %v", name, st, err)
+		}
+		r.breaks(held, wire.OplockNone)
 	}
 }

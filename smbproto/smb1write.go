@@ -31,7 +31,10 @@ func (c *Conn) writeSMB1(o *open, data []byte, off uint64, through bool) wire.St
 	if o.file == nil {
 		return c.writePipe(o, data)
 	}
-	if _, err := o.file.WriteAt(data, int64(off)); err != nil {
+	if n, err := o.file.WriteAt(data, int64(off)); err != nil {
+		if n > 0 {
+			o.modified()
+		}
 		return wire.StatusOf(err)
 	}
 	position := o.position // which only a read moves, in SMB1
