@@ -9,9 +9,8 @@ import (
 // foreign is who a request is from whose session this connection does not have: a channel that
 // is being bound, or one that may be. It is nil where there is no such session, or nothing that shows that the
 // client has it; else the request is verified, and its answer signed, with the session's first key: also one that is
-// refused, so that the client can trust it. AES-GMAC is for binding alone: the ids of this connection's messages, which are
-// its nonces, are chosen by who sends them, and what is signed twice with one nonce gives the key away.
-func (c *Conn) foreign(r *request, id uint64) *channel {
+// refused, so that the client can trust it.
+func (c *Conn) foreign(h wire.Header, id uint64) *channel {
 	if ch := c.binding[id]; ch != nil {
 		if !ch.ended() {
 			return ch
@@ -19,10 +18,7 @@ func (c *Conn) foreign(r *request, id uint64) *channel {
 		delete(c.binding, id)
 	}
 	sess := c.srv.session(id)
-	if sess == nil || !r.header().Has(wire.FlagSigned) || !sess.isValid() || sess.keys.signing == nil {
-		return nil
-	}
-	if sess.keys.with.signing == crypt.AESGMAC && r.cmd != wire.CommandSessionSetup {
+	if sess == nil || !h.Has(wire.FlagSigned) || !sess.isValid() || sess.keys.signing == nil {
 		return nil
 	}
 	signer, err := crypt.NewSigner(sess.keys.with.signing, sess.keys.signing)

@@ -131,7 +131,7 @@ func (c *Conn) resolve(r *request, verify bool) wire.Status {
 	case ch != nil:
 		r.channel = ch // so that the client can trust that it has ended
 	case c.sealing == nil && (r.cmd == wire.CommandSessionSetup || cmd.needs&needSession != 0):
-		r.channel = c.foreign(r, sessionID)
+		r.channel = c.foreign(h, sessionID)
 	}
 	if cmd.needs&needSession != 0 {
 		if r.session == nil || !r.session.valid {
