@@ -355,6 +355,9 @@ func (c *Conn) resolveSMB1(r *smb1Request, w *smb1Reply, cmd *smb1Command) wire.
 		}
 		if cmd.needs&needSession != 0 {
 			if status := r.session.joinTree(r.tree); status != wire.StatusOK {
+				if status == wire.StatusNetworkNameDeleted {
+					c.endTreeSMB1(r.tree) // its searches, too, which hold the share's directory
+				}
 				return status
 			}
 		}

@@ -226,3 +226,23 @@ func TestSMB1PatternsWaitForOplocksOnce(t *testing.T) {
 		t.Errorf("%d answers, left are %v, %v", answers, left, err)
 	}
 }
+
+// Of a share that is there no more a connection keeps nothing once it has asked for something of it.
+func TestSMB1SearchesGoWithTheirShare(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub")
+	params := findParams(`\*`, 0)
+	p.want1(p.trans2Msg(1, params, nil, len(params), 0, 4000), wire.StatusOK)
+	if n := len(p.c.smb1.searches); n != 1 {
+		t.Fatalf("%d searches", n)
+	}
+	gone := p.c.smb1.trees[p.tid].share
+	cfg := p.srv.settings().cfg
+	cfg.Shares = []Share{{Name: "other", Path: p.dir}}
+	if _, err := p.srv.Reconfigure(cfg); err != nil {
+		t.Fatal(err)
+	}
+	p.want1(p.msg(wire.SMB1QueryInformationDisk, nil, nil), wire.StatusNetworkNameDeleted)
+	if s := p.c.smb1; len(s.searches) != 0 || len(s.trees) != 0 || gone.holders.Load() != 0 {
+		t.Errorf("%d searches, %d trees, %d hold the share", len(s.searches), len(s.trees), gone.holders.Load())
+	}
+}

@@ -284,6 +284,15 @@ func FuzzSMB1Session(f *testing.F) {
 	f.Add(fuzzInput(0, trans(6, append(words(uint16(0x101), uint32(0)), raw(`\file`)...), make([]byte, 40))))
 	f.Add(fuzzInput(0, trans(7, words(uint16(fid), uint16(0x109)), nil), trans(8, words(uint16(fid), uint16(0x104)), make([]byte, 8))))
 	f.Add(fuzzInput(0, seed.createMsg1(`\dir`, opening{wire.AccessAll, shareAll, wire.OpenIf, wire.OptionDirectory}, 0x16)))
+	// Chains: of two commands, whose second takes room.
+	for _, next := range [][]byte{
+		seed.readMsg1(fid, 0, 1<<20), seed.msg(wire.SMB1Search, words(uint16(9), uint16(0x16)), append(path("*"), 5, 0, 0)), trans(3, words(uint16(0x105)), nil),
+		seed.msg(wire.SMB1Echo, words(uint16(3)), pattern(9)),
+	} {
+		w := next[wire.SMB1HeaderSize+1:][:2*next[wire.SMB1HeaderSize]]
+		chain, _ := follow(seed.readMsg1(fid, 0, 1<<20), wire.SMB1HeaderSize, wire.SMB1Command(next[4]), w, next[wire.SMB1HeaderSize+3+len(w):])
+		f.Add(fuzzInput(0, seed.writeMsg1(fid, 0, pattern(3000)), chain))
+	}
 	seed.hangUp()
 
 	f.Fuzz(func(t *testing.T, input []byte) {
