@@ -58,7 +58,7 @@ func (b SessionRequest) Names() (called, calling string, err error) {
 	}
 	calling, rest, err = netbiosName(rest)
 	if err == nil && len(rest) != 0 {
-		err = malformed("session request with %d bytes behind its names", len(rest))
+		return "", "", malformed("session request with %d bytes behind its names", len(rest))
 	}
 	return called, calling, err
 }
