@@ -195,7 +195,7 @@ func (h *oplock) tell(to wire.LeaseState, ack bool) {
 	if o == nil {
 		return
 	}
-	b := breakNotice{from: h.state, to: to, ack: ack, open: o.id, session: o.session}
+	b := breakNotice{from: h.state, to: to, ack: ack, open: o.id, session: o.session, sealed: o.tree.share.Encrypt}
 	if ack {
 		b.awaited = h.awaited
 	}
@@ -224,7 +224,7 @@ func (t *fileTable) tellOthers(h *oplock, o *open) {
 	if b.session != o.session || b.awaited != nil && !b.awaited.Load() || !o.session.ended() {
 		return
 	}
-	b.session, b.open = next.session, next.id
+	b.session, b.open, b.sealed = next.session, next.id, next.tree.share.Encrypt
 	h.told = b
 	next.session.notify(nil, b)
 }

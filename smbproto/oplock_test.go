@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"ustack/smbproto/crypt"
 	"ustack/smbproto/wire"
 )
 
@@ -181,6 +182,31 @@ func TestACompoundWaitsForAnOplock(t *testing.T) {
 	}
 	if want := []wire.Command{wire.CommandCreate, wire.CommandQueryInfo, wire.CommandClose}; len(commands) != 3 || commands[0] != want[0] || commands[1] != want[1] || commands[2] != want[2] {
 		t.Errorf("answers to %v, want %v", commands, want)
+	}
+}
+
+// What is told of a file of a share, or to a session, that must be encrypted is encrypted.
+func TestBreaksAreEncrypted(t *testing.T) {
+	for _, name := range []string{"neither", "session", "share"} {
+		h, w := twoClients(t)
+		holder, waiter := h.sealKeys(crypt.AES128GCM), w.sealKeys(crypt.AES128GCM)
+		held := h.openOplock("file", anyOpen, wire.OplockBatch, wire.OplockBatch)
+		sess := h.c.sessions[h.session]
+		sess.mustSeal = name == "session"
+		sess.tree(h.tree).share.Encrypt = name == "share"
+		if r := waiter.ask(w.createMsg("file", anyOpen)); status(r) != wire.StatusPending {
+			t.Fatalf("%s: %v", name, status(r))
+		}
+		m, sealed := h.later(), name != "neither"
+		if wire.IsTransform(m) != sealed {
+			t.Fatalf("%s: told % x", name, m)
+		}
+		if sealed {
+			m, sealed = holder.opener.Open(m)
+		}
+		if sealed != (name != "neither") || wire.OplockBreak(m).FileID() != held {
+			t.Errorf("%s: told % x", name, m)
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ type breakNotice struct {
 	epoch    uint16
 	from, to wire.LeaseState
 	ack      bool
+	sealed   bool // it is of a share that must be encrypted
 	// awaited is true while an acknowledgment is, if there is to be one.
 	awaited  *atomic.Bool
 	delivery *delivery // nil where there is no other channel to send it over
@@ -44,7 +45,7 @@ func (c *Conn) sendBreak(n *breakNotice) error {
 	if c.smb1 != nil {
 		return c.sendBreakSMB1(n)
 	}
-	if ch.mustSeal {
+	if ch.mustSeal || n.sealed && ch.sealer != nil {
 		c.sealing = ch
 		defer func() { c.sealing = nil }()
 	}
