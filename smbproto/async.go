@@ -54,11 +54,13 @@ func (c *Conn) park(r *request, w *reply, at place) (*pending, wire.Status) {
 	switch {
 	case !r.last:
 		return nil, wire.StatusInternalError // MS-SMB2 3.3.5.2.7, product behaviour
-	case len(c.pending) >= c.cfg.Limits.MaxPending:
+	case c.waitsEnough():
 		return nil, wire.StatusInsufficientResources
 	}
 	return c.newPending(r, w, at), wire.StatusOK
 }
+
+func (c *Conn) waitsEnough() bool { return len(c.pending) >= c.cfg.Limits.MaxPending }
 
 func (c *Conn) newPending(r *request, w *reply, at place) *pending {
 	p := &pending{
@@ -88,7 +90,7 @@ func (c *Conn) parkAgain(r *request, w *reply, at place) (*pending, wire.Status)
 	if r.frame == nil {
 		return nil, wire.StatusSharingViolation // in the midst of a chain of SMB1 nothing waits
 	}
-	if len(c.pending) >= c.srv.cfg.Limits.MaxPending || c.againSize+len(r.frame) > maxAgain {
+	if c.waitsEnough() || c.againSize+len(r.frame) > maxAgain {
 		return nil, wire.StatusInsufficientResources
 	}
 	p := c.newPending(r, w, at)

@@ -141,14 +141,14 @@ func (t *fileTable) evictOldest() bool {
 }
 
 // evictFrom closes the opens of a file, or a stream, that are kept and can't be asked to let others have it. Resilient ones stay.
-func (t *fileTable) evictFrom(st *fileState) (some bool) {
-	for _, o := range slices.Clone(st.opens) {
+func (t *fileTable) evictFrom(st *fileState) { t.evictUnheard(st.opens) }
+
+func (t *fileTable) evictUnheard(opens []*open) {
+	for _, o := range slices.Clone(opens) {
 		if o.away != nil && !o.durable.resilient {
 			t.evict(o)
-			some = true
 		}
 	}
-	return some
 }
 
 // unheard does what a break would ask for where nobody can be told of it, MS-SMB2 3.3.4.6 and 3.3.4.7: opens that are kept are
@@ -158,11 +158,7 @@ func (t *fileTable) unheard(h *oplock, to wire.LeaseState) bool {
 	if h.present() != nil && to&wire.LeaseHandle != 0 {
 		return false
 	}
-	for _, o := range slices.Clone(h.opens) {
-		if o.away != nil && !o.durable.resilient {
-			t.evict(o)
-		}
-	}
+	t.evictUnheard(h.opens)
 	if h.present() != nil {
 		return false
 	}
