@@ -101,6 +101,7 @@ func (c *Conn) createFile(r *request, w *reply, req wire.CreateRequest, name str
 	o.maximal, o.durable.owner = cr.maximal, r.session.who()
 	o.durable.owner.SessionKey = [16]byte{} // not kept longer than its session
 	c.grantDurable(o, d, req.OplockLevel(), &held)
+	durable := o.durable
 	if err := o.fill(&c.info); err != nil {
 		return c.abandon(o, wire.StatusOf(err))
 	}
@@ -118,9 +119,14 @@ func (c *Conn) createFile(r *request, w *reply, req wire.CreateRequest, name str
 	if action != wire.ActionOpened {
 		c.srv.files.entryChanged(o, o.file.Path())
 	}
-	n := c.putContexts(w.msg[wire.CreateResponseFixed:], &cr, &held, &o.durable)
-	wire.CreateResponse(w.msg).Put(action, held.level, &c.info, o.id, n)
-	w.fileID = o.id
+	return c.putCreate(w, action, o.id, &cr, &held, &durable)
+}
+
+// putCreate answers a CREATE, MS-SMB2 2.2.14, of whose file c.info tells. d is nil where nothing is to be said of a durable handle.
+func (c *Conn) putCreate(w *reply, action wire.CreateAction, id wire.FileID, cr *creation, held *held, d *durability) wire.Status {
+	n := c.putContexts(w.msg[wire.CreateResponseFixed:], cr, held, d)
+	wire.CreateResponse(w.msg).Put(action, held.level, &c.info, id, n)
+	w.fileID = id
 	w.n = wire.CreateResponseFixed + n
 	return wire.StatusOK
 }

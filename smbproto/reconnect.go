@@ -26,11 +26,7 @@ func (c *Conn) reconnect(r *request, w *reply, name string, d *durableAsk) wire.
 	}
 	held := c.srv.files.held(o)
 	cr := creation{maximal: o.maximal, wantMxAc: d.wantMxAc, wantQFid: d.wantQFid}
-	n := c.putContexts(w.msg[wire.CreateResponseFixed:], &cr, &held, nil)
-	wire.CreateResponse(w.msg).Put(wire.ActionOpened, held.level, &c.info, o.id, n)
-	w.fileID = o.id
-	w.n = wire.CreateResponseFixed + n
-	return wire.StatusOK
+	return c.putCreate(w, wire.ActionOpened, o.id, &cr, &held, nil)
 }
 
 // reclaim has an open of the session take over what is kept, or says why it is not this client's. To be a guest proves nothing: such

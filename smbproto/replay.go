@@ -98,9 +98,5 @@ func (c *Conn) replay(r *request, w *reply, req wire.CreateRequest, m *made, d *
 		}
 	}
 	cr := creation{maximal: o.maximal, wantMxAc: d.wantMxAc, wantQFid: d.wantQFid}
-	n := c.putContexts(w.msg[wire.CreateResponseFixed:], &cr, &held, durable)
-	wire.CreateResponse(w.msg).Put(m.action, held.level, &c.info, o.id, n)
-	w.fileID = o.id
-	w.n = wire.CreateResponseFixed + n
-	return wire.StatusOK
+	return c.putCreate(w, m.action, o.id, &cr, &held, durable)
 }
