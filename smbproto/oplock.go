@@ -51,13 +51,9 @@ type leaseID struct {
 
 // asked is the oplock or the lease that a CREATE asks for; the zero value is none.
 type asked struct {
-	state     wire.LeaseState
-	lease     bool
-	id        leaseID
-	v2        bool
-	parent    wire.LeaseKey
-	hasParent bool
-	epoch     uint16
+	state  wire.LeaseState
+	leases bool  // a lease, which is then
+	lease  lease // before it is granted
 }
 
 // Opens for attributes alone are in nobody's way, MS-FSA 2.1.4.12; of leases, those that read the
@@ -69,7 +65,7 @@ const (
 
 // same reports whether an open may do as it likes beside the oplock: it is its own, or its lease's.
 func (h *oplock) same(o *open) bool {
-	return o.oplock == h || o.oplock == nil && h.lease != nil && o.asked.lease && h.lease.id == o.asked.id
+	return o.oplock == h || o.oplock == nil && h.lease != nil && o.asked.leases && h.lease.id == o.asked.lease.id
 }
 
 func (h *oplock) setState(s wire.LeaseState) {
@@ -105,16 +101,12 @@ func (t *fileTable) clear(st *fileState, o *open, e *entry, violates bool) (wait
 		if e.overwrites || e.renames && h.state&wire.LeaseHandle != 0 {
 			to = 0
 		}
-		if to != h.state && t.unheard(h, to) {
-			continue
-		}
 		// Who comes to a break that takes nothing more waits for its end, and so does who has waited before.
-		if h.state&takes != 0 || h.breaking && (to == h.state || e.again) {
-			wait = true
-		}
+		waits := h.state&takes != 0 || h.breaking && (to == h.state || e.again)
 		if to != h.state {
 			t.demote(h, to)
 		}
+		wait = wait || waits && h.present() != nil
 	}
 	return wait
 }
@@ -233,19 +225,19 @@ func (t *fileTable) tellOthers(h *oplock, o *open) {
 func (t *fileTable) grant(st *fileState, o *open) {
 	a := &o.asked
 	dir := o.file.IsDir()
-	if a.state == 0 && !a.lease || dir && !a.v2 {
+	if a.state == 0 && !a.leases || dir && !a.lease.v2 {
 		return // directories have leases of version 2 only, MS-SMB2 3.3.5.9.11
 	}
-	h := t.leases[a.id]
-	if !a.lease {
-		h = nil
+	var h *oplock
+	if a.leases {
+		h = t.leases[a.lease.id]
 	}
 	asks := a.state
 	if dir {
 		asks &^= wire.LeaseWrite
 	}
 	state := asks
-	if a.lease && state&wire.LeaseRead == 0 || len(st.locks) > 0 {
+	if a.leases && state&wire.LeaseRead == 0 || len(st.locks) > 0 {
 		state = 0 // without what was read nothing else is kept, MS-FSA 2.1.5.18; and that would go past others' locks
 	}
 	for _, other := range st.opens {
@@ -260,13 +252,13 @@ func (t *fileTable) grant(st *fileState, o *open) {
 		case q == nil:
 		case q.state&wire.LeaseWrite != 0:
 			state = 0 // this open was not in its way
-		case a.lease && q.lease == nil && q.state != 0:
+		case a.leases && q.lease == nil && q.state != 0:
 			state &^= wire.LeaseHandle
-		case !a.lease && q.state&wire.LeaseHandle != 0:
+		case !a.leases && q.state&wire.LeaseHandle != 0:
 			state = 0
 		}
 	}
-	if !a.lease {
+	if !a.leases {
 		if state&wire.LeaseWrite == 0 {
 			state &= wire.LeaseRead
 		}
@@ -277,15 +269,16 @@ func (t *fileTable) grant(st *fileState, o *open) {
 	switch {
 	case h == nil:
 		h = &oplock{st: st, keepers: &t.keepers}
-		if a.lease {
-			h.lease = &lease{id: a.id, v2: a.v2, parent: a.parent, hasParent: a.hasParent, epoch: a.epoch}
-			if a.v2 {
-				h.lease.epoch++
+		if a.leases {
+			l := a.lease
+			if l.v2 {
+				l.epoch++
 			}
+			h.lease = &l
 			if t.leases == nil {
 				t.leases = map[leaseID]*oplock{}
 			}
-			t.leases[a.id] = h
+			t.leases[l.id] = h
 		}
 		if dir {
 			h.dir = true
@@ -363,21 +356,22 @@ func (a *asked) askLease(c *Conn, s *session, b wire.LeaseContext) {
 	if c.dialect < wire.Dialect210 {
 		return
 	}
-	*a = asked{lease: true, state: b.State() & wire.LeaseAll, id: leaseID{s.client, b.Key()}}
+	l := lease{id: leaseID{s.client, b.Key()}}
 	if b.V2() && c.dialect >= wire.Dialect300 {
-		a.v2, a.epoch = true, b.Epoch()
-		a.hasParent, a.parent = b.Flags()&wire.LeaseParentKeySet != 0, b.Parent()
+		l.v2, l.epoch = true, b.Epoch()
+		l.hasParent, l.parent = b.Flags()&wire.LeaseParentKeySet != 0, b.Parent()
 	}
+	*a = asked{state: b.State() & wire.LeaseAll, leases: true, lease: l}
 }
 
 // leased tells whether the client holds the lease that it asks for.
 func (t *fileTable) leased(a *asked) bool {
-	if !a.lease {
+	if !a.leases {
 		return false
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.leases[a.id] != nil
+	return t.leases[a.lease.id] != nil
 }
 
 // held is what the answer to a CREATE says of the oplock.

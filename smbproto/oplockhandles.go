@@ -102,7 +102,7 @@ func (t *fileTable) breakDirectory(o *open, path vfs.Path) {
 		return
 	}
 	for _, h := range slices.Clone(st.oplocks) {
-		if h.dir && !(o.asked.hasParent && h.lease.id == leaseID{o.asked.id.client, o.asked.parent}) {
+		if l := &o.asked.lease; h.dir && !(l.hasParent && h.lease.id == leaseID{l.id.client, l.parent}) {
 			t.demote(h, 0)
 		}
 	}

@@ -15,10 +15,7 @@ func (c *Conn) createPipe(r *request, w *reply, name string) wire.Status {
 	if status != wire.StatusOK {
 		return status
 	}
-	wire.CreateResponse(w.msg).Put(wire.ActionOpened, wire.OplockNone, &c.info, o.id, 0)
-	w.fileID = o.id
-	w.n = wire.CreateResponseFixed
-	return wire.StatusOK
+	return c.putCreate(w, wire.ActionOpened, o.id, &creation{}, &held{}, nil)
 }
 
 // openPipe opens it, and leaves in c.info what is to be said of it.

@@ -83,7 +83,7 @@ func (c *Conn) replay(r *request, w *reply, req wire.CreateRequest, m *made, d *
 	if o.closed {
 		return wire.StatusFileNotAvailable // it is being closed
 	}
-	if !sameUser(o.durable.owner, r.session.who()) || o.tree != r.tree || o.asked.lease != d.lease || d.lease && o.asked.id.key != d.leaseKey {
+	if !sameUser(o.durable.owner, r.session.who()) || o.tree != r.tree || o.asked.leases != d.lease || d.lease && o.asked.lease.id.key != d.leaseKey {
 		return wire.StatusAccessDenied
 	}
 	if err := o.fill(&c.info); err != nil {
@@ -91,7 +91,7 @@ func (c *Conn) replay(r *request, w *reply, req wire.CreateRequest, m *made, d *
 	}
 	held := c.srv.files.held(o)
 	durable := &o.durable
-	if !o.asked.lease {
+	if !o.asked.leases {
 		held.level = req.OplockLevel()
 		if held.level != wire.OplockBatch {
 			durable = nil

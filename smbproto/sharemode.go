@@ -145,7 +145,7 @@ func (t *fileTable) tryAdmit(o *open, e *entry) wire.Status {
 			return wire.StatusDeletePending
 		}
 	}
-	if h := t.leases[o.asked.id]; h != nil && o.asked.lease && h.st != st {
+	if h := t.leases[o.asked.lease.id]; h != nil && o.asked.leases && h.st != st {
 		return wire.StatusInvalidParameter // a key is one file's, MS-SMB2 3.3.5.9.8
 	}
 	asks := o.access | e.also
