@@ -213,13 +213,23 @@ func (how *How) ask(in *Dir) (descriptor []byte, err error) {
 	return descriptor, err
 }
 
-func (f *File) make(in *Dir, base string, how How, descriptor []byte) (err error) {
+// make makes the file, with its descriptor and its attributes.
+func (f *File) make(in *Dir, base string, how How, descriptor []byte) error {
+	if descriptor != nil && f.root.opts.Watched != nil {
+		defer f.root.opts.Watched().quiet(in.ID(), base)()
+	}
+	if err := f.bear(in, base, how, descriptor); err != nil {
+		return err
+	}
+	f.loc.entry = f.ID()
+	return f.SetAttributes(how.Attributes)
+}
+
+// bear makes the file, with its descriptor. It takes no lock of xattrs: who has one may wait for what is under way here.
+func (f *File) bear(in *Dir, base string, how How, descriptor []byte) (err error) {
 	if descriptor != nil {
 		births.begin()
 		defer births.end()
-		if f.root.opts.Watched != nil {
-			defer f.root.opts.Watched().quiet(in.ID(), base)()
-		}
 	}
 	if how.Directory {
 		if err := unix.Mkdirat(in.fd, base, f.root.opts.DirMode); err != nil {
@@ -244,8 +254,7 @@ func (f *File) make(in *Dir, base string, how How, descriptor []byte) (err error
 	if err := f.secure(descriptor); err != nil {
 		return errors.Join(err, f.unmake(in.fd, base))
 	}
-	f.loc.entry = f.ID()
-	return f.SetAttributes(how.Attributes)
+	return nil
 }
 
 // Hold opens what a path leads to, of whatever type, for nothing but its identity: as
