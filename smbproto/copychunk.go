@@ -44,13 +44,17 @@ func (c *Conn) copyChunks(o *open, in, out []byte, reads bool) (n int, status wi
 		return wire.PutCopyChunk(out, maxChunks, maxChunk, maxChunkTotal), wire.StatusInvalidParameter
 	}
 	var chunks, total uint32
+	changed := false
 	for chunks < req.Count() && status == wire.StatusOK {
 		from, to, length := req.Chunk(int(chunks))
-		if status = c.copyChunk(o, src, from, to, length); status == wire.StatusOK {
+		var written int64
+		written, status = c.copyChunk(o, src, from, to, length)
+		changed = changed || written > 0
+		if status == wire.StatusOK {
 			chunks, total = chunks+1, total+length
 		}
 	}
-	if chunks > 0 {
+	if changed {
 		o.modified()
 	}
 	return wire.PutCopyChunk(out, chunks, 0, total), status
@@ -104,30 +108,31 @@ func withinCopyLimits(req wire.CopyChunks) bool {
 	return total <= maxChunkTotal
 }
 
-// copyChunk copies one chunk, all of it or none.
-func (c *Conn) copyChunk(dst, src *open, from, to uint64, length uint32) wire.Status {
+// copyChunk copies one chunk. Of one that fails midway some is written.
+func (c *Conn) copyChunk(dst, src *open, from, to uint64, length uint32) (written int64, status wire.Status) {
 	n := int64(length)
 	if to > math.MaxInt64-uint64(n) {
-		return wire.StatusDiskFull // StatusInvalidParameter is for the limits alone
+		return 0, wire.StatusDiskFull // StatusInvalidParameter is for the limits alone
 	}
 	if err := src.file.Stat(); err != nil {
-		return wire.StatusOf(err)
+		return 0, wire.StatusOf(err)
 	}
 	switch {
 	case from > math.MaxInt64-uint64(n), int64(from)+n > src.file.Size():
-		return wire.StatusInvalidViewSize
+		return 0, wire.StatusInvalidViewSize
 	case !c.srv.files.mayAccess(src, from, int(n), false), !c.srv.files.mayAccess(dst, to, int(n), true):
-		return wire.StatusFileLockConflict
+		return 0, wire.StatusFileLockConflict
 	case !dst.access.Has(wire.AccessWriteData):
 		if status := mayAppend(dst.file, to); status != wire.StatusOK {
-			return status
+			return 0, status
 		}
 	}
-	switch written, err := vfs.Copy(dst.file, src.file, int64(to), int64(from), n); {
+	written, err := vfs.Copy(dst.file, src.file, int64(to), int64(from), n)
+	switch {
 	case err != nil:
-		return wire.StatusOf(err)
+		return written, wire.StatusOf(err)
 	case written < n:
-		return wire.StatusInvalidViewSize
+		return written, wire.StatusInvalidViewSize
 	}
-	return wire.StatusOK
+	return written, wire.StatusOK
 }

@@ -1,6 +1,8 @@
 package smbproto
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -129,4 +131,22 @@ func TestServerSideCopyKeepsToLocks(t *testing.T) {
 		p.want(p.closeMsg(other), wire.StatusOK)
 	}
 	p.want(p.ioctlMsg(wire.FsctlCopyChunk, dst, in, 12), wire.StatusOK)
+}
+
+// Of a chunk that fails midway, what is in the file has changed it.
+func TestACopyThatFailsMidwayBreaksOplocks(t *testing.T) {
+	limitFileSize(t)
+	const limit = 1 << 30 // of a file
+	r, w := twoClients(t)
+	held := r.openOplock("file", anyOpen, wire.OplockII, wire.OplockII)
+	src, dst := w.newFile("src"), w.open("file", anyOpen)
+	w.want(w.writeMsg(src, 0, []byte("xx")), wire.StatusOK)
+	in := copyChunkInput(w.resumeKey(src), chunk{0, limit - 1, 2})
+	if s := status(w.ask(w.ioctlMsg(wire.FsctlCopyChunk, dst, in, 12))); !s.IsError() {
+		t.Fatal(s)
+	}
+	if st, err := os.Stat(filepath.Join(r.dir, "file")); err != nil || st.Size() != limit {
+		t.Fatal(st, err)
+	}
+	r.breaks(held, wire.OplockNone)
 }
