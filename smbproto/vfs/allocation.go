@@ -93,6 +93,5 @@ func (f *File) Allocate(size int64) error {
 	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
 		return err
 	}
-	times := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, {Sec: was.Sec, Nsec: int64(was.Nsec)}}
-	return retry(func() error { return unix.UtimesNanoAt(unix.AT_FDCWD, throughProc(f.fd), times, 0) })
+	return f.touch(unix.Timespec{Sec: was.Sec, Nsec: int64(was.Nsec)})
 }

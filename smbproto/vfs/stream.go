@@ -252,13 +252,13 @@ func (f *File) changeStream(change func(data []byte) []byte) error {
 	if err != nil {
 		return streamError(err)
 	}
-	return f.touch()
+	return f.touch(unix.Timespec{Nsec: unix.UTIME_NOW})
 }
 
-// touch sets the time of the last change, which only the file's owner may: what he did not
+// touch sets the time of the last write, which only the file's owner may: what he did not
 // grant to the server is not the client's fault.
-func (f *File) touch() error {
-	ts := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, {Nsec: unix.UTIME_NOW}}
+func (f *File) touch(written unix.Timespec) error {
+	ts := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, written}
 	err := retry(func() error { return unix.UtimesNanoAt(unix.AT_FDCWD, throughProc(f.fd), ts, 0) })
 	if errors.Is(err, fs.ErrPermission) {
 		return nil
