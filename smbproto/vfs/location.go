@@ -23,17 +23,6 @@ type location struct {
 	of     ID     // its file
 }
 
-// set notes where the name is, and takes over parent.
-func (l *location) set(parent int, base string) error {
-	l.parent, l.base = parent, base
-	var st unix.Statx_t
-	if err := statx(parent, "", &st); err != nil {
-		return err
-	}
-	l.dir = idOf(&st)
-	return nil
-}
-
 // Path is where the file was when it was opened or last renamed through us. Any
 // goroutine may ask.
 func (f *File) Path() Path {
@@ -56,10 +45,12 @@ func (f *File) locate() error {
 		}
 		return err
 	}
-	if err := f.loc.set(parent, base); err != nil {
+	f.loc.parent, f.loc.base = parent, base
+	var st unix.Statx_t
+	if err := statx(parent, "", &st); err != nil {
 		return err
 	}
-	var st unix.Statx_t
+	f.loc.dir = idOf(&st)
 	if err := statx(parent, base, &st); err != nil {
 		if err == unix.ENOENT {
 			err = ErrMoved

@@ -192,7 +192,7 @@ func (r *Root) create(p Path, since moment, how How) (*File, error) {
 	f.pathOnly, f.since = false, since
 	err = f.make(in, base, how, descriptor)
 	if err == nil && how.Locate {
-		err = f.loc.set(parent, base)
+		f.loc.parent, f.loc.dir, f.loc.base = parent, in.ID(), base
 	} else {
 		err = errors.Join(err, closeAll(parent))
 	}
