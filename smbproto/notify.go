@@ -213,13 +213,12 @@ func (s *Server) watched() *vfs.Watcher {
 // tellRenamed has those told who watch the directory of a file whose name was changed, when the open by which it was is
 // closed: Windows tells a change of its attributes then, though not of a directory's.
 func (s *Server) tellRenamed(f *vfs.File) {
-	if s.watches.Load() == 0 || f.IsDir() {
+	if f.IsDir() {
 		return
 	}
-	s.mu.Lock()
-	w := s.watching
-	s.mu.Unlock()
-	w.Modified(f, wire.NotifyAttributes|wire.NotifyCreation)
+	if w := s.watched(); w != nil {
+		w.Modified(f, wire.NotifyAttributes|wire.NotifyCreation)
+	}
 }
 
 // watcher is started by the first that watches.
