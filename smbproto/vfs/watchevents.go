@@ -174,8 +174,8 @@ func (w *Watcher) movedTo(d *watchedDir, name string, cookie uint32, isDir bool)
 	kind := nameKind(isDir)
 	if from.dir == d {
 		d.each(name, func(t *Watch, to Path) {
-			old, _ := d.below(t, from.name)
-			w.give(t, Change{wire.ChangeRenamedOld, kind, old})
+			in, _ := to.Split()
+			w.give(t, Change{wire.ChangeRenamedOld, kind, in.Join(from.name)})
 			w.give(t, Change{wire.ChangeRenamedNew, kind, to})
 		})
 	} else { // into another directory: for who sees both too, as with Windows

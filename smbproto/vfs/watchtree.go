@@ -178,13 +178,3 @@ func (d *watchedDir) each(name string, f func(t *Watch, p Path)) {
 		path = Path(up.name).Join(string(path))
 	}
 }
-
-// below is the path of a name in d as t sees it.
-func (d *watchedDir) below(t *Watch, name string) (path Path, ok bool) {
-	d.each(name, func(other *Watch, p Path) {
-		if other == t {
-			path, ok = p, true
-		}
-	})
-	return path, ok
-}
