@@ -48,9 +48,7 @@ func (w *Watcher) overflow() {
 		}
 	}
 	for _, t := range tops {
-		if err := w.walk(t.dir, t.fd, ignored); err != nil {
-			t.sink.Lost()
-		}
+		_ = w.walk(t.dir, t.fd, ignored) // all have been told that something is lost
 	}
 	for _, d := range w.dirs {
 		w.prune(d, d.parent.inTree())
