@@ -117,7 +117,7 @@ func (f *File) keep(change func(k kept) kept) error {
 	k := change(readKept(&f.st, throughProc(f.fd), unix.Getxattr))
 	var b [attributesSize]byte
 	k.put(&b)
-	err := retry(func() error { return unix.Setxattr(throughProc(f.fd), attributesName, b[:], 0) })
+	err := setxattr(f.fd, attributesName, b[:], 0)
 	switch {
 	case err == nil:
 		f.kept = k

@@ -23,15 +23,7 @@ var (
 
 // names gives a path's extended attributes, each with a zero behind it, in b if there is room.
 func (c xattrCalls) names(path string, b []byte) ([]byte, error) {
-	var n int
-	err := retry(func() (err error) {
-		n, err = c.list(path, b)
-		return err
-	})
-	if err == unix.ERANGE {
-		return sized(func(b []byte) (int, error) { return c.list(path, b) })
-	}
-	return b[:max(n, 0)], err
+	return sizedFrom(b, func(b []byte) (int, error) { return c.list(path, b) })
 }
 
 // entryXattrs are what a listing of f shows of the extended attributes of an entry, of which st is known: what is

@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -96,23 +97,15 @@ func security(fd int, st *unix.Statx_t, since moment) (Security, error) {
 }
 
 func readSecurity(fd int) ([]byte, error) {
-	b := make([]byte, commonSecurity)
-	n := 0
-	err := retry(func() (err error) {
-		n, err = unix.Getxattr(throughProc(fd), securityName, b)
-		return err
-	})
-	if err == unix.ERANGE {
-		b, err = getxattr(fd, securityName)
-		n = len(b)
-	}
+	path := throughProc(fd)
+	b, err := sizedFrom(make([]byte, commonSecurity), func(b []byte) (int, error) { return unix.Getxattr(path, securityName, b) })
 	switch {
 	case err == unix.ENODATA, err == unix.EOPNOTSUPP:
 		return nil, nil
 	case err != nil:
 		return nil, err
 	}
-	return b[:n:n], nil
+	return slices.Clip(b), nil
 }
 
 func writeSecurity(fd int, b []byte) error {

@@ -81,6 +81,19 @@ func sized(get func(b []byte) (int, error)) ([]byte, error) {
 	return nil, unix.ERANGE
 }
 
+// sizedFrom is sized, with a buffer that is large enough most times.
+func sizedFrom(b []byte, get func(b []byte) (int, error)) ([]byte, error) {
+	n := 0
+	err := retry(func() (err error) {
+		n, err = get(b)
+		return err
+	})
+	if err == unix.ERANGE {
+		return sized(get)
+	}
+	return b[:max(n, 0)], err
+}
+
 func getxattr(fd int, name string) ([]byte, error) {
 	path := throughProc(fd)
 	return sized(func(b []byte) (int, error) { return unix.Getxattr(path, name, b) })
