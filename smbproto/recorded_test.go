@@ -60,7 +60,7 @@ func fileIDAt(cmd wire.Command) int {
 	return commands[cmd].fileID
 }
 
-// each calls f with each id of a frame that a client sends.
+// eachID calls session, tree and file with what is such an id in a frame that a client sends.
 func eachID(msg []byte, session, tree, file func(b []byte)) {
 	for msg != nil {
 		first, rest, err := element(msg)
