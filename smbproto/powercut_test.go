@@ -98,13 +98,14 @@ func TestWhatWasAcknowledgedOutlivesTheServer(t *testing.T) {
 		answered := make(chan int, 1000)
 		killed := make(chan bool)
 		go func() {
+			defer close(killed)
 			for range answered {
 				if enough--; enough == 0 {
 					kill()
-					close(killed)
-					break
+					return
 				}
 			}
+			t.Error("the server ended by itself")
 		}()
 		unflushed := []int{}
 		for n := 0; ; n++ {
@@ -138,8 +139,8 @@ func TestWhatWasAcknowledgedOutlivesTheServer(t *testing.T) {
 			}
 			answered <- n
 		}
-		<-killed
 		close(answered)
+		<-killed
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
