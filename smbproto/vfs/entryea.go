@@ -11,11 +11,12 @@ func (f *File) EntryEAs(name string) ([]wire.EA, error) {
 	if name == "." || name == ".." {
 		return nil, nil
 	}
-	fd, err := f.root.beneath(f.Path().Join(name))
+	path := f.Path().Join(name)
+	fd, err := f.root.beneath(path)
 	if err != nil {
 		return nil, err
 	}
-	entry, err := f.root.file(fd, f.Path().Join(name))
+	entry, err := f.root.file(fd, path)
 	if err != nil {
 		return nil, err
 	}
