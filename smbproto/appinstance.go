@@ -72,22 +72,7 @@ func (t *fileTable) instance(r *request, name string, id wire.GUID) *open {
 // mayRead reports whether the user may read the file of another's open, which is locked, or kept and the table is: only then
 // is it closed for an instance.
 func (s *session) mayRead(o *open) bool {
-	in, err := o.file.Security()
-	if err != nil {
-		return false
-	}
-	d, err := describe(in, o.tree)
-	if err != nil {
-		return false
-	}
-	g := guard{token: s.token.Load(), tree: o.tree}
-	granted := d.Granted(g.token)
-	if !granted.Has(wire.AccessReadAttributes) {
-		by, err := g.byParent(o.file)
-		if err != nil {
-			return false
-		}
-		granted |= by
-	}
-	return wire.AccessGenericRead.Specific()&^granted == 0
+	read := wire.AccessGenericRead.Specific()
+	granted, err := guard{token: s.token.Load(), tree: o.tree}.granted(o.file, read)
+	return err == nil && read&^granted == 0
 }

@@ -67,26 +67,14 @@ func (cr *creation) implied(adds bool) wire.Access {
 // Existing: MS-FSA 2.1.5.1.2.1.
 func (g guard) Existing(f *vfs.File, adds bool) error {
 	cr := g.cr
-	s, err := f.Security()
-	if err != nil {
-		return err
-	}
-	d, err := describe(s, g.tree)
-	if err != nil {
-		return err
-	}
 	need := cr.desired | cr.implied(adds)
-	granted := d.Granted(g.token)
 	wants := need
 	if cr.maximum || cr.wantMxAc {
 		wants |= wire.AccessAll
 	}
-	if missing := wants &^ granted; missing.Has(wire.AccessDelete | wire.AccessReadAttributes) {
-		by, err := g.byParent(f)
-		if err != nil {
-			return err
-		}
-		granted |= by
+	granted, err := g.granted(f, wants)
+	if err != nil {
+		return err
 	}
 	if cr.desired.Has(wire.AccessSystemSecurity) {
 		granted |= wire.AccessSystemSecurity // setAccess has seen the privilege
@@ -106,6 +94,27 @@ func (g guard) Existing(f *vfs.File, adds bool) error {
 		return wire.StatusAccessDenied
 	}
 	return nil
+}
+
+// granted is the rights to a file, and those that its directory gives to it if one of them is wanted and missing.
+func (g guard) granted(f *vfs.File, wants wire.Access) (wire.Access, error) {
+	s, err := f.Security()
+	if err != nil {
+		return 0, err
+	}
+	d, err := describe(s, g.tree)
+	if err != nil {
+		return 0, err
+	}
+	granted := d.Granted(g.token)
+	if missing := wants &^ granted; missing.Has(wire.AccessDelete | wire.AccessReadAttributes) {
+		by, err := g.byParent(f)
+		if err != nil {
+			return 0, err
+		}
+		granted |= by
+	}
+	return granted, nil
 }
 
 // byParent is the rights that somebody has to what is in a directory for those that he has to the directory.
@@ -180,16 +189,8 @@ func (o *open) mayEnter(in *vfs.Dir) error {
 
 // mayReplace says whether another file may be deleted, for what is open to have its name.
 func (o *open) mayReplace(other *vfs.File) error {
-	s, err := other.Security()
-	if err != nil {
-		return err
-	}
-	d, err := describe(s, o.tree)
-	if err != nil || d.Granted(o.session.token.Load()).Has(wire.AccessDelete) {
-		return err
-	}
-	by, err := guard{token: o.session.token.Load(), tree: o.tree}.byParent(other)
-	if err == nil && !by.Has(wire.AccessDelete) {
+	granted, err := guard{token: o.session.token.Load(), tree: o.tree}.granted(other, wire.AccessDelete)
+	if err == nil && !granted.Has(wire.AccessDelete) {
 		err = wire.StatusAccessDenied
 	}
 	return err
