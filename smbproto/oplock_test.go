@@ -549,6 +549,17 @@ func TestRequestsThatAreTriedAgainAreBounded(t *testing.T) {
 	}
 }
 
+// How many may be is as the settings were when the connection began, as with those that wait for a lock.
+func TestRequestsThatAreTriedAgainCountAsTheConnectionBegan(t *testing.T) {
+	h := newPeer(t, nil).logOn("pub")
+	h.openOplock("file", anyOpen, wire.OplockBatch, wire.OplockBatch)
+	h.reconfigure(func(c *Config) { c.Limits.MaxPending = 1 })
+	w := connect(t, h.srv, h.dir)
+	w.guid = [16]byte{2}
+	w.logOn("pub").pends(w.createMsg("file", anyOpen))
+	w.want(w.createMsg("file", anyOpen), wire.StatusInsufficientResources)
+}
+
 // What has been read is taken back from others when the first of a WRITE is in the file: the rest may never come.
 func TestAWriteThatIsBrokenOffBreaksOplocks(t *testing.T) {
 	r, w := twoClients(t)
