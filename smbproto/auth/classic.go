@@ -1,10 +1,8 @@
 package auth
 
 import (
-	"crypto/rand"
 	"fmt"
 	"io"
-	"time"
 )
 
 // Classic is a log-on without SPNEGO and NTLMSSP, as SMB1 has it: the challenge stands in the answer to the
@@ -17,12 +15,7 @@ type Classic struct {
 
 // NewClassic makes a challenge.
 func NewClassic(cfg Config) (*Classic, error) {
-	if cfg.Rand == nil {
-		cfg.Rand = rand.Reader
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
+	cfg.setDefaults()
 	c := &Classic{cfg: cfg}
 	if _, err := io.ReadFull(cfg.Rand, c.challenge[:]); err != nil {
 		return nil, fmt.Errorf("auth: no randomness for the server challenge: %w", err)

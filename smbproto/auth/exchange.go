@@ -31,6 +31,21 @@ type Config struct {
 	Rand io.Reader        // the server challenge; default crypto/rand
 }
 
+func (c *Config) setDefaults() {
+	if c.ServerName == "" {
+		c.ServerName = "USTACK"
+	}
+	if c.Domain == "" {
+		c.Domain = "WORKGROUP"
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+}
+
 // Identity is who was authenticated. The names are the client's own words:
 // well-formed UTF-8 of at most 256 UTF-16 units, but not otherwise checked.
 type Identity struct {
@@ -71,18 +86,7 @@ const (
 
 // NewExchange starts an authentication.
 func NewExchange(cfg Config) *Exchange {
-	if cfg.ServerName == "" {
-		cfg.ServerName = "USTACK"
-	}
-	if cfg.Domain == "" {
-		cfg.Domain = "WORKGROUP"
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	if cfg.Rand == nil {
-		cfg.Rand = rand.Reader
-	}
+	cfg.setDefaults()
 	return &Exchange{ntlm: acceptor{cfg: cfg}}
 }
 
