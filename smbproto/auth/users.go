@@ -199,7 +199,7 @@ func (f *UserFile) change(edit func(*userTable) error) error {
 	return nil
 }
 
-// readUserFile checks and reads one and the same open file.
+// readUserFile checks and reads one and the same open file, of users or a keytab.
 func readUserFile(path string) ([]byte, stamp, error) {
 	// O_NONBLOCK: a FIFO at this path must not hold the server up.
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
@@ -215,7 +215,7 @@ func readUserFile(path string) ([]byte, stamp, error) {
 		return nil, stamp{}, fmt.Errorf("%s is not a regular file", path)
 	}
 	if perm := st.Mode().Perm(); perm&0o077 != 0 {
-		return nil, stamp{}, fmt.Errorf("%s has mode %#o, which lets others than its owner at the password hashes: chmod 600 it: %w",
+		return nil, stamp{}, fmt.Errorf("%s has mode %#o, which lets others than its owner at the secrets in it: chmod 600 it: %w",
 			path, perm, fs.ErrPermission)
 	}
 	text, err := io.ReadAll(io.LimitReader(file, maxUserFile+1))
