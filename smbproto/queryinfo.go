@@ -31,7 +31,7 @@ func (c *Conn) queryInfo(r *request, w *reply) wire.Status {
 	case wire.InfoFilesystem:
 		n, status = c.queryVolume(r.open, out, wire.FsInfoClass(req.Class()))
 	case wire.InfoSecurity:
-		if n, status = c.querySecurity(r.open, out, sd.Parts(req.Additional())); status == wire.StatusBufferTooSmall {
+		if n, status = querySecurity(r.open, out, sd.Parts(req.Additional())); status == wire.StatusBufferTooSmall {
 			wire.PutErrorValue(w.msg, uint32(n))
 			w.n = wire.ErrorValueSize
 			return status

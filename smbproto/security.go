@@ -219,7 +219,7 @@ func parseSecurity(b []byte) (*sd.Descriptor, wire.Status) {
 }
 
 // querySecurity: MS-SMB2 3.3.5.20.3. With StatusBufferTooSmall, n is what it takes.
-func (c *Conn) querySecurity(o *open, out []byte, parts sd.Parts) (n int, status wire.Status) {
+func querySecurity(o *open, out []byte, parts sd.Parts) (n int, status wire.Status) {
 	const (
 		readable = sd.PartOwner | sd.PartGroup | sd.PartDACL | sd.PartLabel | sd.PartAttribute | sd.PartScope | sd.PartBackup
 		guarded  = sd.PartSACL | sd.PartBackup

@@ -94,7 +94,7 @@ func (c *Conn) ntTransactRename(*smb1Request, *transaction, *transOut) wire.Stat
 
 // ntQuerySecurity: MS-CIFS 2.2.7.6. A client whose buffer is too small is told how large it has to be.
 func (c *Conn) ntQuerySecurity(r *smb1Request, t *transaction, out *transOut) (status wire.Status) {
-	n, status := c.querySecurity(r.open, out.data, sd.Parts(wire.SMB1U32(t.params[4:])))
+	n, status := querySecurity(r.open, out.data, sd.Parts(wire.SMB1U32(t.params[4:])))
 	if status == wire.StatusOK {
 		out.nd = n
 	}

@@ -19,8 +19,6 @@ var (
 const (
 	GuestRID       uint32 = 501
 	DomainUsersRID uint32 = 513
-	// FirstRID is the least that is given to an account.
-	FirstRID uint32 = 1000
 )
 
 // UnixUser and UnixGroup are the SIDs by which Linux' own users and groups are told to clients: those that Samba uses,
