@@ -89,7 +89,7 @@ type control struct {
 	running sync.WaitGroup
 }
 
-// listenControl makes the socket, which owner may remove if it is not nil. It answers when serve is called.
+// listenControl makes the socket, which is owner's. It answers when serve is called.
 func listenControl(path string, owner *account) (*control, error) {
 	if path == "" {
 		dir, err := owner.controlDir()
@@ -98,15 +98,9 @@ func listenControl(path string, owner *account) (*control, error) {
 		}
 		path = filepath.Join(dir, fmt.Sprintf("%d.sock", os.Getpid()))
 	}
-	if err := removeStale(path); err != nil {
-		return nil, err
-	}
-	ln, err := listenUnix(path)
+	ln, err := listenUnix(path, owner)
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
-	}
-	if err := owner.own(path); err != nil {
-		return nil, errors.Join(err, ln.Close())
 	}
 	return &control{path: path, ln: ln}, nil
 }
@@ -130,11 +124,22 @@ func (c *control) serve(ask func() snapshot) {
 	})
 }
 
-// listenUnix makes a socket to which nobody else may connect, not even for a moment.
-func listenUnix(path string) (net.Listener, error) {
+// listenUnix makes a socket, in the place of one that a server has left behind, and gives it to owner: nobody else may
+// connect, not even for a moment.
+func listenUnix(path string, owner *account) (net.Listener, error) {
+	if err := removeStale(path); err != nil {
+		return nil, err
+	}
 	old := unix.Umask(0o177)
-	defer unix.Umask(old)
-	return net.Listen("unix", path)
+	ln, err := net.Listen("unix", path)
+	unix.Umask(old)
+	if err != nil {
+		return nil, err
+	}
+	if err := owner.own(path); err != nil {
+		return nil, errors.Join(err, ln.Close())
+	}
+	return ln, nil
 }
 
 // removeStale removes a socket that a server has left behind, and only that.

@@ -32,27 +32,19 @@ type metricsServer struct {
 	running sync.WaitGroup
 }
 
-// listenMetrics listens at HOST:PORT, or at a path that begins with "/", which owner may remove if it is not nil. It answers when serve is called.
+// listenMetrics listens at HOST:PORT, or at a path that begins with "/", which is owner's then. It answers when serve is called.
 func listenMetrics(at string, owner *account) (*metricsServer, error) {
-	if !strings.HasPrefix(at, "/") {
-		if _, _, err := net.SplitHostPort(at); err != nil {
-			return nil, fmt.Errorf("metrics: %q: want HOST:PORT, or the path of a Unix socket, which begins with \"/\"", at)
-		}
-		ln, err := net.Listen("tcp", at)
-		if err != nil {
-			return nil, fmt.Errorf("metrics: %w", err)
-		}
-		return &metricsServer{ln: ln}, nil
+	var ln net.Listener
+	var err error
+	if strings.HasPrefix(at, "/") {
+		ln, err = listenUnix(at, owner)
+	} else if _, _, e := net.SplitHostPort(at); e != nil {
+		err = fmt.Errorf("%q: want HOST:PORT, or the path of a Unix socket, which begins with \"/\"", at)
+	} else {
+		ln, err = net.Listen("tcp", at)
 	}
-	if err := removeStale(at); err != nil {
-		return nil, fmt.Errorf("metrics: %w", err)
-	}
-	ln, err := listenUnix(at)
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
-	}
-	if err := owner.own(at); err != nil {
-		return nil, errors.Join(err, ln.Close())
 	}
 	return &metricsServer{ln: ln}, nil
 }
