@@ -12,5 +12,8 @@ esac
 cd "$(dirname "$0")/.."
 . scripts/need.sh
 need_go
-go test ./smbproto -count=1 -v -timeout 0 -run '^TestManyClientsSeeWhatAModelSays$' \
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM # the clients, whose tree is in there, get the signal from the terminal
+GOTMPDIR=$work TMPDIR=$work go test ./smbproto -count=1 -v -timeout 0 -run '^TestManyClientsSeeWhatAModelSays$' \
 	-model.time "${1:-10m}" -model.seed "${2:-0}" | grep -v '^=== '
