@@ -11,7 +11,7 @@ need kinit krb5-user
 fail() { echo "test-kerberos.sh: $*" >&2; exit 1; }
 
 make_lab "$(mktemp -d)"
-on_client() { "$root/scripts/lab.sh" -n "$lab" exec client "$@"; }
+on_client() { (inside client "$@"); }
 kdc=
 stop_kdc() {
 	[[ -z $kdc ]] || kill "$kdc" 2>/dev/null || true
