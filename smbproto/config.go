@@ -83,7 +83,7 @@ type Limits struct {
 	MaxFiles    int
 	MaxCredits  int // a client's outstanding requests, at most 8192
 	MaxCompound int // messages in one compound
-	MaxPending  int // a client's requests that wait for a lock or a change
+	MaxPending  int // a client's requests that wait for a lock, an oplock's break or a change
 
 	// MaxDisconnected bounds the opens that are kept after their connection was lost, MaxClientDisconnected those of one
 	// client. The oldest are closed when there are more. They count in MaxFiles.
