@@ -16,10 +16,9 @@ import (
 
 type loadSMBCmd struct {
 	loadFlags
-	What  string `arg:"" enum:"put,get,read,meta,list" help:"put: write the file in order. get: read it in order. read: read at random places. meta: create, query and close small files. list: list the directory --file whole."`
-	Share string `help:"Share." default:"compare"`
-	User  string `help:"User; a server that lets in guests takes any." default:"guest"`
-	// By log-on in dialect 3.1.1 and later, what the server demands is signed or encrypted.
+	What     string        `arg:"" enum:"put,get,read,meta,list" help:"put: write the file in order. get: read it in order. read: read at random places. meta: create, query and close small files. list: list the directory --file whole."`
+	Share    string        `help:"Share." default:"compare"`
+	User     string        `help:"User; a server that lets in guests takes any." default:"guest"`
 	Password string        `help:"The user's password."`
 	Dialect  string        `help:"Dialect: SMB2_02, SMB2_10, SMB3_00, SMB3_02 or SMB3_11." default:"SMB2_10"`
 	File     string        `help:"File." default:"load"`
