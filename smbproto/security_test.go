@@ -28,7 +28,7 @@ func (p *peer) as(user string) *peer {
 
 func (p *peer) sid(user string) sd.SID { return p.srv.token(auth.Identity{User: user}).User }
 
-// both logs alice and bob on to one server.
+// aliceAndBob are logged on to one server.
 func aliceAndBob(t *testing.T, change func(*Config)) (alice, bob *peer) {
 	needXattrs(t)
 	dir := t.TempDir()
