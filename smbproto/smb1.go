@@ -277,7 +277,7 @@ func (c *Conn) answerSMB1(fits bool) bool {
 		if status == wire.StatusPending || w.silent || cmd.silent && status == wire.StatusOK {
 			return false // is answered later, or never
 		}
-		if w.n == w.at {
+		if w.n == w.at { // a handler that has nothing to say writes nothing
 			w.words(0)
 		}
 		if link >= 0 {

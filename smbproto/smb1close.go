@@ -7,16 +7,15 @@ import (
 )
 
 // closeCore: MS-CIFS 2.2.4.5.
-func (c *Conn) closeCore(r *smb1Request, w *smb1Reply) wire.Status {
+func (c *Conn) closeCore(r *smb1Request, _ *smb1Reply) wire.Status {
 	o := r.open
 	c.setTimeOfClose(o, wire.UTime(r.block.U32(2)))
 	c.releaseSMB1(o.smb1.fid, o)
-	w.words(0)
 	return wire.StatusOK
 }
 
 // flushSMB1: MS-CIFS 2.2.4.6. FID 0xFFFF stands for all that the process has open.
-func (c *Conn) flushSMB1(r *smb1Request, w *smb1Reply) wire.Status {
+func (c *Conn) flushSMB1(r *smb1Request, _ *smb1Reply) wire.Status {
 	if fid := r.block.Word(0); fid != math.MaxUint16 {
 		if status := c.resolveFID(r, fid); status != wire.StatusOK {
 			return status
@@ -33,7 +32,6 @@ func (c *Conn) flushSMB1(r *smb1Request, w *smb1Reply) wire.Status {
 			}
 		}
 	}
-	w.words(0)
 	return wire.StatusOK
 }
 

@@ -204,15 +204,11 @@ func (c *Conn) unlockCore(r *smb1Request, off, length uint64) wire.Status {
 }
 
 // lockByteRange: MS-CIFS 2.2.4.13 and 2.2.4.14, LOCK_BYTE_RANGE and UNLOCK_BYTE_RANGE.
-func (c *Conn) lockByteRange(r *smb1Request, w *smb1Reply) wire.Status {
+func (c *Conn) lockByteRange(r *smb1Request, _ *smb1Reply) wire.Status {
 	length, off := uint64(r.block.U32(2)), uint64(r.block.U32(6))
 	do := c.lockCore
 	if r.code == wire.SMB1UnlockByteRange {
 		do = c.unlockCore
 	}
-	if status := do(r, off, length); status != wire.StatusOK {
-		return status
-	}
-	w.words(0)
-	return wire.StatusOK
+	return do(r, off, length)
 }

@@ -61,7 +61,7 @@ func fits(have wire.Attributes, attrs uint16) bool {
 }
 
 // deleteSMB1: MS-CIFS 2.2.4.7.
-func (c *Conn) deleteSMB1(r *smb1Request, w *smb1Reply) wire.Status {
+func (c *Conn) deleteSMB1(r *smb1Request, _ *smb1Reply) wire.Status {
 	attrs := r.block.Word(0)
 	str := r.strings()
 	name, err := str.Path()
@@ -73,17 +73,10 @@ func (c *Conn) deleteSMB1(r *smb1Request, w *smb1Reply) wire.Status {
 	}
 	path := r.path(name)
 	unlink := func(path string) wire.Status { return c.unlink(r, path, attrs) }
-	var status wire.Status
 	if strings.ContainsAny(path[strings.LastIndexByte(path, '\\')+1:], wildcards) {
-		status = c.namesOf(r, path, attrs&^uint16(wire.AttributeDirectory), unlink)
-	} else {
-		status = unlink(path)
+		return c.namesOf(r, path, attrs&^uint16(wire.AttributeDirectory), unlink)
 	}
-	if status != wire.StatusOK {
-		return status
-	}
-	w.words(0)
-	return wire.StatusOK
+	return unlink(path)
 }
 
 func (c *Conn) unlink(r *smb1Request, path string, attrs uint16) wire.Status {
@@ -99,7 +92,7 @@ func (c *Conn) unlink(r *smb1Request, path string, attrs uint16) wire.Status {
 }
 
 // renameSMB1: MS-CIFS 2.2.4.8.
-func (c *Conn) renameSMB1(r *smb1Request, w *smb1Reply) wire.Status {
+func (c *Conn) renameSMB1(r *smb1Request, _ *smb1Reply) wire.Status {
 	attrs := r.block.Word(0)
 	str := r.strings()
 	from, err := str.Path()
@@ -107,11 +100,7 @@ func (c *Conn) renameSMB1(r *smb1Request, w *smb1Reply) wire.Status {
 	if err != nil || err2 != nil {
 		return wire.StatusObjectNameInvalid
 	}
-	if status := c.renameNames(r, from, to, attrs); status != wire.StatusOK {
-		return status
-	}
-	w.words(0)
-	return wire.StatusOK
+	return c.renameNames(r, from, to, attrs)
 }
 
 func (c *Conn) renameNames(r *smb1Request, from, to string, attrs uint16) wire.Status {
@@ -189,7 +178,7 @@ const (
 )
 
 // ntRename: MS-CIFS 2.2.4.66.
-func (c *Conn) ntRename(r *smb1Request, w *smb1Reply) wire.Status {
+func (c *Conn) ntRename(r *smb1Request, _ *smb1Reply) wire.Status {
 	attrs, kind := r.block.Word(0), r.block.Word(1)
 	str := r.strings()
 	from, err := str.Path()
@@ -200,12 +189,11 @@ func (c *Conn) ntRename(r *smb1Request, w *smb1Reply) wire.Status {
 	if strings.ContainsAny(from, wildcards) || strings.ContainsAny(to, wildcards) {
 		return wire.StatusObjectPathSyntaxBad
 	}
-	var status wire.Status
 	switch kind {
 	case smb1RenameFile:
-		status = c.renameNames(r, from, to, attrs)
+		return c.renameNames(r, from, to, attrs)
 	case smb1RenameLink:
-		status = c.withPath(r, from, wire.AccessReadAttributes, shareEverything, 0, func(o *open) wire.Status {
+		return c.withPath(r, from, wire.AccessReadAttributes, shareEverything, 0, func(o *open) wire.Status {
 			if err := o.fill(&c.info); err != nil {
 				return wire.StatusOf(err)
 			}
@@ -220,15 +208,9 @@ func (c *Conn) ntRename(r *smb1Request, w *smb1Reply) wire.Status {
 			return status
 		})
 	case smb1RenameCopy:
-		status = c.copyName(r, from, to, attrs, wire.Create)
+		return c.copyName(r, from, to, attrs, wire.Create)
 	case smb1RenameMoveClusters:
-		status = wire.StatusInvalidParameter
-	default:
-		status = wire.StatusAccessDenied
+		return wire.StatusInvalidParameter
 	}
-	if status != wire.StatusOK {
-		return status
-	}
-	w.words(0)
-	return wire.StatusOK
+	return wire.StatusAccessDenied
 }

@@ -58,17 +58,13 @@ func (c *Conn) with(r *smb1Request, cr *creation, do func(o *open) wire.Status) 
 const shareEverything = wire.ShareRead | wire.ShareWrite | wire.ShareDelete
 
 // createDirectory: MS-CIFS 2.2.4.1; and TRANS2_CREATE_DIRECTORY.
-func (c *Conn) createDirectory(r *smb1Request, w *smb1Reply) wire.Status {
+func (c *Conn) createDirectory(r *smb1Request, _ *smb1Reply) wire.Status {
 	str := r.strings()
 	name, err := str.Path()
 	if err != nil {
 		return wire.StatusObjectNameInvalid
 	}
-	if status := c.mkdir(r, name, nil); status != wire.StatusOK {
-		return status
-	}
-	w.words(0)
-	return wire.StatusOK
+	return c.mkdir(r, name, nil)
 }
 
 func (c *Conn) mkdir(r *smb1Request, name string, eas []wire.EA) wire.Status {
@@ -82,18 +78,13 @@ func (c *Conn) mkdir(r *smb1Request, name string, eas []wire.EA) wire.Status {
 }
 
 // deleteDirectory: MS-CIFS 2.2.4.2.
-func (c *Conn) deleteDirectory(r *smb1Request, w *smb1Reply) wire.Status {
+func (c *Conn) deleteDirectory(r *smb1Request, _ *smb1Reply) wire.Status {
 	str := r.strings()
 	name, err := str.Path()
 	if err != nil {
 		return wire.StatusObjectNameInvalid
 	}
-	status := c.withPath(r, name, wire.AccessDelete, 0, wire.OptionDirectory, c.doomNow)
-	if status != wire.StatusOK {
-		return status
-	}
-	w.words(0)
-	return wire.StatusOK
+	return c.withPath(r, name, wire.AccessDelete, 0, wire.OptionDirectory, c.doomNow)
 }
 
 // doomNow has what was opened deleted when it is closed, which it is at once.
@@ -109,23 +100,18 @@ func (c *Conn) doomNow(o *open) wire.Status {
 }
 
 // checkDirectory: MS-CIFS 2.2.4.17.
-func (c *Conn) checkDirectory(r *smb1Request, w *smb1Reply) wire.Status {
+func (c *Conn) checkDirectory(r *smb1Request, _ *smb1Reply) wire.Status {
 	str := r.strings()
 	name, err := str.Path()
 	if err != nil {
 		return wire.StatusObjectNameInvalid
 	}
-	status := c.withPath(r, name, wire.AccessReadAttributes, shareEverything, 0, func(o *open) wire.Status {
+	return c.withPath(r, name, wire.AccessReadAttributes, shareEverything, 0, func(o *open) wire.Status {
 		if !o.file.IsDir() {
 			return wire.StatusNotADirectory
 		}
 		return wire.StatusOK
 	})
-	if status != wire.StatusOK {
-		return status
-	}
-	w.words(0)
-	return wire.StatusOK
 }
 
 // queryInformation: MS-CIFS 2.2.4.9.
@@ -149,7 +135,7 @@ func (c *Conn) queryInformation(r *smb1Request, w *smb1Reply) wire.Status {
 }
 
 // setInformation: MS-CIFS 2.2.4.10.
-func (c *Conn) setInformation(r *smb1Request, w *smb1Reply) wire.Status {
+func (c *Conn) setInformation(r *smb1Request, _ *smb1Reply) wire.Status {
 	str := r.strings()
 	name, err := str.Path()
 	if err != nil {
@@ -157,7 +143,7 @@ func (c *Conn) setInformation(r *smb1Request, w *smb1Reply) wire.Status {
 	}
 	a := wire.Attributes(r.block.Word(0))
 	write := wire.UTime(r.block.U32(2)).Filetime()
-	status := c.withPath(r, name, wire.AccessWriteAttributes, shareEverything, 0, func(o *open) wire.Status {
+	return c.withPath(r, name, wire.AccessWriteAttributes, shareEverything, 0, func(o *open) wire.Status {
 		if a&wire.AttributeDirectory != 0 && !o.file.IsDir() {
 			return wire.StatusInvalidParameter
 		}
@@ -168,11 +154,6 @@ func (c *Conn) setInformation(r *smb1Request, w *smb1Reply) wire.Status {
 		}
 		return setBasic(o, wire.NewBasicInfo(0, 0, write, 0, a))
 	})
-	if status != wire.StatusOK {
-		return status
-	}
-	w.words(0)
-	return wire.StatusOK
 }
 
 // queryInformation2: MS-CIFS 2.2.4.31.
@@ -194,7 +175,7 @@ func (c *Conn) queryInformation2(r *smb1Request, w *smb1Reply) wire.Status {
 }
 
 // setInformation2: MS-CIFS 2.2.4.30.
-func (c *Conn) setInformation2(r *smb1Request, w *smb1Reply) wire.Status {
+func (c *Conn) setInformation2(r *smb1Request, _ *smb1Reply) wire.Status {
 	o := r.open
 	if o.file == nil {
 		return wire.StatusInvalidDeviceRequest
@@ -203,11 +184,7 @@ func (c *Conn) setInformation2(r *smb1Request, w *smb1Reply) wire.Status {
 		return wire.StatusAccessDenied
 	}
 	t := func(at int) wire.Filetime { return wire.ReadDOSTime(r.block.Words[at:]).Filetime() }
-	if status := setBasic(o, wire.NewBasicInfo(t(2), t(6), t(10), 0, 0)); status != wire.StatusOK {
-		return status
-	}
-	w.words(0)
-	return wire.StatusOK
+	return setBasic(o, wire.NewBasicInfo(t(2), t(6), t(10), 0, 0))
 }
 
 // queryDisk: MS-CIFS 2.2.4.57. What is larger than the words hold is told in larger units, and then as the most they hold.

@@ -196,13 +196,12 @@ func (s *smb1) endSearches() error {
 }
 
 // findClose2: MS-CIFS 2.2.4.48.
-func (c *Conn) findClose2(r *smb1Request, w *smb1Reply) wire.Status {
+func (c *Conn) findClose2(r *smb1Request, _ *smb1Reply) wire.Status {
 	sid := r.block.Word(0)
 	if c.searchOf(r, sid) == nil {
 		return wire.StatusInvalidHandle
 	}
 	c.endSearch(sid)
-	w.words(0)
 	return wire.StatusOK
 }
 

@@ -120,8 +120,7 @@ func (c *Conn) transact(r *smb1Request, w *smb1Reply) wire.Status {
 	t.params, t.data = make([]byte, req.TotalParams), make([]byte, req.TotalData)
 	t.take(&req.SMB1TransPart)
 	c.smb1.transactions = append(c.smb1.transactions, &t)
-	w.words(0) // the interim answer, MS-CIFS 2.2.4.46
-	return wire.StatusOK
+	return wire.StatusOK // with nothing in it: the interim answer, MS-CIFS 2.2.4.46
 }
 
 // secondaryOf is the header that the secondary requests of a primary one have.

@@ -179,19 +179,17 @@ func (c *Conn) releaseSMB1(fid uint16, o *open) {
 }
 
 // treeDisconnectSMB1: MS-CIFS 2.2.4.51.
-func (c *Conn) treeDisconnectSMB1(r *smb1Request, w *smb1Reply) wire.Status {
+func (c *Conn) treeDisconnectSMB1(r *smb1Request, _ *smb1Reply) wire.Status {
 	c.endTreeSMB1(r.tree)
-	w.words(0)
 	return wire.StatusOK
 }
 
 // processExit closes what a process of the client's has opened, MS-CIFS 2.2.4.18.
-func (c *Conn) processExit(r *smb1Request, w *smb1Reply) wire.Status {
+func (c *Conn) processExit(r *smb1Request, _ *smb1Reply) wire.Status {
 	for fid, o := range c.smb1.files {
 		if o.session == r.session && o.smb1.pid == r.pid {
 			c.closeSMB1(fid, o)
 		}
 	}
-	w.words(0)
 	return wire.StatusOK
 }
