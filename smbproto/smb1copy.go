@@ -24,15 +24,13 @@ func (c *Conn) copyCore(r *smb1Request, w *smb1Reply) wire.Status {
 	if function&3 == 1 || r.tree.isPipe() {
 		return wire.StatusNotSupported
 	}
-	str := r.strings()
-	from, err := str.Path()
-	to, err2 := str.Path()
-	if err != nil || err2 != nil {
-		return wire.StatusObjectNameInvalid
+	from, to, status := r.twoPaths()
+	if status != wire.StatusOK {
+		return status
 	}
 	from, to = r.path(from), r.path(to)
 	into := false
-	status := c.withPath(r, to, wire.AccessReadAttributes, shareEverything, 0, func(o *open) wire.Status {
+	status = c.withPath(r, to, wire.AccessReadAttributes, shareEverything, 0, func(o *open) wire.Status {
 		into = o.file.IsDir()
 		return wire.StatusOK
 	})

@@ -21,11 +21,10 @@ func (c *Conn) findFirst2(r *smb1Request, t *transaction, out *transOut) wire.St
 	p := t.params
 	attrs, most, flags := wire.SMB1U16(p), int(wire.SMB1U16(p[2:])), wire.SMB1U16(p[4:])
 	level := wire.SMB1FindLevel(wire.SMB1U16(p[6:]))
-	str := wire.NewSMB1Strings(p[12:], 12, r.unicode())
-	name, err := str.Next()
+	name, status := r.nameIn(p, 12)
 	switch {
-	case err != nil:
-		return wire.StatusObjectNameInvalid
+	case status != wire.StatusOK:
+		return status
 	case !level.Valid():
 		return wire.StatusInvalidLevel
 	}
@@ -60,12 +59,11 @@ func (c *Conn) findNext2(r *smb1Request, t *transaction, out *transOut) wire.Sta
 	p := t.params
 	sid, most, flags := wire.SMB1U16(p), int(wire.SMB1U16(p[2:])), wire.SMB1U16(p[10:])
 	level := wire.SMB1FindLevel(wire.SMB1U16(p[4:]))
-	str := wire.NewSMB1Strings(p[12:], 12, r.unicode())
-	name, err := str.Next()
+	name, status := r.nameIn(p, 12)
 	s := c.searchOf(r, sid)
 	switch {
-	case err != nil:
-		return wire.StatusObjectNameInvalid
+	case status != wire.StatusOK:
+		return status
 	case !level.Valid():
 		return wire.StatusInvalidLevel
 	case s == nil:

@@ -63,10 +63,9 @@ func fits(have wire.Attributes, attrs uint16) bool {
 // deleteSMB1: MS-CIFS 2.2.4.7.
 func (c *Conn) deleteSMB1(r *smb1Request, _ *smb1Reply) wire.Status {
 	attrs := r.block.Word(0)
-	str := r.strings()
-	name, err := str.Path()
-	if err != nil {
-		return wire.StatusObjectNameInvalid
+	name, status := r.onePath()
+	if status != wire.StatusOK {
+		return status
 	}
 	if r.tree.isPipe() {
 		return wire.StatusObjectNameNotFound
@@ -94,11 +93,9 @@ func (c *Conn) unlink(r *smb1Request, path string, attrs uint16) wire.Status {
 // renameSMB1: MS-CIFS 2.2.4.8.
 func (c *Conn) renameSMB1(r *smb1Request, _ *smb1Reply) wire.Status {
 	attrs := r.block.Word(0)
-	str := r.strings()
-	from, err := str.Path()
-	to, err2 := str.Path()
-	if err != nil || err2 != nil {
-		return wire.StatusObjectNameInvalid
+	from, to, status := r.twoPaths()
+	if status != wire.StatusOK {
+		return status
 	}
 	return c.renameNames(r, from, to, attrs)
 }
@@ -180,11 +177,9 @@ const (
 // ntRename: MS-CIFS 2.2.4.66.
 func (c *Conn) ntRename(r *smb1Request, _ *smb1Reply) wire.Status {
 	attrs, kind := r.block.Word(0), r.block.Word(1)
-	str := r.strings()
-	from, err := str.Path()
-	to, err2 := str.Path()
-	if err != nil || err2 != nil {
-		return wire.StatusObjectNameInvalid
+	from, to, status := r.twoPaths()
+	if status != wire.StatusOK {
+		return status
 	}
 	if strings.ContainsAny(from, wildcards) || strings.ContainsAny(to, wildcards) {
 		return wire.StatusObjectPathSyntaxBad

@@ -27,12 +27,10 @@ func (c *Conn) ntTransactCreate(r *smb1Request, t *transaction, out *transOut) w
 	if security+eas > uint64(len(t.data)) {
 		return wire.StatusInvalidParameter
 	}
-	str := wire.NewSMB1Strings(p[53:], 53, r.unicode())
-	name, err := str.Next()
-	if err != nil {
-		return wire.StatusObjectNameInvalid
+	name, status := r.nameIn(p, 53)
+	if status != wire.StatusOK {
+		return status
 	}
-	var status wire.Status
 	if security > 0 && !r.tree.isPipe() {
 		if q.security, status = readSecurity(t.data[:security], r.session.token.Load()); status != wire.StatusOK {
 			return status

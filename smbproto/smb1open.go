@@ -283,10 +283,9 @@ func (c *Conn) openLegacy(r *smb1Request, cr *creation, name string, desired wir
 
 // openCore: MS-CIFS 2.2.4.3, the OPEN of the core protocol.
 func (c *Conn) openCore(r *smb1Request, w *smb1Reply) wire.Status {
-	str := r.strings()
-	name, err := str.Path()
-	if err != nil {
-		return wire.StatusObjectNameInvalid
+	name, status := r.onePath()
+	if status != wire.StatusOK {
+		return status
 	}
 	cr, desired, deny, status := denied(r.block.Word(0), name)
 	if status != wire.StatusOK {
@@ -311,10 +310,9 @@ func (c *Conn) openCore(r *smb1Request, w *smb1Reply) wire.Status {
 
 // createCore: MS-CIFS 2.2.4.4 and 2.2.4.16, CREATE and CREATE_NEW.
 func (c *Conn) createCore(r *smb1Request, w *smb1Reply) wire.Status {
-	str := r.strings()
-	name, err := str.Path()
-	if err != nil {
-		return wire.StatusObjectNameInvalid
+	name, status := r.onePath()
+	if status != wire.StatusOK {
+		return status
 	}
 	d := wire.OverwriteIf
 	if r.code == wire.SMB1CreateNew {
@@ -367,10 +365,9 @@ func (c *Conn) createNamed(r *smb1Request, name string, d wire.Disposition) (*op
 
 // createTemporary: MS-CIFS 2.2.4.15. The name is the server's.
 func (c *Conn) createTemporary(r *smb1Request, w *smb1Reply) wire.Status {
-	str := r.strings()
-	dir, err := str.Path()
-	if err != nil {
-		return wire.StatusObjectNameInvalid
+	dir, status := r.onePath()
+	if status != wire.StatusOK {
+		return status
 	}
 	dir = strings.TrimSuffix(r.path(dir), `\`)
 	if dir != "" {

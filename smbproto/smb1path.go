@@ -22,6 +22,37 @@ func (r *smb1Request) path(name string) string {
 	return strings.Join(parts, `\`)
 }
 
+// onePath is the path that a command names.
+func (r *smb1Request) onePath() (string, wire.Status) {
+	str := r.strings()
+	name, err := str.Path()
+	if err != nil {
+		return "", wire.StatusObjectNameInvalid
+	}
+	return name, wire.StatusOK
+}
+
+// twoPaths are the paths of a command that names two.
+func (r *smb1Request) twoPaths() (from, to string, status wire.Status) {
+	str := r.strings()
+	from, err := str.Path()
+	to, err2 := str.Path()
+	if err != nil || err2 != nil {
+		return "", "", wire.StatusObjectNameInvalid
+	}
+	return from, to, wire.StatusOK
+}
+
+// nameIn is the name that stands in the parameters of a transaction.
+func (r *smb1Request) nameIn(params []byte, at int) (string, wire.Status) {
+	str := wire.NewSMB1Strings(params[at:], at, r.unicode())
+	name, err := str.Next()
+	if err != nil {
+		return "", wire.StatusObjectNameInvalid
+	}
+	return name, wire.StatusOK
+}
+
 // withPath opens what a path leads to, for a call that names it, and closes it again.
 func (c *Conn) withPath(r *smb1Request, name string, access wire.Access, share wire.ShareAccess, options wire.CreateOptions,
 	do func(o *open) wire.Status) wire.Status {
@@ -59,10 +90,9 @@ const shareEverything = wire.ShareRead | wire.ShareWrite | wire.ShareDelete
 
 // createDirectory: MS-CIFS 2.2.4.1; and TRANS2_CREATE_DIRECTORY.
 func (c *Conn) createDirectory(r *smb1Request, _ *smb1Reply) wire.Status {
-	str := r.strings()
-	name, err := str.Path()
-	if err != nil {
-		return wire.StatusObjectNameInvalid
+	name, status := r.onePath()
+	if status != wire.StatusOK {
+		return status
 	}
 	return c.mkdir(r, name, nil)
 }
@@ -79,10 +109,9 @@ func (c *Conn) mkdir(r *smb1Request, name string, eas []wire.EA) wire.Status {
 
 // deleteDirectory: MS-CIFS 2.2.4.2.
 func (c *Conn) deleteDirectory(r *smb1Request, _ *smb1Reply) wire.Status {
-	str := r.strings()
-	name, err := str.Path()
-	if err != nil {
-		return wire.StatusObjectNameInvalid
+	name, status := r.onePath()
+	if status != wire.StatusOK {
+		return status
 	}
 	return c.withPath(r, name, wire.AccessDelete, 0, wire.OptionDirectory, c.doomNow)
 }
@@ -101,10 +130,9 @@ func (c *Conn) doomNow(o *open) wire.Status {
 
 // checkDirectory: MS-CIFS 2.2.4.17.
 func (c *Conn) checkDirectory(r *smb1Request, _ *smb1Reply) wire.Status {
-	str := r.strings()
-	name, err := str.Path()
-	if err != nil {
-		return wire.StatusObjectNameInvalid
+	name, status := r.onePath()
+	if status != wire.StatusOK {
+		return status
 	}
 	return c.withPath(r, name, wire.AccessReadAttributes, shareEverything, 0, func(o *open) wire.Status {
 		if !o.file.IsDir() {
@@ -116,12 +144,11 @@ func (c *Conn) checkDirectory(r *smb1Request, _ *smb1Reply) wire.Status {
 
 // queryInformation: MS-CIFS 2.2.4.9.
 func (c *Conn) queryInformation(r *smb1Request, w *smb1Reply) wire.Status {
-	str := r.strings()
-	name, err := str.Path()
-	if err != nil {
-		return wire.StatusObjectNameInvalid
+	name, status := r.onePath()
+	if status != wire.StatusOK {
+		return status
 	}
-	status := c.withPath(r, name, wire.AccessReadAttributes, shareEverything, 0, func(o *open) wire.Status {
+	status = c.withPath(r, name, wire.AccessReadAttributes, shareEverything, 0, func(o *open) wire.Status {
 		return wire.StatusOf(o.fill(&c.info))
 	})
 	if status != wire.StatusOK {
@@ -136,10 +163,9 @@ func (c *Conn) queryInformation(r *smb1Request, w *smb1Reply) wire.Status {
 
 // setInformation: MS-CIFS 2.2.4.10.
 func (c *Conn) setInformation(r *smb1Request, _ *smb1Reply) wire.Status {
-	str := r.strings()
-	name, err := str.Path()
-	if err != nil {
-		return wire.StatusObjectNameInvalid
+	name, status := r.onePath()
+	if status != wire.StatusOK {
+		return status
 	}
 	a := wire.Attributes(r.block.Word(0))
 	write := wire.UTime(r.block.U32(2)).Filetime()

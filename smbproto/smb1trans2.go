@@ -50,10 +50,9 @@ func (c *Conn) queryFS(r *smb1Request, t *transaction, out *transOut) (status wi
 // queryPath: MS-CIFS 2.2.6.6.
 func (c *Conn) queryPath(r *smb1Request, t *transaction, out *transOut) wire.Status {
 	level := wire.SMB1U16(t.params)
-	str := wire.NewSMB1Strings(t.params[6:], 6, r.unicode())
-	name, err := str.Next()
-	if err != nil {
-		return wire.StatusObjectNameInvalid
+	name, status := r.nameIn(t.params, 6)
+	if status != wire.StatusOK {
+		return status
 	}
 	if r.tree.isPipe() {
 		return wire.StatusAccessDenied
@@ -140,10 +139,9 @@ func (c *Conn) queryEAsSMB1(o *open, level uint16, in []byte, out *transOut) wir
 // setPath: MS-CIFS 2.2.6.7.
 func (c *Conn) setPath(r *smb1Request, t *transaction, out *transOut) wire.Status {
 	level := wire.SMB1U16(t.params)
-	str := wire.NewSMB1Strings(t.params[6:], 6, r.unicode())
-	name, err := str.Next()
-	if err != nil {
-		return wire.StatusObjectNameInvalid
+	name, status := r.nameIn(t.params, 6)
+	if status != wire.StatusOK {
+		return status
 	}
 	access := wire.AccessWriteAttributes
 	if level == wire.SMB1InfoEASize {
@@ -166,7 +164,7 @@ func (c *Conn) setPath(r *smb1Request, t *transaction, out *transOut) wire.Statu
 		share: shareEverything, disposition: wire.Open, renames: class == wire.FileRenameInformation,
 		outdates: class == wire.FileEndOfFileInformation || class == wire.FileAllocationInformation,
 	}
-	status := c.withPathFor(r, name, &cr, access, func(o *open) wire.Status {
+	status = c.withPathFor(r, name, &cr, access, func(o *open) wire.Status {
 		if level == wire.SMB1InfoEndOfFile {
 			return wire.StatusInvalidLevel // by name only in the form of NT, as Windows has it
 		}
@@ -284,13 +282,13 @@ func (c *Conn) setEAsSMB1(o *open, b []byte) wire.Status {
 
 // createDirectory2: MS-CIFS 2.2.6.14.
 func (c *Conn) createDirectory2(r *smb1Request, t *transaction, out *transOut) wire.Status {
-	str := wire.NewSMB1Strings(t.params[4:], 4, r.unicode())
-	name, err := str.Next()
-	if err != nil {
-		return wire.StatusObjectNameInvalid
+	name, status := r.nameIn(t.params, 4)
+	if status != wire.StatusOK {
+		return status
 	}
 	var eas []wire.EA
 	if len(t.data) > 4 {
+		var err error
 		if eas, err = wire.SMB1EAs(t.data); err != nil {
 			return wire.StatusInvalidParameter
 		}
@@ -309,10 +307,9 @@ func (c *Conn) createDirectory2(r *smb1Request, t *transaction, out *transOut) w
 // open2: MS-CIFS 2.2.6.1, an OPEN_ANDX with EAs.
 func (c *Conn) open2(r *smb1Request, t *transaction, out *transOut) wire.Status {
 	p := t.params
-	str := wire.NewSMB1Strings(p[28:], 28, r.unicode())
-	name, err := str.Next()
-	if err != nil {
-		return wire.StatusObjectNameInvalid
+	name, status := r.nameIn(p, 28)
+	if status != wire.StatusOK {
+		return status
 	}
 	if r.tree.isPipe() {
 		return wire.StatusAccessDenied
@@ -326,6 +323,7 @@ func (c *Conn) open2(r *smb1Request, t *transaction, out *transOut) wire.Status 
 	}
 	cr.attributes = wire.Attributes(wire.SMB1U16(p[6:])) & wire.AttributesSettable
 	if len(t.data) > 4 {
+		var err error
 		if cr.eas, err = wire.SMB1EAs(t.data); err != nil {
 			return wire.StatusInvalidParameter
 		}
