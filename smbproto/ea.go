@@ -47,32 +47,44 @@ func (o *open) setNewEAs(eas []wire.EA) error {
 	return o.file.SetEAs(eas)
 }
 
-// fillEASize adds to info what the EAs take, for the classes that say so. Those that the server
-// may not read take nothing: they must not keep a client from all else.
+// easToSize are the EAs, to say what they take. Those that the server may not read take nothing: they must not keep a
+// client from all else.
+func (o *open) easToSize() ([]wire.EA, error) {
+	eas, err := o.file.EAs()
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, nil
+	}
+	return eas, err
+}
+
+// fillEASize adds to info what the EAs take, for the classes that say so.
 func (o *open) fillEASize(info *wire.FileInfo, class wire.FileInfoClass) error {
 	if class != wire.FileEAInformation && class != wire.FileAllInformation {
 		return nil
 	}
-	eas, err := o.file.EAs()
-	if errors.Is(err, fs.ErrPermission) {
-		return nil
-	}
+	eas, err := o.easToSize()
 	info.EASize = uint32(wire.EAListSize(eas))
 	return err
+}
+
+// readableEAs are the EAs, for a client that may read them.
+func (o *open) readableEAs() ([]wire.EA, wire.Status) {
+	switch {
+	case !o.access.Has(wire.AccessReadEA):
+		return nil, wire.StatusAccessDenied
+	case o.file == nil || !o.file.HasEAs():
+		return nil, wire.StatusEASNotSupported
+	}
+	eas, err := o.file.EAs()
+	return eas, wire.StatusOf(err)
 }
 
 // queryEAs: FileFullEaInformation, MS-FSA 2.1.5.12.10. Without a list of names, it goes on behind
 // what the open was given before.
 func (o *open) queryEAs(req wire.QueryInfoRequest, out []byte) (int, wire.Status) {
-	switch {
-	case !o.access.Has(wire.AccessReadEA):
-		return 0, wire.StatusAccessDenied
-	case o.file == nil || !o.file.HasEAs():
-		return 0, wire.StatusEASNotSupported
-	}
-	eas, err := o.file.EAs()
-	if err != nil {
-		return 0, wire.StatusOf(err)
+	eas, status := o.readableEAs()
+	if status != wire.StatusOK {
+		return 0, status
 	}
 	single := req.Flags()&wire.QueryReturnSingleEntry != 0
 	if len(req.Input()) > 0 {
@@ -116,16 +128,22 @@ func putEAs(out []byte, eas []wire.EA, single bool) (n, count int, status wire.S
 	return w.Len(), count, wire.StatusOK
 }
 
+// easByName finds EAs by their names, folded.
+func easByName(eas []wire.EA) map[string]wire.EA {
+	have := map[string]wire.EA{}
+	for _, ea := range eas {
+		have[wire.FoldEAName(ea.Name)] = ea
+	}
+	return have
+}
+
 // putNamedEAs writes the EAs that a client names, each once: with an empty value those that there
 // are not.
 func putNamedEAs(out []byte, eas []wire.EA, names wire.GetEAList, single bool) (int, wire.Status) {
 	if names.Valid() != nil {
 		return 0, wire.StatusEAListInconsistent
 	}
-	have := map[string]wire.EA{}
-	for _, ea := range eas {
-		have[wire.FoldEAName(ea.Name)] = ea
-	}
+	have := easByName(eas)
 	var asked []wire.EA
 	seen := map[string]bool{}
 	for name := range names.All {

@@ -1,9 +1,6 @@
 package smbproto
 
 import (
-	"errors"
-	"io/fs"
-
 	"ustack/smbproto/vfs"
 	"ustack/smbproto/wire"
 )
@@ -158,7 +155,10 @@ func (s *smb1Search) entryEAs(level wire.SMB1FindLevel, names []string) []wire.E
 		return nil
 	}
 	f.info.EASize = sizeOfEAs(eas)
-	if len(names) > 0 && len(eas) > 0 && !s.mayReadEAs() {
+	if len(names) == 0 {
+		return nil
+	}
+	if len(eas) > 0 && !s.mayReadEAs() {
 		eas = nil
 	}
 	return namedEAs(eas, names)
@@ -174,35 +174,4 @@ func (s *smb1Search) mayReadEAs() bool {
 	}
 	o.conn.shut(f)
 	return true
-}
-
-// namedEAs are those of a list of names, in its order: with an empty value those that there are not.
-func namedEAs(eas []wire.EA, names []string) (list []wire.EA) {
-	for _, name := range names {
-		ea := wire.EA{Name: name}
-		for _, have := range eas {
-			if wire.FoldEAName(have.Name) == wire.FoldEAName(name) {
-				ea = have
-			}
-		}
-		list = append(list, ea)
-	}
-	return list
-}
-
-// sizeOfEAs is what EAs take as an SMB1 list, none nothing.
-func sizeOfEAs(eas []wire.EA) uint32 {
-	if len(eas) == 0 {
-		return 0
-	}
-	return uint32(wire.SMB1EAListSize(eas))
-}
-
-// sizeEAs is what a file's EAs take; those that the server may not read take nothing.
-func sizeEAs(o *open) (uint32, error) {
-	eas, err := o.file.EAs()
-	if errors.Is(err, fs.ErrPermission) {
-		return 0, nil
-	}
-	return sizeOfEAs(eas), err
 }

@@ -90,7 +90,7 @@ func (c *Conn) queryLevel(r *smb1Request, o *open, level uint16, in []byte, out 
 	case level == wire.SMB1InfoNameValid:
 		return wire.StatusOK
 	case level == wire.SMB1InfoEAList || level == wire.SMB1InfoAllEAs:
-		return c.queryEAsSMB1(o, level, in, out)
+		return queryEAsSMB1(o, level, in, out)
 	}
 	var done bool
 	if out.nd, status, done = wire.PutSMB1FileInfo(out.data, level, &c.info, r.unicode()); done {
@@ -108,32 +108,6 @@ func (c *Conn) queryLevel(r *smb1Request, o *open, level uint16, in []byte, out 
 		status = wire.StatusInvalidLevel
 	}
 	return status
-}
-
-// queryEAsSMB1 gives the EAs that the client names, or all.
-func (c *Conn) queryEAsSMB1(o *open, level uint16, in []byte, out *transOut) wire.Status {
-	switch {
-	case !o.access.Has(wire.AccessReadEA):
-		return wire.StatusAccessDenied
-	case o.file == nil || !o.file.HasEAs():
-		return wire.StatusEASNotSupported
-	}
-	eas, err := o.file.EAs()
-	if err != nil {
-		return wire.StatusOf(err)
-	}
-	if level == wire.SMB1InfoEAList {
-		names, err := wire.SMB1EANames(in)
-		if err != nil {
-			return wire.StatusInvalidParameter
-		}
-		eas = namedEAs(eas, names)
-	}
-	if wire.SMB1EAListSize(eas) > len(out.data) {
-		return wire.StatusBufferOverflow
-	}
-	out.nd = wire.PutSMB1EAs(out.data, eas)
-	return wire.StatusOK
 }
 
 // setPath: MS-CIFS 2.2.6.7.
@@ -202,7 +176,7 @@ func (c *Conn) setLevel(r *smb1Request, o *open, level uint16, b []byte) wire.St
 		t := func(at int) wire.Filetime { return wire.ReadDOSTime(b[at:]).Filetime() }
 		return setBasic(o, wire.NewBasicInfo(t(0), t(4), t(8), 0, 0))
 	case wire.SMB1InfoEASize:
-		return c.setEAsSMB1(o, b)
+		return setEAsSMB1(o, b)
 	}
 	class, ok := wire.SMB1SetClass(level)
 	if !ok {
@@ -259,27 +233,6 @@ func (r *smb1Request) renameTarget(o *open, b []byte) (wire.RenameInfo, wire.Sta
 	return wire.NewRenameInfo(name, b[0] != 0), wire.StatusOK
 }
 
-// setEAsSMB1 sets the EAs of an SMB_FEA_LIST.
-func (c *Conn) setEAsSMB1(o *open, b []byte) wire.Status {
-	switch {
-	case !o.access.Has(wire.AccessWriteEA):
-		return wire.StatusAccessDenied
-	case o.file.Named():
-		return wire.StatusInvalidParameter
-	}
-	eas, err := wire.SMB1EAs(b)
-	if err != nil || len(b) > wire.MaxEAs {
-		return wire.StatusInvalidParameter
-	}
-	for i := range eas {
-		eas[i].Value = append([]byte(nil), eas[i].Value...)
-	}
-	if err := o.tree.share.root.CheckEAs(eas); err != nil {
-		return wire.StatusOf(err)
-	}
-	return wire.StatusOf(o.file.SetEAs(eas))
-}
-
 // createDirectory2: MS-CIFS 2.2.6.14.
 func (c *Conn) createDirectory2(r *smb1Request, t *transaction, out *transOut) wire.Status {
 	name, status := r.nameIn(t.params, 4)
@@ -287,18 +240,9 @@ func (c *Conn) createDirectory2(r *smb1Request, t *transaction, out *transOut) w
 		return status
 	}
 	var eas []wire.EA
-	if len(t.data) > 4 {
-		var err error
-		if eas, err = wire.SMB1EAs(t.data); err != nil {
-			return wire.StatusInvalidParameter
-		}
-		for i := range eas {
-			eas[i].Value = append([]byte(nil), eas[i].Value...)
-		}
-		if !r.tree.isPipe() {
-			if err := r.tree.share.root.CheckEAs(eas); err != nil {
-				return wire.StatusOf(err)
-			}
+	if len(t.data) > 4 && !r.tree.isPipe() {
+		if eas, status = readEAsSMB1(t.data, r.tree.share.root); status != wire.StatusOK {
+			return status
 		}
 	}
 	return setDone(out, c.mkdir(r, name, eas))
@@ -323,15 +267,8 @@ func (c *Conn) open2(r *smb1Request, t *transaction, out *transOut) wire.Status 
 	}
 	cr.attributes = wire.Attributes(wire.SMB1U16(p[6:])) & wire.AttributesSettable
 	if len(t.data) > 4 {
-		var err error
-		if cr.eas, err = wire.SMB1EAs(t.data); err != nil {
-			return wire.StatusInvalidParameter
-		}
-		for i := range cr.eas {
-			cr.eas[i].Value = append([]byte(nil), cr.eas[i].Value...)
-		}
-		if err := r.tree.share.root.CheckEAs(cr.eas); err != nil {
-			return wire.StatusOf(err)
+		if cr.eas, status = readEAsSMB1(t.data, r.tree.share.root); status != wire.StatusOK {
+			return status
 		}
 	}
 	o, action, status := c.openLegacy(r, &cr, name, desired, deny)
