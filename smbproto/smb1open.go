@@ -194,11 +194,8 @@ func (c *Conn) openAndX(r *smb1Request, w *smb1Reply) wire.Status {
 		n = 19
 	}
 	words := w.andX(n)
-	i := &c.info
 	wire.PutSMB1U16(words[4:], o.smb1.fid)
-	wire.PutSMB1U16(words[6:], uint16(i.Attributes.SMB1()))
-	wire.PutSMB1U32(words[8:], uint32(wire.UTimeOf(i.LastWrite)))
-	wire.PutSMB1U32(words[12:], uint32(min(i.EndOfFile, 1<<32-1)))
+	c.info.PutSMB1Core(words[6:])
 	wire.PutSMB1U16(words[16:], granted(o.access))
 	if o.file == nil {
 		wire.PutSMB1U16(words[18:], smb1ResourcePipe)
@@ -299,11 +296,8 @@ func (c *Conn) openCore(r *smb1Request, w *smb1Reply) wire.Status {
 	}
 	c.tellOplock(r, w, o)
 	words := w.words(7)
-	i := &c.info
 	wire.PutSMB1U16(words, o.smb1.fid)
-	wire.PutSMB1U16(words[2:], uint16(i.Attributes.SMB1()))
-	wire.PutSMB1U32(words[4:], uint32(wire.UTimeOf(i.LastWrite)))
-	wire.PutSMB1U32(words[8:], uint32(min(i.EndOfFile, 1<<32-1)))
+	c.info.PutSMB1Core(words[2:])
 	wire.PutSMB1U16(words[12:], r.block.Word(0)) // with how it is shared
 	return wire.StatusOK
 }
@@ -369,7 +363,7 @@ func (c *Conn) createTemporary(r *smb1Request, w *smb1Reply) wire.Status {
 	if status != wire.StatusOK {
 		return status
 	}
-	dir = strings.TrimSuffix(r.path(dir), `\`)
+	dir = r.path(dir)
 	if dir != "" {
 		dir += `\`
 	}

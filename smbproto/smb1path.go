@@ -154,10 +154,7 @@ func (c *Conn) queryInformation(r *smb1Request, w *smb1Reply) wire.Status {
 	if status != wire.StatusOK {
 		return status
 	}
-	words := w.words(10)
-	wire.PutSMB1U16(words, uint16(c.info.Attributes.SMB1()))
-	wire.PutSMB1U32(words[2:], uint32(wire.UTimeOf(c.info.LastWrite)))
-	wire.PutSMB1U32(words[6:], uint32(min(c.info.EndOfFile, 1<<32-1)))
+	c.info.PutSMB1Core(w.words(10))
 	return wire.StatusOK
 }
 
@@ -190,13 +187,7 @@ func (c *Conn) queryInformation2(r *smb1Request, w *smb1Reply) wire.Status {
 	if err := r.open.fill(&c.info); err != nil {
 		return wire.StatusOf(err)
 	}
-	i, words := &c.info, w.words(11)
-	wire.DOSTimeOf(i.Creation).Put(words)
-	wire.DOSTimeOf(i.LastAccess).Put(words[4:])
-	wire.DOSTimeOf(i.LastWrite).Put(words[8:])
-	wire.PutSMB1U32(words[12:], uint32(min(i.EndOfFile, 1<<32-1)))
-	wire.PutSMB1U32(words[16:], uint32(min(i.AllocationSize, 1<<32-1)))
-	wire.PutSMB1U16(words[20:], uint16(i.Attributes.SMB1()))
+	c.info.PutSMB1Standard(w.words(11))
 	return wire.StatusOK
 }
 
@@ -206,11 +197,16 @@ func (c *Conn) setInformation2(r *smb1Request, _ *smb1Reply) wire.Status {
 	if o.file == nil {
 		return wire.StatusInvalidDeviceRequest
 	}
+	return setTimes(o, r.block.Words[2:])
+}
+
+// setTimes sets three times, each a date and a time of DOS's: of creation, of the last access and of the last write.
+func setTimes(o *open, b []byte) wire.Status {
 	if !o.access.Has(wire.AccessWriteAttributes) {
 		return wire.StatusAccessDenied
 	}
-	t := func(at int) wire.Filetime { return wire.ReadDOSTime(r.block.Words[at:]).Filetime() }
-	return setBasic(o, wire.NewBasicInfo(t(2), t(6), t(10), 0, 0))
+	t := func(at int) wire.Filetime { return wire.ReadDOSTime(b[at:]).Filetime() }
+	return setBasic(o, wire.NewBasicInfo(t(0), t(4), t(8), 0, 0))
 }
 
 // queryDisk: MS-CIFS 2.2.4.57. What is larger than the words hold is told in larger units, and then as the most they hold.

@@ -1,7 +1,6 @@
 package smbproto
 
 import (
-	"math"
 	"strings"
 
 	"ustack/smbproto/wire"
@@ -121,19 +120,17 @@ func (c *Conn) setPath(r *smb1Request, t *transaction, out *transOut) wire.Statu
 	if level == wire.SMB1InfoEASize {
 		access = wire.AccessWriteEA
 	}
-	if class, ok := wire.SMB1SetClass(level); ok {
-		if rights, ok := setRights[class]; ok {
-			access = rights
-		}
+	class, _ := wire.SMB1SetClass(level)
+	if rights, ok := setRights[class]; ok {
+		access = rights
 	}
-	if class, _ := wire.SMB1SetClass(level); class == wire.FilePositionInformation {
+	if class == wire.FilePositionInformation {
 		return setDone(out, wire.StatusOK) // which is an open's
 	}
 	switch access {
 	case wire.AccessAll, wire.AccessReadData | wire.AccessWriteData:
 		access = wire.AccessReadAttributes // any will do
 	}
-	class, _ := wire.SMB1SetClass(level)
 	cr := creation{
 		share: shareEverything, disposition: wire.Open, renames: class == wire.FileRenameInformation,
 		outdates: class == wire.FileEndOfFileInformation || class == wire.FileAllocationInformation,
@@ -170,11 +167,7 @@ func (c *Conn) setLevel(r *smb1Request, o *open, level uint16, b []byte) wire.St
 		if len(b) < 12 {
 			return wire.StatusInvalidParameter
 		}
-		if !o.access.Has(wire.AccessWriteAttributes) {
-			return wire.StatusAccessDenied
-		}
-		t := func(at int) wire.Filetime { return wire.ReadDOSTime(b[at:]).Filetime() }
-		return setBasic(o, wire.NewBasicInfo(t(0), t(4), t(8), 0, 0))
+		return setTimes(o, b)
 	case wire.SMB1InfoEASize:
 		return setEAsSMB1(o, b)
 	}
@@ -278,15 +271,13 @@ func (c *Conn) open2(r *smb1Request, t *transaction, out *transOut) wire.Status 
 	if status := c.sizeNew(o, action, wire.SMB1U32(p[14:])); status != wire.StatusOK {
 		return status
 	}
-	b, i := out.params, &c.info
+	b := out.params
 	clear(b[:30])
 	wire.PutSMB1U16(b, o.smb1.fid)
-	wire.PutSMB1U16(b[2:], uint16(i.Attributes.SMB1()))
-	wire.PutSMB1U32(b[4:], uint32(wire.UTimeOf(i.LastWrite)))
-	wire.PutSMB1U32(b[8:], uint32(min(i.EndOfFile, math.MaxUint32)))
+	c.info.PutSMB1Core(b[2:])
 	wire.PutSMB1U16(b[12:], wire.SMB1U16(p[2:]))
 	wire.PutSMB1U16(b[18:], openResult(action))
-	wire.PutSMB1U32(b[20:], uint32(i.FileIndex))
+	wire.PutSMB1U32(b[20:], uint32(c.info.FileIndex))
 	eas, err := sizeEAs(o)
 	if err != nil {
 		c.log.Debug("size of EAs", "cause", err)

@@ -1,8 +1,9 @@
 package wire
 
-import "unicode/utf8"
-
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // FileInfoClass is a level of information about a file, MS-FSCC 2.4.
 type FileInfoClass uint8
@@ -231,11 +232,20 @@ func (f *FileInfo) putAll(b []byte) (int, Status) {
 
 // putAlternateName gives the 8.3 name (MS-FSCC 2.4.5). The root has none.
 func (f *FileInfo) putAlternateName(b []byte) (int, Status) {
-	base := f.Name[strings.LastIndexByte(f.Name, '\\')+1:]
-	if base == "" {
+	short := f.alternateName()
+	if short == "" {
 		return 0, StatusObjectNameNotFound
 	}
-	return f.putName(b, ShortName(base))
+	return f.putName(b, short)
+}
+
+// alternateName is the 8.3 name, "" of the root.
+func (f *FileInfo) alternateName() string {
+	base := f.Name[strings.LastIndexByte(f.Name, '\\')+1:]
+	if base == "" {
+		return ""
+	}
+	return ShortName(base)
 }
 
 func trimRoot(name string) string {

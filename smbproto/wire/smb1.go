@@ -143,7 +143,7 @@ func (h SMB1Header) PutStatus(s Status) {
 	le.PutUint32(h[5:], uint32(s))
 }
 
-// PutFlags2, PutTID, PutUID, PutMID and PutPID set the fields.
+// PutFlags2, PutTID and PutUID set the fields.
 func (h SMB1Header) PutFlags2(f uint16) { le.PutUint16(h[10:], f) }
 func (h SMB1Header) PutTID(id uint16)   { le.PutUint16(h[24:], id) }
 func (h SMB1Header) PutUID(id uint16)   { le.PutUint16(h[28:], id) }
@@ -190,7 +190,7 @@ func (b *SMB1Block) HasWords(n int) bool { return b.Count() >= n }
 // AndX says which command follows and where, of a block that has two words at least.
 func (b *SMB1Block) AndX() (SMB1Command, int) { return SMB1Command(b.Words[0]), int(b.Word(1)) }
 
-// SMB1Tail cuts n bytes at off, counted from the header, out of a message: false if they are not there.
+// Tail cuts n bytes at off, counted from the header, out of a message: false if they are not there.
 func (h SMB1Header) Tail(off, n int) ([]byte, bool) {
 	if n == 0 {
 		return nil, true

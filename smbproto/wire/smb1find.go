@@ -31,7 +31,8 @@ func (l SMB1FindLevel) class() (FileInfoClass, bool) {
 
 // HasEASize reports whether the level says what EAs take.
 func (l SMB1FindLevel) HasEASize() bool {
-	return l == SMB1FindEASize || l == SMB1FindEAs || l == 0x0102 || l >= 0x0104 && l <= 0x0106
+	class, _ := l.class()
+	return l == SMB1FindEASize || l == SMB1FindEAs || class.CarriesEASize()
 }
 
 // Valid reports whether the level is known.
@@ -64,7 +65,7 @@ func NewSMB1DirWriter(b []byte, level SMB1FindLevel, unicode, keys bool) SMB1Dir
 	return w
 }
 
-// Len is the number of bytes written, Count that of entries, and Last where the last of them begins.
+// Len is the number of bytes written.
 func (w *SMB1DirWriter) Len() int {
 	if w.isNT {
 		return w.nt.Len()
@@ -106,7 +107,7 @@ func (w *SMB1DirWriter) Put(name string, f *FileInfo, key uint32, eas []EA) bool
 		le.PutUint32(b, key)
 		n = 4
 	}
-	f.putSMB1Standard(b[n:])
+	f.PutSMB1Standard(b[n:])
 	n += 22
 	switch w.level {
 	case SMB1FindEASize:

@@ -1,7 +1,5 @@
 package wire
 
-import "strings"
-
 // The levels of TRANS2_QUERY_PATH_INFORMATION and its like, MS-CIFS 2.2.8. Those from SMB1Passthru on are a class of
 // FSCC's with this added (MS-SMB 2.2.2.3.5).
 const (
@@ -28,10 +26,18 @@ var smb1Classes = map[uint16]FileInfoClass{
 	0x010B: FileCompressionInformation,
 }
 
+// passthru is the class that a level of those from SMB1Passthru on names; 0 and false for the others.
+func passthru(level uint16) (class uint8, ok bool) {
+	if level > SMB1Passthru && level < SMB1Passthru+0x100 {
+		return uint8(level - SMB1Passthru), true
+	}
+	return 0, false
+}
+
 // SMB1QueryClass is the class of FSCC that a level asks for; false if there is none.
 func SMB1QueryClass(level uint16) (FileInfoClass, bool) {
-	if level > SMB1Passthru && level < SMB1Passthru+0x100 {
-		return FileInfoClass(level - SMB1Passthru), true
+	if c, ok := passthru(level); ok {
+		return FileInfoClass(c), true
 	}
 	c, ok := smb1Classes[level]
 	return c, ok
@@ -49,14 +55,20 @@ func SMB1SetClass(level uint16) (FileInfoClass, bool) {
 	case 0x0104:
 		return FileEndOfFileInformation, true
 	}
-	if level > SMB1Passthru && level < SMB1Passthru+0x100 {
-		return FileInfoClass(level - SMB1Passthru), true
-	}
-	return 0, false
+	c, ok := passthru(level)
+	return FileInfoClass(c), ok
 }
 
-// putSMB1Standard writes the 22 bytes of SMB_INFO_STANDARD, MS-CIFS 2.2.8.3.1.
-func (f *FileInfo) putSMB1Standard(b []byte) {
+// PutSMB1Core writes what the calls of the core protocol say of a file, 10 bytes: attributes, the time of the last write and
+// the size (MS-CIFS 2.2.4.9.2).
+func (f *FileInfo) PutSMB1Core(b []byte) {
+	le.PutUint16(b, uint16(f.Attributes.SMB1()))
+	le.PutUint32(b[2:], uint32(UTimeOf(f.LastWrite)))
+	le.PutUint32(b[6:], uint32(min(f.EndOfFile, 1<<32-1)))
+}
+
+// PutSMB1Standard writes the 22 bytes of SMB_INFO_STANDARD, MS-CIFS 2.2.8.3.1.
+func (f *FileInfo) PutSMB1Standard(b []byte) {
 	DOSTimeOf(f.Creation).Put(b)
 	DOSTimeOf(f.LastAccess).Put(b[4:])
 	DOSTimeOf(f.LastWrite).Put(b[8:])
@@ -73,7 +85,7 @@ func PutSMB1FileInfo(b []byte, level uint16, f *FileInfo, unicode bool) (n int, 
 		if len(b) < 26 {
 			return 0, StatusInfoLengthMismatch, true
 		}
-		f.putSMB1Standard(b)
+		f.PutSMB1Standard(b)
 		if level == SMB1InfoStandard {
 			return 22, StatusOK, true
 		}
@@ -100,16 +112,15 @@ func PutSMB1FileInfo(b []byte, level uint16, f *FileInfo, unicode bool) (n int, 
 		n, status = putSMB1Name(b, f.Name, unicode)
 		return n, status, true
 	case FileAlternateNameInformation:
-		base := f.Name[strings.LastIndexByte(f.Name, '\\')+1:]
-		if base == "" {
+		short := f.alternateName()
+		if short == "" {
 			return 0, StatusObjectNameNotFound, true
 		}
 		if len(b) < 4 {
 			return 0, StatusInfoLengthMismatch, true
 		}
-		n, status = putSMB1Name(b, ShortName(base), unicode)
+		n, status = putSMB1Name(b, short, unicode)
 		return n, status, true
-	case FileStandardInformation, FileBasicInformation, FileEAInformation:
 	}
 	return 0, StatusOK, false
 }
@@ -142,10 +153,8 @@ func SMB1FsClass(level uint16) (FsInfoClass, bool) {
 	case 0x0105:
 		return FsAttributeInformation, true
 	}
-	if level > SMB1Passthru && level < SMB1Passthru+0x100 {
-		return FsInfoClass(level - SMB1Passthru), true
-	}
-	return 0, false
+	c, ok := passthru(level)
+	return FsInfoClass(c), ok
 }
 
 // PutSMB1FsInfo writes what one of the older levels says of a volume.

@@ -5,7 +5,7 @@ import "time"
 // The times of SMB1's older calls. This server's time zone is UTC, and so says its negotiation: a client
 // that reckons with the server's local time (MS-CIFS 2.2.4.52.2) needs no other.
 
-// DOSTime is a date and a time in two words each, MS-CIFS 2.2.1.4: in steps of two seconds from 1980 on. 0 is none.
+// DOSTime is a date and a time in a word each, MS-CIFS 2.2.1.4: in steps of two seconds from 1980 on. 0 is none.
 type DOSTime struct{ Date, Clock uint16 }
 
 // DOSTimeOf converts; what DOS has no date for gives 0.
@@ -33,7 +33,7 @@ func (d DOSTime) Filetime() Filetime {
 	return FiletimeOf(t)
 }
 
-// ReadDOSTime reads a date and then a time; Put writes them.
+// ReadDOSTime reads a date and then a time.
 func ReadDOSTime(b []byte) DOSTime { return DOSTime{le.Uint16(b), le.Uint16(b[2:])} }
 
 // Put writes the date, then the time.

@@ -4,7 +4,7 @@ package wire
 // 2.2.4.33, 2.2.4.46) have words, NT_TRANSACT (2.2.4.62) double words. A request whose parameters and data do not fit into one
 // message is continued by secondary ones (2.2.4.34, 2.2.4.47, 2.2.4.63).
 
-// SMB1TransFixed is the least word count of a primary request; of NT_TRANSACT and the others. The setup words follow.
+// The least word counts of a primary request: of TRANSACTION and TRANSACTION2, and of NT_TRANSACT. The setup words follow.
 const (
 	SMB1TransWords   = 14
 	SMB1NTTransWords = 19
@@ -21,9 +21,6 @@ type SMB1TransPart struct {
 type SMB1TransRequest struct {
 	SMB1TransPart
 	MaxParams, MaxData int
-	MaxSetup           int
-	Flags              uint16
-	Timeout            uint32
 	Function           uint16 // of NT_TRANSACT; else setup[0]
 	Setup              []byte // setup words, in place
 }
@@ -55,8 +52,7 @@ func (h SMB1Header) Transaction(b *SMB1Block) (t SMB1TransRequest, err error) {
 		return t, malformed("SMB1 transaction of %d words", b.Count())
 	}
 	t.TotalParams, t.TotalData = int(b.Word(0)), int(b.Word(1))
-	t.MaxParams, t.MaxData, t.MaxSetup = int(b.Word(2)), int(b.Word(3)), int(b.Byte(8))
-	t.Flags, t.Timeout = b.Word(5), b.U32(12)
+	t.MaxParams, t.MaxData = int(b.Word(2)), int(b.Word(3))
 	n := int(b.Byte(26))
 	if b.Count() < SMB1TransWords+n {
 		return t, malformed("SMB1 transaction with %d setup words, of %d words", n, b.Count())
@@ -73,7 +69,6 @@ func (h SMB1Header) NTTransaction(b *SMB1Block) (t SMB1TransRequest, err error) 
 	if !b.HasWords(SMB1NTTransWords) {
 		return t, malformed("SMB1 NT transaction of %d words", b.Count())
 	}
-	t.MaxSetup = int(b.Byte(0))
 	t.TotalParams, t.TotalData = clamp32(b.U32(3)), clamp32(b.U32(7))
 	t.MaxParams, t.MaxData = clamp32(b.U32(11)), clamp32(b.U32(15))
 	n := int(b.Byte(35))
