@@ -46,10 +46,7 @@ func (c *Conn) closeInstance(r *request, name string, id wire.GUID) {
 		return
 	}
 	c.log.Info("a file was closed: its application's instance opens it elsewhere", "file", name, "session", o.session.id)
-	o.session.dropOpen(o)
-	if err := o.release(); err != nil {
-		c.log.Warn("closing a file", "cause", err)
-	}
+	c.drop(o)
 }
 
 // instance finds what is to be closed, and closes what is only kept for its client to come back.

@@ -13,14 +13,19 @@ func (c *Conn) close(r *request, w *reply) wire.Status {
 	if req.Flags()&wire.ClosePostQueryAttributes != 0 && o.file != nil && o.fill(&c.info) == nil {
 		info = &c.info
 	}
-	r.session.dropOpen(o)
+	c.drop(o)
+	wire.PutClose(w.msg, info)
+	w.n = wire.CloseSize
+	return wire.StatusOK
+}
+
+// drop closes an open, which is locked, and its session's handle of it.
+func (c *Conn) drop(o *open) {
+	o.session.dropOpen(o)
 	if err := o.release(); err != nil {
 		// The handle is gone all the same: a client that got an error here would try again.
 		c.log.Warn("closing a file", "cause", err)
 	}
-	wire.PutClose(w.msg, info)
-	w.n = wire.CloseSize
-	return wire.StatusOK
 }
 
 // flush: MS-SMB2 3.3.5.11. What has been written is on disk when it is answered.

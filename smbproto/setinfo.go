@@ -156,6 +156,11 @@ func (c *Conn) setDisposition(o *open, b wire.DispositionInfo) wire.Status {
 		}
 		return wire.StatusOK
 	}
+	return c.doom(o)
+}
+
+// doom has a file deleted when its last open is closed.
+func (c *Conn) doom(o *open) wire.Status {
 	if err := o.file.Stat(); err != nil {
 		return wire.StatusOf(err)
 	}

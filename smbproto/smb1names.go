@@ -86,7 +86,7 @@ func (c *Conn) unlink(r *smb1Request, path string, attrs uint16) wire.Status {
 		if !fits(c.info.Attributes, attrs) {
 			return wire.StatusNoSuchFile
 		}
-		return c.doomNow(o)
+		return c.doom(o)
 	})
 }
 

@@ -88,7 +88,7 @@ func (c *Conn) with(r *smb1Request, cr *creation, do func(o *open) wire.Status) 
 
 const shareEverything = wire.ShareRead | wire.ShareWrite | wire.ShareDelete
 
-// createDirectory: MS-CIFS 2.2.4.1; and TRANS2_CREATE_DIRECTORY.
+// createDirectory: MS-CIFS 2.2.4.1.
 func (c *Conn) createDirectory(r *smb1Request, _ *smb1Reply) wire.Status {
 	name, status := r.onePath()
 	if status != wire.StatusOK {
@@ -97,14 +97,12 @@ func (c *Conn) createDirectory(r *smb1Request, _ *smb1Reply) wire.Status {
 	return c.mkdir(r, name, nil)
 }
 
+// mkdir makes a directory, for CREATE_DIRECTORY and TRANS2_CREATE_DIRECTORY.
 func (c *Conn) mkdir(r *smb1Request, name string, eas []wire.EA) wire.Status {
 	cr := creation{
 		share: shareEverything, disposition: wire.Create, options: wire.OptionDirectory, eas: eas,
 	}
-	if status := cr.checkSMB1(r, r.path(name), wire.AccessReadAttributes); status != wire.StatusOK {
-		return status
-	}
-	return c.with(r, &cr, nil)
+	return c.withPathFor(r, name, &cr, wire.AccessReadAttributes, nil)
 }
 
 // deleteDirectory: MS-CIFS 2.2.4.2.
@@ -113,19 +111,7 @@ func (c *Conn) deleteDirectory(r *smb1Request, _ *smb1Reply) wire.Status {
 	if status != wire.StatusOK {
 		return status
 	}
-	return c.withPath(r, name, wire.AccessDelete, 0, wire.OptionDirectory, c.doomNow)
-}
-
-// doomNow has what was opened deleted when it is closed, which it is at once.
-func (c *Conn) doomNow(o *open) wire.Status {
-	if err := o.file.Stat(); err != nil {
-		return wire.StatusOf(err)
-	}
-	if err := o.file.CanRemove(); err != nil {
-		return wire.StatusOf(err)
-	}
-	c.srv.files.doom(o)
-	return wire.StatusOK
+	return c.withPath(r, name, wire.AccessDelete, 0, wire.OptionDirectory, c.doom)
 }
 
 // checkDirectory: MS-CIFS 2.2.4.17.

@@ -171,11 +171,7 @@ func (c *Conn) closeSMB1(fid uint16, o *open) {
 // releaseSMB1 closes an open, which is locked.
 func (c *Conn) releaseSMB1(fid uint16, o *open) {
 	delete(c.smb1.files, fid)
-	o.session.dropOpen(o)
-	if err := o.release(); err != nil {
-		// The handle is gone all the same: a client that got an error here would try again.
-		c.log.Warn("closing a file", "cause", err)
-	}
+	c.drop(o)
 }
 
 // treeDisconnectSMB1: MS-CIFS 2.2.4.51.
