@@ -46,17 +46,20 @@ func (c *Conn) pipeCount() (n int) {
 }
 
 // readPipe gives the next message of a pipe, or as much of it as fits.
-func (c *Conn) readPipe(o *open, w *reply, dst []byte) wire.Status {
+func (o *open) readPipe(dst []byte) (int, wire.Status) {
 	if o.pipe.Pending() == 0 {
-		return wire.StatusPipeEmpty
+		return 0, wire.StatusPipeEmpty
 	}
+	return o.takeMessage(dst)
+}
+
+// takeMessage is readPipe, also where there is none: it is empty then.
+func (o *open) takeMessage(dst []byte) (int, wire.Status) {
 	n, more := o.pipe.Read(dst)
-	wire.ReadResponse(w.msg).Put(n)
-	w.n = wire.ReadResponseData + n
 	if more {
-		return wire.StatusBufferOverflow
+		return n, wire.StatusBufferOverflow
 	}
-	return wire.StatusOK
+	return n, wire.StatusOK
 }
 
 func (c *Conn) writePipe(o *open, data []byte) wire.Status {
@@ -78,9 +81,5 @@ func (c *Conn) transceive(o *open, in, out []byte) (int, wire.Status) {
 	if status := c.writePipe(o, in); status != wire.StatusOK {
 		return 0, status
 	}
-	n, more := o.pipe.Read(out)
-	if more {
-		return n, wire.StatusBufferOverflow
-	}
-	return n, wire.StatusOK
+	return o.takeMessage(out)
 }

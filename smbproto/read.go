@@ -31,7 +31,12 @@ func (c *Conn) read(r *request, w *reply) wire.Status {
 	dst := w.msg[wire.ReadResponseData:]
 	dst = dst[:min(n, len(dst))]
 	if o.file == nil {
-		return c.readPipe(o, w, dst)
+		n, status := o.readPipe(dst)
+		if !status.IsError() { // what is longer than dst is a warning
+			wire.ReadResponse(w.msg).Put(n)
+			w.n = wire.ReadResponseData + n
+		}
+		return status
 	}
 	m, status := c.readAt(o, dst, req.Offset(), n)
 	if status != wire.StatusOK {

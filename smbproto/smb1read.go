@@ -56,14 +56,7 @@ func (c *Conn) readSMB1(r *smb1Request, o *open, dst []byte, off uint64) (int, w
 		return 0, wire.StatusAccessDenied
 	}
 	if o.file == nil {
-		if o.pipe.Pending() == 0 {
-			return 0, wire.StatusPipeEmpty
-		}
-		n, more := o.pipe.Read(dst)
-		if more {
-			return n, wire.StatusBufferOverflow
-		}
-		return n, wire.StatusOK
+		return o.readPipe(dst)
 	}
 	n, status := c.readAt(o, dst, off, len(dst))
 	switch status {

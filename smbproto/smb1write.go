@@ -31,10 +31,7 @@ func (c *Conn) writeSMB1(o *open, data []byte, off uint64, through bool) wire.St
 	if o.file == nil {
 		return c.writePipe(o, data)
 	}
-	if n, err := o.file.WriteAt(data, int64(off)); err != nil {
-		if n > 0 {
-			o.modified()
-		}
+	if err := o.writeAt(data, off); err != nil {
 		return wire.StatusOf(err)
 	}
 	position := o.position // which only a read moves, in SMB1

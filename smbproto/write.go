@@ -67,10 +67,7 @@ func (c *Conn) write(r *request, w *reply) wire.Status {
 		if status := c.writePipe(o, req.Data()); status != wire.StatusOK {
 			return status
 		}
-	} else if n, err := o.file.WriteAt(req.Data(), int64(req.Offset())); err != nil {
-		if n > 0 {
-			o.modified()
-		}
+	} else if err := o.writeAt(req.Data(), req.Offset()); err != nil {
 		return wire.StatusOf(err)
 	} else if err := c.writeDone(o, req); err != nil {
 		return wire.StatusOf(err)
@@ -78,6 +75,15 @@ func (c *Conn) write(r *request, w *reply) wire.Status {
 	wire.WriteResponse(w.msg).Put(req.Length())
 	w.n = wire.WriteResponseSize
 	return wire.StatusOK
+}
+
+// writeAt writes to the file. Of what fails midway, what is in the file has changed it; the rest is wrote's to note.
+func (o *open) writeAt(data []byte, off uint64) error {
+	n, err := o.file.WriteAt(data, int64(off))
+	if err != nil && n > 0 {
+		o.modified()
+	}
+	return err
 }
 
 // writeDone notes a WRITE whose data has gone to its file, and puts it on disk if
