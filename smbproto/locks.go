@@ -292,10 +292,11 @@ func (c *Conn) lock(r *request, w *reply) wire.Status {
 	return wire.StatusOK
 }
 
-// waitForLock has a lock wait, under the table's lock.
+// waitForLock has a lock wait, under the table's lock, and with it the others of its request: as many as that has, if they
+// are the only ones.
 func (c *Conn) waitForLock(r *request, w *reply, l waitingLock) wire.Status {
 	st := l.owner.state
-	if st.asked() >= maxWaiting {
+	if n := st.asked(); n > 0 && n+1+len(l.more) > maxWaiting {
 		return wire.StatusInsufficientResources
 	}
 	p, status := c.park(r, w, lockQueue{&c.srv.files, st})

@@ -105,29 +105,22 @@ func (c *Conn) lockSMB1(r *smb1Request, w *smb1Reply, asked []byteRange, timeout
 		c.srv.files.outdates(o)
 		return status
 	}
-	waits := status == wire.StatusLockNotGranted && timeout != 0 && r.last
-	n := st.asked()
-	if !waits || n > 0 && n+len(asked)-got > maxWaiting {
-		st.dropLast(got)
-		switch {
-		case waits:
-			return wire.StatusInsufficientResources
-		case status == wire.StatusLockNotGranted:
-			return o.smb1.refuse(asked[got])
-		}
-		return status
+	switch {
+	case status != wire.StatusLockNotGranted:
+	case timeout != 0 && r.last:
+		status = c.waitForLock(&r.request, &w.reply, waitingLock{byteRange: asked[got], more: asked[got+1:], got: asked[:got:got]})
+	default:
+		status = o.smb1.refuse(asked[got])
 	}
-	q := lockQueue{&c.srv.files, st}
-	p, status := c.park(&r.request, &w.reply, q)
-	if status != wire.StatusOK {
+	if status != wire.StatusPending {
 		st.dropLast(got)
 		return status
 	}
-	st.waiting = append(st.waiting, waitingLock{byteRange: asked[got], p: p, more: asked[got+1:], got: asked[:got:got]})
 	if timeout != 1<<32-1 {
+		p, q := c.pending[w.async], lockQueue{&c.srv.files, st}
 		p.smb1.timer = time.AfterFunc(time.Duration(timeout)*time.Millisecond, func() { q.expire(p) })
 	}
-	return wire.StatusPending
+	return status
 }
 
 // refuse says how a lock is refused: where one has been refused before, as one that conflicts, and so are those of
