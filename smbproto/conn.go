@@ -119,7 +119,7 @@ func (c *Conn) Close() error {
 	clear(c.sessions)
 	clear(c.binding)
 	if c.smb1 != nil {
-		errs = append(errs, c.smb1.close(c))
+		errs = append(errs, c.smb1.close())
 	}
 	c.arriving.leaveOpen()
 	c.srv.counters.connections.Add(-1)

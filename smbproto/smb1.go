@@ -419,7 +419,7 @@ func nextID[T any](next *uint16, taken map[uint16]T) uint16 {
 }
 
 // close ends what is not a session's.
-func (s *smb1) close(c *Conn) error {
+func (s *smb1) close() error {
 	var errs []error
 	for sid := range s.searches {
 		errs = append(errs, s.endSearch(sid))
@@ -427,11 +427,6 @@ func (s *smb1) close(c *Conn) error {
 	clear(s.trees)
 	clear(s.files)
 	s.transactions = nil
-	for _, p := range c.pending {
-		if p.smb1.timer != nil {
-			p.smb1.timer.Stop()
-		}
-	}
 	return errors.Join(errs...)
 }
 
