@@ -1,8 +1,6 @@
 package smbproto
 
 import (
-	"strings"
-
 	"ustack/smbproto/vfs"
 	"ustack/smbproto/wire"
 )
@@ -42,7 +40,7 @@ func (c *Conn) copyCore(r *smb1Request, w *smb1Reply) wire.Status {
 	one := func(path string) wire.Status {
 		target := to
 		if into {
-			target += `\` + path[strings.LastIndexByte(path, '\\')+1:]
+			target += `\` + lastOf(path)
 		}
 		d := wire.Create
 		if function&3 == 2 {
@@ -54,7 +52,7 @@ func (c *Conn) copyCore(r *smb1Request, w *smb1Reply) wire.Status {
 		}
 		return s
 	}
-	if strings.ContainsAny(from[strings.LastIndexByte(from, '\\')+1:], wildcards) {
+	if hasWildcards(from) {
 		status = c.namesOf(r, from, findable, one)
 	} else {
 		status = one(from)
@@ -69,13 +67,10 @@ func (c *Conn) copyCore(r *smb1Request, w *smb1Reply) wire.Status {
 // copyName copies a file to a name, with its attributes and times, as NT_RENAME can be asked to and COPY asks for.
 func (c *Conn) copyName(r *smb1Request, from, to string, attrs uint16, d wire.Disposition) wire.Status {
 	return c.withPath(r, from, wire.AccessReadData|wire.AccessReadAttributes, shareEverything, wire.OptionNonDirectory, func(src *open) wire.Status {
-		if err := src.fill(&c.info); err != nil {
-			return wire.StatusOf(err)
+		if status := c.fillFitting(src, attrs); status != wire.StatusOK {
+			return status
 		}
 		was := c.info
-		if !fits(was.Attributes, attrs) {
-			return wire.StatusNoSuchFile
-		}
 		if was.EndOfFile > maxCopied-r.copied {
 			return wire.StatusInsufficientResources
 		}

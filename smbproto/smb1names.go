@@ -9,10 +9,17 @@ import (
 // wildcards are what a name of several files has in SMB1, MS-CIFS 2.2.1.1.2.
 const wildcards = `*?<>"`
 
+// lastOf is the last component of a path.
+func lastOf(path string) string { return path[strings.LastIndexByte(path, '\\')+1:] }
+
+// hasWildcards reports whether a path is that of several files.
+func hasWildcards(path string) bool { return strings.ContainsAny(lastOf(path), wildcards) }
+
 // namesOf calls do with the path of each entry of a directory that a pattern and the search attributes fit, and counts
-// those for which it succeeds. If there are none, the status is of what kept it from one, or that there is no such file.
-func (c *Conn) namesOf(r *smb1Request, name string, attrs uint16, do func(path string) wire.Status) wire.Status {
-	s, status := c.beginSearchSMB1(r, name, attrs)
+// those for which it succeeds. The pattern is the last component of a path that path has made. If there are none, the
+// status is of what kept it from one, or that there is no such file.
+func (c *Conn) namesOf(r *smb1Request, path string, attrs uint16, do func(path string) wire.Status) wire.Status {
+	s, status := c.beginSearchSMB1(r, path, attrs)
 	if status != wire.StatusOK {
 		return status
 	}
@@ -31,10 +38,7 @@ func (c *Conn) namesOf(r *smb1Request, name string, attrs uint16, do func(path s
 			names = append(names, n)
 		}
 	}
-	dir := ""
-	if i := strings.LastIndexByte(r.path(name), '\\'); i >= 0 {
-		dir = r.path(name)[:i+1]
-	}
+	dir := strings.TrimSuffix(path, lastOf(path))
 	status, done := wire.StatusNoSuchFile, 0
 	for _, n := range names {
 		switch st := do(dir + n); st {
@@ -60,6 +64,18 @@ func fits(have wire.Attributes, attrs uint16) bool {
 	return have&special&^wire.Attributes(attrs) == 0 && have&must == must
 }
 
+// fillFitting leaves in c.info what is to be said of what was opened by a name; there is no such file, if that does not
+// fit the search attributes.
+func (c *Conn) fillFitting(o *open, attrs uint16) wire.Status {
+	if err := o.fill(&c.info); err != nil {
+		return wire.StatusOf(err)
+	}
+	if !fits(c.info.Attributes, attrs) {
+		return wire.StatusNoSuchFile
+	}
+	return wire.StatusOK
+}
+
 // deleteSMB1: MS-CIFS 2.2.4.7.
 func (c *Conn) deleteSMB1(r *smb1Request, _ *smb1Reply) wire.Status {
 	attrs := r.block.Word(0)
@@ -72,7 +88,7 @@ func (c *Conn) deleteSMB1(r *smb1Request, _ *smb1Reply) wire.Status {
 	}
 	path := r.path(name)
 	unlink := func(path string) wire.Status { return c.unlink(r, path, attrs) }
-	if strings.ContainsAny(path[strings.LastIndexByte(path, '\\')+1:], wildcards) {
+	if hasWildcards(path) {
 		return c.namesOf(r, path, attrs&^uint16(wire.AttributeDirectory), unlink)
 	}
 	return unlink(path)
@@ -80,11 +96,8 @@ func (c *Conn) deleteSMB1(r *smb1Request, _ *smb1Reply) wire.Status {
 
 func (c *Conn) unlink(r *smb1Request, path string, attrs uint16) wire.Status {
 	return c.withPath(r, path, wire.AccessDelete, 0, wire.OptionNonDirectory, func(o *open) wire.Status {
-		if err := o.fill(&c.info); err != nil {
-			return wire.StatusOf(err)
-		}
-		if !fits(c.info.Attributes, attrs) {
-			return wire.StatusNoSuchFile
+		if status := c.fillFitting(o, attrs); status != wire.StatusOK {
+			return status
 		}
 		return c.doom(o)
 	})
@@ -105,25 +118,22 @@ func (c *Conn) renameNames(r *smb1Request, from, to string, attrs uint16) wire.S
 		return wire.StatusObjectNameNotFound
 	}
 	from, to = r.path(from), r.path(to)
-	if base := from[strings.LastIndexByte(from, '\\')+1:]; strings.Contains(base, ":") && !strings.HasPrefix(to, ":") {
+	if strings.Contains(lastOf(from), ":") && !strings.HasPrefix(to, ":") {
 		return wire.StatusInvalidParameter // a stream does not leave its file
 	}
 	move := func(path string) wire.Status {
 		target := to
-		if i := strings.LastIndexByte(to, '\\') + 1; strings.ContainsAny(to[i:], wildcards) {
-			target = to[:i] + fillWildcards(to[i:], path[strings.LastIndexByte(path, '\\')+1:])
+		if pattern := lastOf(to); hasWildcards(to) {
+			target = strings.TrimSuffix(to, pattern) + fillWildcards(pattern, lastOf(path))
 		}
 		return c.withPath(r, path, wire.AccessDelete|wire.AccessReadAttributes, wire.ShareRead|wire.ShareWrite, 0, func(o *open) wire.Status {
-			if err := o.fill(&c.info); err != nil {
-				return wire.StatusOf(err)
-			}
-			if !fits(c.info.Attributes, attrs|uint16(wire.AttributeDirectory)) {
-				return wire.StatusNoSuchFile
+			if status := c.fillFitting(o, attrs|uint16(wire.AttributeDirectory)); status != wire.StatusOK {
+				return status
 			}
 			return c.renameAudited(o, target, false)
 		})
 	}
-	if strings.ContainsAny(from[strings.LastIndexByte(from, '\\')+1:], wildcards) {
+	if hasWildcards(from) {
 		return c.namesOf(r, from, attrs, move)
 	}
 	return move(from)
@@ -189,11 +199,8 @@ func (c *Conn) ntRename(r *smb1Request, _ *smb1Reply) wire.Status {
 		return c.renameNames(r, from, to, attrs)
 	case smb1RenameLink:
 		return c.withPath(r, from, wire.AccessReadAttributes, shareEverything, 0, func(o *open) wire.Status {
-			if err := o.fill(&c.info); err != nil {
-				return wire.StatusOf(err)
-			}
-			if !fits(c.info.Attributes, attrs) {
-				return wire.StatusNoSuchFile
+			if status := c.fillFitting(o, attrs); status != wire.StatusOK {
+				return status
 			}
 			if r.tree.access&wire.AccessChanges == 0 {
 				return wire.StatusAccessDenied

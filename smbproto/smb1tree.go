@@ -27,8 +27,7 @@ func (c *Conn) connectSMB1(r *smb1Request, path, service string) (t *tree, statu
 			c.srv.auditEvent("tree connect", r.session, c.remote, status, slog.String("share", path))
 		}()
 	}
-	name := path[strings.LastIndexByte(path, '\\')+1:] // \\server\share, or the share alone
-	sh := c.srv.share(`\\server\` + name)
+	sh := c.srv.share(`\\server\` + lastOf(path)) // of \\server\share, or the share alone
 	if sh == nil {
 		return nil, wire.StatusBadNetworkName
 	}
