@@ -120,6 +120,9 @@ func (c *Conn) dropEnded() {
 	ended := func(_ uint64, ch *channel) bool { return ch.ended() }
 	maps.DeleteFunc(c.sessions, ended)
 	maps.DeleteFunc(c.binding, ended)
+	if c.smb1 != nil {
+		c.dropEndedSMB1()
+	}
 }
 
 // refuse ends an exchange, and its session: also one whose user has not been able to log on again, as Windows does. A
@@ -193,17 +196,22 @@ func (c *Conn) accept(ch *channel, req wire.SessionSetupRequest) error {
 		sess.mustSign = c.cfg.RequireSigning ||
 			(c.clientMode|uint16(req.SecurityMode()))&wire.SigningRequired != 0
 	}
-	sess.mu.Lock()
-	sess.token.Store(c.srv.token(id))
-	sess.identity, sess.valid = id, true
-	sess.mu.Unlock()
-	c.loggedOn = true
+	c.validate(sess, id)
 	if old := req.PreviousSessionID(); old != 0 && old != sess.id {
 		c.endPrevious(sess, old)
 	}
 	c.log.Info("logged on", "user", id.User, "domain", id.Domain, "workstation", id.Workstation,
 		"guest", id.Guest, "anonymous", id.Anonymous, "signing_required", sess.mustSign, "encryption_required", sess.mustSeal, "session", sess.id)
 	return nil
+}
+
+// validate makes a session the user's, with all else that it needs.
+func (c *Conn) validate(sess *session, id auth.Identity) {
+	sess.mu.Lock()
+	defer sess.mu.Unlock()
+	sess.token.Store(c.srv.token(id))
+	sess.identity, sess.valid = id, true
+	c.loggedOn = true
 }
 
 // renew gives a session the identity of a log-on that was renewed. The user may become nobody, and the same user again.

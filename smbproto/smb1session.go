@@ -3,6 +3,7 @@ package smbproto
 import (
 	"errors"
 	"fmt"
+	"maps"
 
 	"ustack/smbproto/auth"
 	"ustack/smbproto/crypt"
@@ -124,10 +125,9 @@ func (c *Conn) sessionSetupExtended(r *smb1Request, w *smb1Reply) wire.Status {
 		}
 	}
 	if err != nil {
-		delete(c.smb1.sessions, ch.uid)
 		status := c.refuse(&r.request, ch, err)
 		c.auditLogOn(ch.session, exchange.Claimed(), status, err)
-		c.smb1.forget()
+		c.dropEndedSMB1()
 		return status
 	}
 	words := w.andX(4)
@@ -183,11 +183,7 @@ func (c *Conn) acceptSMB1(r *smb1Request, ch *channel, id auth.Identity, respons
 		r.seq, s.seq = 0, 2
 	}
 	sess.user, sess.anonymous = id, id.Anonymous
-	sess.mu.Lock()
-	sess.token.Store(c.srv.token(id))
-	sess.identity, sess.valid = id, true
-	sess.mu.Unlock()
-	c.loggedOn = true
+	c.validate(sess, id)
 	c.log.Info("logged on", "user", id.User, "domain", id.Domain, "workstation", id.Workstation,
 		"guest", id.Guest, "anonymous", id.Anonymous, "dialect", c.dialect.String(), "signing", s.signer != nil, "session", sess.id)
 	return nil
@@ -198,12 +194,19 @@ var errNotSigning = fmt.Errorf("the client does not sign: %w", wire.StatusAccess
 
 // logoffSMB1: MS-CIFS 2.2.4.54.
 func (c *Conn) logoffSMB1(r *smb1Request, w *smb1Reply) wire.Status {
-	delete(c.smb1.sessions, r.channel.uid)
 	c.endSession(r.session)
-	c.smb1.forget()
-	if err := c.smb1.endSearches(); err != nil {
-		c.log.Warn("closing a search", "cause", err)
-	}
+	c.dropEndedSMB1()
 	w.andX(2)
 	return wire.StatusOK
+}
+
+// dropEndedSMB1 gives up the ids of sessions that have ended, and what they had: opens, which are closed, and searches.
+func (c *Conn) dropEndedSMB1() {
+	maps.DeleteFunc(c.smb1.sessions, func(_ uint16, ch *channel) bool { return ch.ended() })
+	c.smb1.forget()
+	for sid, s := range c.smb1.searches {
+		if s.session.ended() {
+			c.endSearch(sid)
+		}
+	}
 }

@@ -31,20 +31,15 @@ func (c *Conn) connectSMB1(r *smb1Request, path, service string) (t *tree, statu
 	if sh == nil {
 		return nil, wire.StatusBadNetworkName
 	}
-	t = &tree{share: sh, access: wire.AccessAll}
+	t = newTree(sh)
 	kind := serviceDisk
-	switch {
-	case t.isPipe():
+	if t.isPipe() {
 		kind = servicePipe
-	case sh.ReadOnly:
-		t.access = wire.AccessReadOnly
 	}
 	switch {
 	case service != serviceAny && !strings.EqualFold(service, kind):
 		return nil, wire.StatusBadDeviceType
-	case !r.session.admits(sh):
-		user := r.session.who()
-		c.log.Info("share refused: it is not this user's", "share", sh.Name, "user", user.User, "guest", user.Guest, "session", r.session.id)
+	case !c.admits(r.session, sh):
 		return nil, wire.StatusAccessDenied
 	case sh.Encrypt:
 		c.log.Info("share refused: the client can't encrypt", "share", sh.Name, "dialect", c.dialect.String(), "session", r.session.id)
@@ -146,9 +141,7 @@ func (c *Conn) treeConnectSMB1(r *smb1Request, w *smb1Reply) wire.Status {
 func (c *Conn) endTreeSMB1(t *tree) {
 	for sid, s := range c.smb1.searches {
 		if s.open.tree == t {
-			if err := c.smb1.endSearch(sid); err != nil {
-				c.log.Warn("closing a search", "cause", err)
-			}
+			c.endSearch(sid)
 		}
 	}
 	for _, ch := range c.smb1.sessions {

@@ -24,9 +24,7 @@ func (c *Conn) treeConnect(r *request, w *reply) wire.Status {
 	if sh == nil {
 		return wire.StatusBadNetworkName
 	}
-	if !r.session.admits(sh) {
-		user := r.session.who()
-		c.log.Info("share refused: it is not this user's", "share", sh.Name, "user", user.User, "guest", user.Guest, "session", r.session.id)
+	if !c.admits(r.session, sh) {
 		return wire.StatusAccessDenied
 	}
 	if sh.Encrypt && (r.channel.opener == nil || r.session.anonymous) {
@@ -37,13 +35,10 @@ func (c *Conn) treeConnect(r *request, w *reply) wire.Status {
 		c.log.Info("share refused: "+why, "share", sh.Name, "dialect", c.dialect.String(), "session", r.session.id)
 		return wire.StatusAccessDenied
 	}
-	t := &tree{share: sh, access: wire.AccessAll}
+	t := newTree(sh)
 	kind, flags := wire.ShareDisk, uint32(0)
-	switch {
-	case t.isPipe():
+	if t.isPipe() {
 		kind, flags = wire.SharePipe, wire.ShareFlagNoCaching
-	case sh.ReadOnly:
-		t.access = wire.AccessReadOnly
 	}
 	if sh.Encrypt {
 		flags |= wire.ShareFlagEncryptData
@@ -55,6 +50,25 @@ func (c *Conn) treeConnect(r *request, w *reply) wire.Status {
 	wire.PutTreeConnect(w.msg, kind, flags, t.access)
 	w.n = wire.TreeConnectSize
 	return wire.StatusOK
+}
+
+// newTree is a tree that has no id yet.
+func newTree(sh *share) *tree {
+	t := &tree{share: sh, access: wire.AccessAll}
+	if sh.ReadOnly && !t.isPipe() {
+		t.access = wire.AccessReadOnly
+	}
+	return t
+}
+
+// admits says whether a session may connect to a share.
+func (c *Conn) admits(s *session, sh *share) bool {
+	if s.admits(sh) {
+		return true
+	}
+	user := s.who()
+	c.log.Info("share refused: it is not this user's", "share", sh.Name, "user", user.User, "guest", user.Guest, "session", s.id)
+	return false
 }
 
 func (c *Conn) addTree(s *session, t *tree) wire.Status {
