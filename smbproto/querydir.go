@@ -76,15 +76,23 @@ func (o *open) beginSearch(req wire.QueryDirectoryRequest) wire.Status {
 		if err != nil {
 			return wire.StatusObjectNameInvalid
 		}
-		if utf8.RuneCountInString(text) > wire.MaxPattern {
-			return wire.StatusObjectNameInvalid
+		if status := s.lookFor(text); status != wire.StatusOK {
+			return status
 		}
-		s.pattern, s.short = wire.NewPattern(text), strings.Contains(text, "~")
 	}
 	if err := o.file.Rewind(); err != nil {
 		return wire.StatusOf(err)
 	}
 	s.begun, s.any, s.held, s.next = true, false, false, searchDot
+	return wire.StatusOK
+}
+
+// lookFor sets the pattern.
+func (s *search) lookFor(pattern string) wire.Status {
+	if utf8.RuneCountInString(pattern) > wire.MaxPattern {
+		return wire.StatusObjectNameInvalid
+	}
+	s.pattern, s.short = wire.NewPattern(pattern), strings.Contains(pattern, "~")
 	return wire.StatusOK
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"math"
 	"strings"
-	"unicode/utf8"
 
 	"ustack/smbproto/vfs"
 	"ustack/smbproto/wire"
@@ -15,7 +14,6 @@ import (
 type smb1Search struct {
 	open    open // its file and search, and nothing else
 	session *session
-	pid     uint32
 	attrs   uint16
 	given   int    // how many entries the client has been given
 	last    string // the last of them
@@ -31,8 +29,12 @@ func (c *Conn) beginSearchSMB1(r *smb1Request, name string, attrs uint16) (*smb1
 	if i := strings.LastIndexByte(name, '\\'); i >= 0 {
 		dir, pattern = name[:i], name[i+1:]
 	}
-	if utf8.RuneCountInString(pattern) > wire.MaxPattern {
-		return nil, wire.StatusObjectNameInvalid
+	if pattern == "????????.???" { // what DOS had for all
+		pattern = "*"
+	}
+	s := &smb1Search{session: r.session, attrs: attrs}
+	if status := s.open.search.lookFor(pattern); status != wire.StatusOK {
+		return nil, status
 	}
 	path, err := vfs.ParsePath(dir)
 	if err != nil {
@@ -50,14 +52,9 @@ func (c *Conn) beginSearchSMB1(r *smb1Request, name string, attrs uint16) (*smb1
 		}
 		return nil, wire.StatusObjectPathNotFound
 	}
-	if pattern == "????????.???" { // what DOS had for all
-		pattern = "*"
-	}
-	s := &smb1Search{session: r.session, pid: r.pid, attrs: attrs}
 	s.open.file, s.open.tree, s.open.session, s.open.conn = f, r.tree, r.session, c
 	s.open.held = r.tree.share // which the request holds
 	s.open.held.holders.Add(1)
-	s.open.search = search{begun: true, pattern: wire.NewPattern(pattern), short: strings.Contains(pattern, "~")}
 	return s, wire.StatusOK
 }
 
@@ -182,17 +179,6 @@ func (c *Conn) endSearch(sid uint16) {
 	if err := c.smb1.endSearch(sid); err != nil {
 		c.log.Warn("closing a search", "cause", err)
 	}
-}
-
-// endSearches closes the searches of a session that has ended.
-func (s *smb1) endSearches() error {
-	var errs []error
-	for sid, search := range s.searches {
-		if search.session.ended() {
-			errs = append(errs, s.endSearch(sid))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // findClose2: MS-CIFS 2.2.4.48.
