@@ -312,24 +312,26 @@ func (c *Conn) runSMB1(r *smb1Request, w *smb1Reply, cmd *smb1Command) wire.Stat
 		}
 		defer c.let(r.tree.share)
 	}
-	status := c.runResolvedSMB1(r, w, cmd)
+	status := r.onOpen(func() wire.Status { return cmd.run(c, r, w) })
 	if cmd.needs&changesNames != 0 {
 		c.srv.tellChanges()
 	}
 	return status
 }
 
-func (c *Conn) runResolvedSMB1(r *smb1Request, w *smb1Reply, cmd *smb1Command) wire.Status {
-	if r.open == nil {
-		return cmd.run(c, r, w)
+// onOpen runs something with the request's open locked, if it has one: the request's process holds it meanwhile.
+func (r *smb1Request) onOpen(run func() wire.Status) wire.Status {
+	o := r.open
+	if o == nil {
+		return run()
 	}
-	r.open.mu.Lock()
-	defer r.open.mu.Unlock()
-	if r.open.closed {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
 		return wire.StatusInvalidHandle
 	}
-	r.open.pid = r.pid
-	return cmd.run(c, r, w)
+	o.pid = r.pid
+	return run()
 }
 
 // resolveSMB1 finds session, tree and open of a command. Those that a command earlier in the chain has made are its.

@@ -76,7 +76,8 @@ func transSecondaryRoom(c *Conn, h wire.SMB1Header, _ *wire.SMB1Block) int {
 	return 0
 }
 
-// primary are the codes whose secondary requests have the next one.
+// pendingTransaction finds the transaction that a secondary request goes on with, whose code is that of the primary one and
+// one more; -1 if there is none.
 func (s *smb1) pendingTransaction(h wire.SMB1Header) int {
 	return slices.IndexFunc(s.transactions, func(t *transaction) bool {
 		return t.code+1 == h.Command() && t.mid == h.MID() && t.pid == h.PID() && t.uid == h.UID() && t.tid == h.TID()
@@ -138,8 +139,8 @@ func (t *transaction) take(p *wire.SMB1TransPart) {
 	t.haveData += len(p.Data)
 }
 
-// transactSecondary: MS-CIFS 2.2.4.34, 2.2.4.47 and 2.2.4.63. The last of them has the answer. Parts that overlap end the transaction, for what
-// is whole by count would not be so.
+// transactSecondary: MS-CIFS 2.2.4.34, 2.2.4.47 and 2.2.4.63. The last of them has the answer. Parts that overlap end the
+// transaction, for what is whole by count would not be so.
 func (c *Conn) transactSecondary(r *smb1Request, w *smb1Reply) wire.Status {
 	h := r.header()
 	i := c.smb1.pendingTransaction(h)
@@ -205,22 +206,13 @@ func (c *Conn) runTransaction(r *smb1Request, w *smb1Reply, t *transaction) wire
 			return status
 		}
 	}
-	return c.runFunction(r, w, t, f)
+	return r.onOpen(func() wire.Status { return c.runFunction(r, w, t, f) })
 }
 
-// runFunction runs a function of a transaction whose open, if it needs one, is known.
+// runFunction runs a function of a transaction whose open, if it needs one, is locked.
 func (c *Conn) runFunction(r *smb1Request, w *smb1Reply, t *transaction, f *transFunction) wire.Status {
-	if r.open != nil {
-		r.open.mu.Lock()
-		defer r.open.mu.Unlock()
-		if r.open.closed {
-			return wire.StatusInvalidHandle
-		}
-		r.open.pid = r.pid
-	}
 	nt := t.code == wire.SMB1NTTransact
-	at := w.at + 64 // behind the words of any answer, with its setup
-	at = (at + 3) &^ 3
+	at := (w.at + 64 + 3) &^ 3 // behind the words of any answer, with its setup
 	out := transOut{params: w.msg[at : at+maxTransParams], w: w}
 	dataAt := at + maxTransParams
 	out.data = w.msg[dataAt:min(len(w.msg), dataAt+t.maxData)]
