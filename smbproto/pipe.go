@@ -34,8 +34,13 @@ func (c *Conn) openPipe(r *request, name string) (*open, wire.Status) {
 	if !r.session.addOpen(o) {
 		return nil, wire.StatusUserSessionDeleted
 	}
-	c.info = wire.FileInfo{Attributes: wire.AttributeNormal, AllocationSize: 4096}
+	c.info = o.pipeInfo()
 	return o, wire.StatusOK
+}
+
+// pipeInfo is what there is to be said of a pipe.
+func (o *open) pipeInfo() wire.FileInfo {
+	return wire.FileInfo{Attributes: wire.AttributeNormal, AllocationSize: 4096, Links: 1, Access: o.access, Name: `\srvsvc`}
 }
 
 func (c *Conn) pipeCount() (n int) {

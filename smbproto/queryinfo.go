@@ -65,7 +65,7 @@ func (c *Conn) queryFile(o *open, req wire.QueryInfoRequest, out []byte, class w
 		}
 	}
 	if o.file == nil {
-		c.info = wire.FileInfo{Attributes: wire.AttributeNormal, AllocationSize: 4096, Links: 1, Access: o.access, Name: `\srvsvc`}
+		c.info = o.pipeInfo()
 	} else if err := o.fill(&c.info); err != nil {
 		return 0, wire.StatusOf(err)
 	} else if err := o.fillEASize(&c.info, class); err != nil {
@@ -74,13 +74,20 @@ func (c *Conn) queryFile(o *open, req wire.QueryInfoRequest, out []byte, class w
 	return wire.PutFileInfo(out, class, &c.info)
 }
 
+// volume is what there is to be said of a share's file system.
+func (c *Conn) volume(sh *share) (wire.FsInfo, wire.Status) {
+	info := wire.FsInfo{Label: sh.Name, ObjectID: c.srv.cfg.GUID}
+	err := sh.root.Volume(&info)
+	return info, wire.StatusOf(err)
+}
+
 func (c *Conn) queryVolume(o *open, out []byte, class wire.FsInfoClass) (int, wire.Status) {
 	if o.file == nil {
 		return 0, wire.StatusInvalidDeviceRequest
 	}
-	info := wire.FsInfo{Label: o.tree.share.Name, ObjectID: c.srv.cfg.GUID}
-	if err := o.tree.share.root.Volume(&info); err != nil {
-		return 0, wire.StatusOf(err)
+	info, status := c.volume(o.tree.share)
+	if status != wire.StatusOK {
+		return 0, status
 	}
 	return wire.PutFsInfo(out, class, &info)
 }

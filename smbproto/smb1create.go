@@ -17,8 +17,7 @@ const (
 
 // What an open is of, MS-CIFS 2.2.4.64.2.
 const (
-	smb1ResourceDisk = 0
-	smb1ResourcePipe = 2 // of messages
+	smb1ResourcePipe = 2 // of messages; a file is 0
 	smb1PipeStatus   = 0x05FF
 )
 

@@ -75,14 +75,9 @@ func (c *Conn) ntIoctl(r *smb1Request, t *transaction, out *transOut) wire.Statu
 	if status == wire.StatusInvalidDeviceRequest && r.open.file != nil {
 		status = wire.StatusNotSupported // so says SMB1 of controls that there are not
 	}
-	wire.PutSMB1U16(out.setupRoom(), uint16(out.nd))
+	out.setup = make([]byte, 2)
+	wire.PutSMB1U16(out.setup, uint16(out.nd))
 	return status
-}
-
-// setupRoom makes the answer have one setup word.
-func (o *transOut) setupRoom() []byte {
-	o.setup = make([]byte, 2)
-	return o.setup
 }
 
 // ntTransactRename: MS-CIFS 2.2.7.5 has reserved it and not said what it does. Windows answers, and leaves the file its name.

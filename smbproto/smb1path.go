@@ -203,9 +203,9 @@ func (c *Conn) queryDisk(r *smb1Request, w *smb1Reply) wire.Status {
 	case !r.session.admits(r.tree.share):
 		return wire.StatusAccessDenied
 	}
-	var v wire.FsInfo
-	if err := r.tree.share.root.Volume(&v); err != nil {
-		return wire.StatusOf(err)
+	v, status := c.volume(r.tree.share)
+	if status != wire.StatusOK {
+		return status
 	}
 	unit, total, free := uint64(v.UnitSize), v.Total, v.Free
 	for total > 0xFFFF && unit < 512<<15 {

@@ -31,9 +31,9 @@ func (c *Conn) queryFS(r *smb1Request, t *transaction, out *transOut) (status wi
 		return wire.StatusAccessDenied
 	}
 	level := wire.SMB1U16(t.params)
-	v := wire.FsInfo{Label: r.tree.share.Name, ObjectID: c.srv.cfg.GUID}
-	if err := r.tree.share.root.Volume(&v); err != nil {
-		return wire.StatusOf(err)
+	v, status := c.volume(r.tree.share)
+	if status != wire.StatusOK {
+		return status
 	}
 	if class, ok := wire.SMB1FsClass(level); ok {
 		out.nd, status = wire.PutFsInfo(out.data, class, &v)
@@ -74,8 +74,10 @@ func (c *Conn) queryFileSMB1(r *smb1Request, t *transaction, out *transOut) wire
 func (c *Conn) queryLevel(r *smb1Request, o *open, level uint16, in []byte, out *transOut) (status wire.Status) {
 	wire.PutSMB1U16(out.params, 0) // no EA is wrong
 	out.np = 2
-	c.info = wire.FileInfo{Attributes: wire.AttributeNormal, AllocationSize: 4096, Links: 1, Access: o.access, DeletePending: true, Name: `\srvsvc`}
-	if o.file != nil {
+	if o.file == nil {
+		c.info = o.pipeInfo()
+		c.info.DeletePending = true
+	} else {
 		if err := o.fill(&c.info); err != nil {
 			return wire.StatusOf(err)
 		}
