@@ -1,8 +1,6 @@
 package smbproto
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -70,30 +68,5 @@ func TestSmbclientListsSharesInSMB1(t *testing.T) {
 }
 
 func TestSmbclientAsksForMoreInSMB1(t *testing.T) {
-	ts := startServer(t, allowSMB1)
-	if err := os.MkdirAll(filepath.Join(ts.dir, "a b", "ünïcode"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(ts.dir, "a b", "ünïcode", "x.txt"), []byte("content"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct{ ask, want string }{
-		{"volume", "Volume: |pub|"},
-		{`allinfo "a b/ünïcode/x.txt"`, "stream: [::$DATA], 7 bytes"},
-		{`setmode "a b/ünïcode/x.txt" +r; allinfo "a b/ünïcode/x.txt"`, "attributes: R"},
-		{`setmode "a b/ünïcode/x.txt" -r; allinfo "a b/ünïcode/x.txt"`, "attributes: A (20)"},
-		{`utimes "a b" -1 -1 2001:02:03-04:05:06 -1; ls`, "Sat Feb  3 04:05:06 2001"},
-		{"recurse; ls", "x.txt"},
-		{"recurse; prompt; mget *", "of size 7 as a b/ünïcode/x.txt"},
-		{`tar c all.tar "a b"`, "Total bytes written: 7"},
-		{`deltree "a b"; ls`, "blocks available"},
-	} {
-		out, err := ts.smbclient(t, asAliceOfSMB1("//127.0.0.1/pub", "-c", c.ask)...)
-		if err != nil || !strings.Contains(out, c.want) || strings.Contains(out, "NT_STATUS") {
-			t.Errorf("%s: %v, want %q\n%s", c.ask, err, c.want, out)
-		}
-	}
-	if left, _ := os.ReadDir(ts.dir); len(left) != 0 {
-		t.Errorf("left: %v", left)
-	}
+	asksForMore(t, startServer(t, allowSMB1), asAliceOfSMB1())
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -112,7 +113,12 @@ func worksWith(t *testing.T, ts *testServer, args []string) {
 }
 
 func TestSmbclientAsksForMore(t *testing.T) {
-	ts := startServer(t, nil)
+	asksForMore(t, startServer(t, nil), []string{"-U", "alice%secret"})
+}
+
+// asksForMore has smbclient do what its users do less often, and leave nothing.
+func asksForMore(t *testing.T, ts *testServer, args []string) {
+	t.Helper()
 	if err := os.MkdirAll(filepath.Join(ts.dir, "a b", "ünïcode"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +137,7 @@ func TestSmbclientAsksForMore(t *testing.T) {
 		{`tar c all.tar "a b"`, "Total bytes written: 7"},
 		{`deltree "a b"; ls`, "blocks available"},
 	} {
-		out, err := ts.smbclient(t, "-U", "alice%secret", "//127.0.0.1/pub", "-c", c.ask)
+		out, err := ts.smbclient(t, append(slices.Clone(args), "//127.0.0.1/pub", "-c", c.ask)...)
 		if err != nil || !strings.Contains(out, c.want) || strings.Contains(out, "NT_STATUS") {
 			t.Errorf("%s: %v, want %q\n%s", c.ask, err, c.want, out)
 		}
