@@ -270,12 +270,7 @@ func FuzzSMB1Session(f *testing.F) {
 			f.Add(fuzzInput(0, seed.msg(wire.SMB1Command(code), w, append(path(`\a`), path(`\b`)...))))
 		}
 	}
-	trans := func(fn uint16, params, data []byte) []byte {
-		const at = wire.SMB1HeaderSize + 1 + 30 + 2 + 1
-		w := words(uint16(len(params)), uint16(len(data)), uint16(10), uint16(4000), uint8(0), uint8(0), uint16(0), uint32(0), uint16(0),
-			uint16(len(params)), uint16(at), uint16(len(data)), uint16(at+len(params)), uint16(1), fn)
-		return seed.msg(wire.SMB1Transaction2, w, append(append([]byte{0}, params...), data...))
-	}
+	trans := func(fn uint16, params, data []byte) []byte { return seed.trans2(fn, len(data), params, data) }
 	f.Add(fuzzInput(0, seed.writeMsg1(fid, 0, pattern(10)), seed.readMsg1(fid, 0, 10), seed.lockMsg1(fid, 0, 1, 5)))
 	f.Add(fuzzInput(0, trans(1, append(words(uint16(0x16), uint16(9), uint16(6), uint16(0x104), uint32(0)), raw(`\*`)...), nil)))
 	f.Add(fuzzInput(0, trans(2, append(words(uint16(1), uint16(9), uint16(0x104), uint32(0), uint16(8)), raw(`x`)...), nil)))

@@ -8,10 +8,7 @@ import (
 
 // trans2 is a TRANSACTION2 of one message, whose totals may say that more will come.
 func (p *peer1) trans2(fn uint16, totalData int, params, data []byte) []byte {
-	const at = wire.SMB1HeaderSize + 1 + 30 + 2 + 1
-	w := words(uint16(len(params)), uint16(totalData), uint16(10), uint16(4000), uint8(0), uint8(0), uint16(0), uint32(0), uint16(0),
-		uint16(len(params)), uint16(at), uint16(len(data)), uint16(at+len(params)), uint16(1), fn)
-	return p.msg(wire.SMB1Transaction2, w, append(append([]byte{0}, params...), data...))
+	return p.trans2Msg(fn, params, data, len(params), totalData, 4000)
 }
 
 // Of transactions that are never sent to their end a connection has few, and they go with it.
