@@ -2,7 +2,6 @@ package smbproto
 
 import (
 	"errors"
-	"math"
 	"strings"
 
 	"ustack/smbproto/vfs"
@@ -141,7 +140,7 @@ func (s *smb1Search) goTo(name string, given int) wire.Status {
 
 // keepSearch gives a search an id. Searches count as open files do.
 func (c *Conn) keepSearch(s *smb1Search) (uint16, wire.Status) {
-	if len(c.smb1.searches)+len(c.smb1.files) >= min(c.cfg.Limits.MaxOpens, math.MaxUint16-16) {
+	if len(c.smb1.searches)+len(c.smb1.files) >= min(c.cfg.Limits.MaxOpens, maxSMB1Opens) {
 		return 0, wire.StatusTooManyOpenedFiles
 	}
 	sid := nextID(&c.smb1.nextSID, c.smb1.searches)
