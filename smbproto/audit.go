@@ -105,9 +105,13 @@ func (c *Conn) auditCreate(r *request, w *reply, status wire.Status) {
 			path = o.name() // who comes back for an open may give it any
 		}
 	}
+	c.auditCreation(r, path, access, req.Disposition(), req.Options(), status)
+}
+
+func (c *Conn) auditCreation(r *request, path string, access wire.Access, d wire.Disposition, options wire.CreateOptions, status wire.Status) {
 	c.srv.auditEvent("create", r.session, c.remote, status,
 		slog.String("share", r.tree.share.Name), slog.String("path", path), slog.String("access", fmt.Sprintf("%#x", uint32(access))),
-		slog.String("disposition", req.Disposition().String()), slog.String("options", fmt.Sprintf("%#x", uint32(req.Options()))))
+		slog.String("disposition", d.String()), slog.String("options", fmt.Sprintf("%#x", uint32(options))))
 }
 
 func (c *Conn) auditSetInfo(r *request, was string, status wire.Status) {

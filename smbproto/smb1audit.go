@@ -1,7 +1,6 @@
 package smbproto
 
 import (
-	"fmt"
 	"log/slog"
 	"strings"
 
@@ -20,9 +19,7 @@ func (c *Conn) auditCreateSMB1(r *smb1Request, cr *creation, status wire.Status)
 	if cr.stream != "" {
 		path += ":" + cr.stream
 	}
-	c.srv.auditEvent("create", r.session, c.remote, status,
-		slog.String("share", r.tree.share.Name), slog.String("path", path), slog.String("access", fmt.Sprintf("%#x", uint32(cr.access))),
-		slog.String("disposition", cr.disposition.String()), slog.String("options", fmt.Sprintf("%#x", uint32(cr.options))))
+	c.auditCreation(&r.request, path, cr.access, cr.disposition, cr.options, status)
 }
 
 // auditMove is about a name that an open was given, or something else that was done to it.
