@@ -40,6 +40,8 @@ type server struct {
 	hangUp func()
 	// totals leaves connections out of snapshots.
 	totals bool
+	// calm has a connection for each of its reasons; nil where GOMAXPROCS is the user's own.
+	calm *calm
 
 	mu      sync.Mutex
 	areas   map[*ioarea.Area]struct{}
@@ -50,7 +52,9 @@ type server struct {
 // sizes that the service needs.
 func (f *stackFlags) run(ctx context.Context, log *slog.Logger, ports []uint16, in, out int, s *server) error {
 	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(max(1, f.Procs, f.Shards))
+		runtime.GOMAXPROCS(max(1, f.Procs, f.Shards) + 1) // one of them waits
+		s.calm = newCalm()
+		defer s.calm.close()
 	}
 	hangUps := make(chan os.Signal, 1)
 	signal.Notify(hangUps, syscall.SIGHUP) // from now on: one that comes early waits
@@ -152,6 +156,10 @@ func (s *server) acceptAll(ln acceptor) error {
 }
 
 func (s *server) serveOne(a *ioarea.Area) {
+	if s.calm != nil {
+		s.calm.add(1)
+		defer s.calm.add(-1)
+	}
 	st := a.Stream()
 	s.log.Debug("connection", "peer", st.RemoteAddr(), "stack", st.Kind())
 	err := s.serve(a)
