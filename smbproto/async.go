@@ -88,7 +88,7 @@ func (c *Conn) parkAgain(r *request, w *reply, at place) (*pending, wire.Status)
 		return p, wire.StatusOK
 	}
 	if r.frame == nil {
-		return nil, wire.StatusSharingViolation // in the midst of a chain of SMB1 nothing waits
+		return nil, wire.StatusSharingViolation // what is only a part of SMB1's messages does not wait
 	}
 	if c.waitsEnough() || c.againSize+len(r.frame) > maxAgain {
 		return nil, wire.StatusInsufficientResources

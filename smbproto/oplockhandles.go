@@ -25,8 +25,8 @@ func (t *fileTable) wantHandles(st *fileState, o *open) (kept bool) {
 // is below a directory, and what is to be replaced.
 func (c *Conn) waitForRename(r *request, w *reply, b wire.RenameInfo) wire.Status {
 	t, o := &c.srv.files, r.open
-	if t.keepers.Load() == 0 {
-		return wire.StatusOK
+	if t.keepers.Load() == 0 || !o.access.Has(wire.AccessDelete) {
+		return wire.StatusOK // nobody is asked for what will be refused
 	}
 	var target vfs.ID
 	if name, status := newName(b); status == wire.StatusOK && b.Replace() {

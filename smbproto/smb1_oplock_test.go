@@ -1,6 +1,8 @@
 package smbproto
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"ustack/smbproto/wire"
@@ -63,5 +65,53 @@ func TestSMB1OldOpensHaveOplocks(t *testing.T) {
 		append([]byte(`\file`), 0))
 	if b := p.want1(openX, wire.StatusOK); b.Word(11) != openGotOplock|1 {
 		t.Errorf("result %#x", b.Word(11))
+	}
+}
+
+// renameLevel is FileRenameInformation among SMB1's levels.
+const renameLevel = 1000 + uint16(wire.FileRenameInformation)
+
+// renameMsg1 renames an open, to a name in its directory.
+func (p *peer1) renameMsg1(fid uint16, name string) []byte {
+	return p.trans2(8, len(renameInfo1(name)), words(fid, renameLevel, uint16(0)), renameInfo1(name))
+}
+
+func renameInfo1(name string) []byte {
+	return append(words(uint32(0), uint32(0), uint32(2*len(name))), utf16le(name)...)
+}
+
+// A rename by an open waits for those who keep the file open, as SMB2's does, and has one answer: unless it may not rename, or is in
+// several messages, which can't be tried again.
+func TestSMB1RenamesWaitForHandles(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub")
+	holder := connect(t, p.srv, p.dir)
+	holder.guid = [16]byte{2}
+	holder.logOn("pub")
+	kept := holder.openLease("file", anyOpen, 1, leaseRH, leaseRH)
+	fid, reads := p.open1("file", all1), p.open1("file", opening{wire.AccessReadData, shareAll, wire.Open, 0})
+	p.want1(p.renameMsg1(reads, "new"), wire.StatusAccessDenied)
+	holder.still()
+
+	msg := p.renameMsg1(fid, "new")
+	if r := p.ask1(msg); r != nil {
+		t.Fatalf("answered at once: %v", r.Status())
+	}
+	holder.leaseBreaks(1, leaseRH, leaseR, true)
+	if r := p.wake(); r != nil {
+		t.Fatalf("answered before the holder was: %v", r.Status())
+	}
+	first, params := p.trans2(8, len(renameInfo1("new")), words(fid, renameLevel, uint16(0)), nil), 6
+	p.want1(first, wire.StatusOK)
+	parts := p.secondaryMsg(first, params, len(renameInfo1("new")), renameInfo1("new"), 0)
+	if r := p.ask1(parts); r == nil || r.Status() != wire.StatusSharingViolation {
+		t.Fatalf("in two messages: %v", r)
+	}
+	holder.want(holder.closeMsg(kept), wire.StatusOK)
+	p.isAnswer(p.wake(), msg, wire.StatusOK)
+	if r := p.wake(); r != nil {
+		t.Errorf("and answered again: %v", r.Status())
+	}
+	if _, err := os.Stat(filepath.Join(p.dir, "new")); err != nil || len(p.c.pending) != 0 {
+		t.Errorf("%v, %d requests still wait", err, len(p.c.pending))
 	}
 }

@@ -174,6 +174,7 @@ func (c *Conn) transactSecondary(r *smb1Request, w *smb1Reply) wire.Status {
 		return wire.StatusInvalidParameter
 	}
 	r.code = t.code
+	r.frame = nil // to be tried again, it would need the parts that came before
 	return c.runTransaction(r, w, t)
 }
 

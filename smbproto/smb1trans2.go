@@ -159,7 +159,23 @@ func (c *Conn) setFileSMB1(r *smb1Request, t *transaction, out *transOut) wire.S
 		return wire.StatusInvalidDeviceRequest
 	}
 	level := wire.SMB1U16(t.params[2:])
-	return setDone(out, c.setLevel(r, r.open, level, t.data))
+	status := c.waitForRenameSMB1(r, out.w, level, t.data)
+	if status == wire.StatusOK {
+		status = c.setLevel(r, r.open, level, t.data)
+	}
+	return setDone(out, status)
+}
+
+// waitForRenameSMB1 has what a level says wait as SMB2's does, if it is a rename.
+func (c *Conn) waitForRenameSMB1(r *smb1Request, w *smb1Reply, level uint16, b []byte) wire.Status {
+	if class, ok := wire.SMB1SetClass(level); !ok || class != wire.FileRenameInformation {
+		return wire.StatusOK
+	}
+	to, status := r.renameTarget(r.open, b)
+	if status != wire.StatusOK {
+		return status
+	}
+	return c.waitForRename(&r.request, &w.reply, to)
 }
 
 // setLevel sets of an open what a level says.
