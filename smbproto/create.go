@@ -185,7 +185,7 @@ func (c *Conn) readCreate(r *request, req wire.CreateRequest, name string) (crea
 	if cr.options&wire.OptionDeleteOnClose != 0 && !cr.access.Has(wire.AccessDelete) {
 		return cr, wire.StatusInvalidParameter
 	}
-	for name, data := range req.Contexts() {
+	for name, data := range req.Contexts {
 		switch string(name) {
 		case wire.ContextMaximalAccess:
 			cr.wantMxAc = true

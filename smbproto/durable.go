@@ -38,7 +38,7 @@ type durableAsk struct {
 // 3.3.5.9.7, 3.3.5.9.10 and 3.3.5.9.12.
 func (c *Conn) readDurable(r *request, req wire.CreateRequest) (d durableAsk, status wire.Status) {
 	d.create.client = r.session.client
-	for name, data := range req.Contexts() {
+	for name, data := range req.Contexts {
 		var err error
 		switch string(name) {
 		case wire.ContextDurableRequest:

@@ -1,5 +1,7 @@
 package sd
 
+import "cmp"
+
 // Control says what of a descriptor is there and where it came from, MS-DTYP 2.4.6.
 type Control uint16
 
@@ -70,25 +72,13 @@ func Parse(b []byte) (*Descriptor, error) {
 		return nil, malformed("control %#x: not self-relative", d.Control)
 	}
 	d.Control &^= selfRelative
-	for _, part := range []struct {
-		at   uint32
-		what string
-		read func(b []byte) error
-	}{
-		{le.Uint32(b[4:]), "owner", func(b []byte) (err error) { d.Owner, err = parseSID(b); return err }},
-		{le.Uint32(b[8:]), "group", func(b []byte) (err error) { d.Group, err = parseSID(b); return err }},
-		{le.Uint32(b[12:]), "SACL", func(b []byte) (err error) { d.SACL, err = parseACL(b); return err }},
-		{le.Uint32(b[16:]), "DACL", func(b []byte) (err error) { d.DACL, err = parseACL(b); return err }},
-	} {
-		if part.at == 0 {
-			continue
-		}
-		if part.at < descriptorFixed || part.at%4 != 0 || int64(part.at) > int64(len(b)) {
-			return nil, malformed("%s at %d of %d bytes", part.what, part.at, len(b))
-		}
-		if err := part.read(b[part.at:]); err != nil {
-			return nil, malformed("%s at %d: %w", part.what, part.at, err)
-		}
+	if err := cmp.Or(
+		parsePart(b, 4, "owner", &d.Owner, parseSID),
+		parsePart(b, 8, "group", &d.Group, parseSID),
+		parsePart(b, 12, "SACL", &d.SACL, parseACL),
+		parsePart(b, 16, "DACL", &d.DACL, parseACL),
+	); err != nil {
+		return nil, err
 	}
 	if !d.Control.Has(SACLPresent) {
 		d.SACL = nil
@@ -97,6 +87,21 @@ func Parse(b []byte) (*Descriptor, error) {
 		d.DACL = nil
 	}
 	return d, nil
+}
+
+// parsePart reads what the offset in a field of a descriptor leads to, if it is not 0.
+func parsePart[T any](b []byte, field int, what string, into *T, parse func(b []byte) (T, error)) (err error) {
+	at := le.Uint32(b[field:])
+	switch {
+	case at == 0:
+		return nil
+	case at < descriptorFixed || at%4 != 0 || int64(at) > int64(len(b)):
+		return malformed("%s at %d of %d bytes", what, at, len(b))
+	}
+	if *into, err = parse(b[at:]); err != nil {
+		return malformed("%s at %d: %w", what, at, err)
+	}
+	return nil
 }
 
 func parseSID(b []byte) (SID, error) {

@@ -1,7 +1,5 @@
 package wire
 
-import "iter"
-
 // CreateRequest, MS-SMB2 2.2.13.
 type CreateRequest []byte
 
@@ -50,7 +48,7 @@ func (m CreateRequest) contexts() createContexts {
 }
 
 // Contexts yields the name and the data of each create context, in place.
-func (m CreateRequest) Contexts() iter.Seq2[[]byte, []byte] { return m.contexts().all }
+func (m CreateRequest) Contexts(yield func(name, data []byte) bool) { m.contexts().all(yield) }
 
 // createContexts is a chain of SMB2_CREATE_CONTEXT, MS-SMB2 2.2.13.2.
 type createContexts []byte

@@ -111,7 +111,7 @@ func FuzzCreateRequest(f *testing.F) {
 		_, _, _ = r.ShareAccess(), r.Disposition(), r.Options()
 		_, _ = UTF16ToString(r.Name())
 		n := 0
-		for name, data := range r.Contexts() {
+		for name, data := range r.Contexts {
 			_, _ = string(name), string(data)
 			if n++; n > len(m) {
 				f.Fatal("the contexts have no end")
