@@ -85,6 +85,9 @@ func TestAttributesOfCreate(t *testing.T) {
 		p.want(p.closeMsg(wire.ReadFileID(r[128:])), wire.StatusOK)
 		r = p.want(p.createWith("file", c.second, opening{wire.AccessMaximumAllowed, shareAll, c.disposition, 0}), c.want)
 		if c.want == wire.StatusOK {
+			if got := wire.Attributes(le.Uint32(r[120:])); got != c.result {
+				t.Errorf("%#x, then %#x with disposition %d is answered with %#x, want %#x", c.first, c.second, c.disposition, got, c.result)
+			}
 			p.want(p.closeMsg(wire.ReadFileID(r[128:])), wire.StatusOK)
 		}
 		if _, a := p.basic(p.open("file", opening{att, shareAll, wire.Open, 0})); a != c.result {

@@ -102,7 +102,7 @@ func (c *Conn) createFile(r *request, w *reply, req wire.CreateRequest, name str
 	o.durable.owner.SessionKey = [16]byte{} // not kept longer than its session
 	c.grantDurable(o, d, req.OplockLevel(), &held)
 	durable := o.durable
-	if err := o.fill(&c.info); err != nil {
+	if err := o.fillNew(&c.info, action, &cr); err != nil {
 		return c.abandon(o, wire.StatusOf(err))
 	}
 	if d.named {
@@ -377,7 +377,7 @@ func (c *Conn) tryAdmit(r *request, w *reply, cr *creation, cuts bool) (o *open,
 	if cuts && !created {
 		// What is hidden, or the system's, is only overwritten by who says that it is, MS-FSA 2.1.5.1.2.
 		const must = wire.AttributeHidden | wire.AttributeSystem
-		if f.Kept()&must&^cr.attributes != 0 {
+		if f.KeptNow()&must&^cr.attributes != 0 {
 			c.shut(f)
 			return nil, false, false, wire.StatusAccessDenied
 		}

@@ -1,9 +1,6 @@
 package smbproto
 
 import (
-	"errors"
-	"io/fs"
-
 	"ustack/smbproto/vfs"
 	"ustack/smbproto/wire"
 )
@@ -45,26 +42,6 @@ func (o *open) setNewEAs(eas []wire.EA) error {
 		return nil
 	}
 	return o.file.SetEAs(eas)
-}
-
-// easToSize are the EAs, to say what they take. Those that the server may not read take nothing: they must not keep a
-// client from all else.
-func (o *open) easToSize() ([]wire.EA, error) {
-	eas, err := o.file.EAs()
-	if errors.Is(err, fs.ErrPermission) {
-		return nil, nil
-	}
-	return eas, err
-}
-
-// fillEASize adds to info what the EAs take, for the classes that say so.
-func (o *open) fillEASize(info *wire.FileInfo, class wire.FileInfoClass) error {
-	if class != wire.FileEAInformation && class != wire.FileAllInformation {
-		return nil
-	}
-	eas, err := o.easToSize()
-	info.EASize = uint32(wire.EAListSize(eas))
-	return err
 }
 
 // readableEAs are the EAs, for a client that may read them.

@@ -90,10 +90,14 @@ func (o *open) release() error {
 		errs = append(errs, files.remove(last, o.removed))
 	}
 	if shut != nil {
-		errs = append(errs, shut.Close())
+		if err := shut.Close(); err != nil {
+			errs = append(errs, err)
+		}
 	}
 	if o.held != nil {
-		errs = append(errs, o.held.drop())
+		if err := o.held.drop(); err != nil {
+			errs = append(errs, err)
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -106,11 +110,37 @@ func (o *open) removed(f *vfs.File, err error) {
 	}
 }
 
-// fill puts all that is known of the file and the open into info.
+// fill puts all that is known of the file and the open into info, but how long its EAs are.
 func (o *open) fill(info *wire.FileInfo) error {
 	if err := o.file.Stat(); err != nil {
 		return err
 	}
+	o.tell(info)
+	return nil
+}
+
+// fillNew is fill for an open that was entered just now: what its CREATE has not changed since is as it was then.
+func (o *open) fillNew(info *wire.FileInfo, action wire.CreateAction, cr *creation) error {
+	if action == wire.ActionOpened || action == wire.ActionCreated && cr.allocation == 0 && len(cr.eas) == 0 {
+		o.tell(info)
+		return nil
+	}
+	return o.fill(info)
+}
+
+// fillWithEAs is fill, and says how long its EAs are.
+func (o *open) fillWithEAs(info *wire.FileInfo) error {
+	size, err := o.file.StatEAs()
+	if err != nil {
+		return err
+	}
+	o.tell(info)
+	info.EASize = size
+	return nil
+}
+
+// tell is fill with the file as of its last Stat.
+func (o *open) tell(info *wire.FileInfo) {
 	*info = wire.FileInfo{
 		DeletePending: o.session.srv.files.pending(o),
 		Access:        o.access,
@@ -119,5 +149,4 @@ func (o *open) fill(info *wire.FileInfo) error {
 		Name:          o.name(),
 	}
 	o.file.Info(info)
-	return nil
 }

@@ -64,11 +64,16 @@ func (c *Conn) queryFile(o *open, req wire.QueryInfoRequest, out []byte, class w
 			return o.queryStreams(out)
 		}
 	}
-	if o.file == nil {
+	var err error
+	switch {
+	case o.file == nil:
 		c.info = o.pipeInfo()
-	} else if err := o.fill(&c.info); err != nil {
-		return 0, wire.StatusOf(err)
-	} else if err := o.fillEASize(&c.info, class); err != nil {
+	case class.HasEASize():
+		err = o.fillWithEAs(&c.info)
+	default:
+		err = o.fill(&c.info)
+	}
+	if err != nil {
 		return 0, wire.StatusOf(err)
 	}
 	return wire.PutFileInfo(out, class, &c.info)

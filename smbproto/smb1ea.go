@@ -1,6 +1,9 @@
 package smbproto
 
 import (
+	"errors"
+	"io/fs"
+
 	"ustack/smbproto/vfs"
 	"ustack/smbproto/wire"
 )
@@ -73,8 +76,12 @@ func sizeOfEAs(eas []wire.EA) uint32 {
 	return uint32(wire.SMB1EAListSize(eas))
 }
 
-// sizeEAs is what a file's EAs take.
+// sizeEAs is what a file's EAs take. Those that the server may not read take nothing: they must not keep a client from all
+// else.
 func sizeEAs(o *open) (uint32, error) {
-	eas, err := o.easToSize()
+	eas, err := o.file.EAs()
+	if errors.Is(err, fs.ErrPermission) {
+		return 0, nil
+	}
 	return sizeOfEAs(eas), err
 }

@@ -74,19 +74,19 @@ func (c *Conn) queryFileSMB1(r *smb1Request, t *transaction, out *transOut) wire
 func (c *Conn) queryLevel(r *smb1Request, o *open, level uint16, in []byte, out *transOut) (status wire.Status) {
 	wire.PutSMB1U16(out.params, 0) // no EA is wrong
 	out.np = 2
+	class, known := wire.SMB1QueryClass(level)
 	if o.file == nil {
 		c.info = o.pipeInfo()
 		c.info.DeletePending = true
 	} else {
-		if err := o.fill(&c.info); err != nil {
-			return wire.StatusOf(err)
+		err := o.fill(&c.info)
+		if err == nil && (class.HasEASize() || level == wire.SMB1InfoEASize) {
+			c.info.EASize, err = sizeEAs(o)
 		}
-		var err error
-		if c.info.EASize, err = sizeEAs(o); err != nil {
+		if err != nil {
 			return wire.StatusOf(err)
 		}
 	}
-	class, known := wire.SMB1QueryClass(level)
 	switch {
 	case level == wire.SMB1InfoNameValid:
 		return wire.StatusOK

@@ -16,23 +16,42 @@ func sizeInUnits(st *unix.Statx_t) uint64 {
 // takes in all: with ext4 also the block of its extended attributes. So where that is more than the data up to
 // the file's end could take, it is asked what lies behind. open opens the file for that.
 func allocated(st *unix.Statx_t, open func() (fd int, err error)) uint64 {
-	all, data := st.Blocks*512, sizeInUnits(st)
-	if all <= data || !isType(st, unix.S_IFREG) {
-		return all
+	if !mayTakeLess(st) {
+		return st.Blocks * 512
 	}
 	fd, err := open()
 	if err != nil {
+		return st.Blocks * 512
+	}
+	n := allocatedBy(fd, st)
+	if err := closeAll(fd); err != nil {
+		return st.Blocks * 512
+	}
+	return n
+}
+
+func mayTakeLess(st *unix.Statx_t) bool {
+	return st.Blocks*512 > sizeInUnits(st) && isType(st, unix.S_IFREG)
+}
+
+// allocatedBy is allocated for a handle that is not of O_PATH.
+func allocatedBy(fd int, st *unix.Statx_t) uint64 {
+	all, data := st.Blocks*512, sizeInUnits(st)
+	if !mayTakeLess(st) {
 		return all
 	}
 	behind, err := extentsBehind(fd, data)
-	if err := errors.Join(err, closeAll(fd)); err != nil {
+	if err != nil {
 		return all
 	}
 	return min(all, data+behind)
 }
 
 func (f *File) allocated(st *unix.Statx_t) uint64 {
-	return allocated(st, func() (int, error) { return reopen(f.fd, unix.O_RDONLY|unix.O_NONBLOCK) })
+	if f.pathOnly {
+		return allocated(st, func() (int, error) { return reopen(f.fd, unix.O_RDONLY|unix.O_NONBLOCK) })
+	}
+	return allocatedBy(f.fd, st)
 }
 
 // lacks is how much of a size the file has no room for yet, as of the last Stat.

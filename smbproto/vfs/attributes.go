@@ -82,19 +82,14 @@ func (k kept) changeTime(ctime wire.Filetime) wire.Filetime {
 	return ctime
 }
 
-// readKept reads what a name of /proc leads to, of which st is known. If something prevents it, a file system without
-// extended attributes or a mode, the file is one without.
-func readKept(st *unix.Statx_t, name string, read func(path, attr string, dest []byte) (int, error)) kept {
+// kept reads what is kept of a file, of which st is known. If something prevents it, a file system without extended
+// attributes or a mode, the file is one without.
+func (x xattrs) kept(st *unix.Statx_t) kept {
 	if !isType(st, unix.S_IFREG) && !isType(st, unix.S_IFDIR) {
 		return kept{}
 	}
 	var b [attributesSize]byte
-	var n int
-	err := retry(func() (err error) {
-		n, err = read(name, attributesName, b[:])
-		return err
-	})
-	if err == nil {
+	if n, err := x.get(attributesName, b[:]); err == nil {
 		if k, ok := parseKept(b[:n]); ok {
 			return k
 		}
@@ -114,10 +109,11 @@ func (f *File) keep(change func(k kept) kept) error {
 	lock := xattrLock(f.ID())
 	lock.Lock()
 	defer lock.Unlock()
-	k := change(readKept(&f.st, throughProc(f.fd), unix.Getxattr))
+	x := f.xattrs()
+	k := change(x.kept(&f.st))
 	var b [attributesSize]byte
 	k.put(&b)
-	err := setxattr(f.fd, attributesName, b[:], 0)
+	err := x.set(attributesName, b[:], 0)
 	switch {
 	case err == nil:
 		f.kept = k
@@ -134,6 +130,12 @@ func (f *File) Kept() wire.Attributes {
 		a |= wire.AttributeReadOnly
 	}
 	return a
+}
+
+// KeptNow is Kept, with what the extended attribute says now: that of a file that was there is not known before a Stat.
+func (f *File) KeptNow() wire.Attributes {
+	f.kept = f.xattrs().kept(&f.st)
+	return f.Kept()
 }
 
 // IsReadOnly reports whether the file has the read-only attribute.

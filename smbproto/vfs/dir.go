@@ -16,8 +16,6 @@ type dirReader struct {
 	buf  []byte
 	rest []byte
 	kind byte // DT_* of the entry that next gave last
-
-	names [1 << 10]byte // for the names of an entry's extended attributes
 }
 
 // dirBuffer holds some 200 entries, and is what an open directory costs once it is listed.
@@ -98,23 +96,22 @@ func (f *File) EntryInfo(name string, info *wire.FileInfo, eas bool) error {
 		}
 		err = statx(fd, "", &st)
 		var k kept
-		k, info.EASize = f.entryXattrs(&st, throughProc(fd), ofFile, eas)
+		k, info.EASize = f.root.shownXattrs(&st, xattrsOf(fd), eas)
 		if err == nil {
 			err = entryInfo(info, &st, k, name, func() (int, error) { return reopen(fd, unix.O_RDONLY|unix.O_NONBLOCK) })
 		}
 		return errors.Join(err, closeAll(fd))
 	}
 	var k kept
-	k, info.EASize = f.entryXattrs(&st, throughProc(f.fd)+"/"+name, ofEntry, eas)
+	k, info.EASize = f.root.shownXattrs(&st, xattrs{path: throughProc(f.fd) + "/" + name, entry: true}, eas)
 	return entryInfo(info, &st, k, name, func() (int, error) { return openat(f.fd, name, unix.O_RDONLY|unix.O_NONBLOCK, 0) })
 }
 
 // SelfInfo fills info for ".": the directory itself, as of now.
-func (f *File) SelfInfo(info *wire.FileInfo, eas bool) error {
-	if err := f.Stat(); err != nil {
+func (f *File) SelfInfo(info *wire.FileInfo, eas bool) (err error) {
+	if info.EASize, err = f.stat(eas); err != nil {
 		return err
 	}
-	_, info.EASize = f.entryXattrs(&f.st, throughProc(f.fd), ofFile, eas)
 	f.Info(info)
 	return nil
 }
@@ -153,7 +150,7 @@ func (f *File) ParentInfo(info *wire.FileInfo, eas bool) error {
 	var st unix.Statx_t
 	err = statx(fd, "", &st)
 	var k kept
-	k, info.EASize = f.entryXattrs(&st, throughProc(fd), ofFile, eas)
+	k, info.EASize = f.root.shownXattrs(&st, xattrsOf(fd), eas)
 	err = errors.Join(err, closeAll(fd))
 	fillInfo(info, &st, k, "")
 	return err

@@ -29,8 +29,8 @@
 //
 // # Xattrs
 //
-// EAs and named streams are xattrs of the file, asked for through its handle: "user.NAME" and
-// "user.ustack.stream.NAME". All names below "user.ustack." are the server's own, and no EA's.
+// EAs and named streams are xattrs of the file, "user.NAME" and "user.ustack.stream.NAME". They are asked for through its
+// handle, for one of O_PATH by way of /proc/self/fd (xattrcalls.go). All names below "user.ustack." are the server's own, and no EA's.
 // Whether there are any is asked once, of the root's file system. Changes of one file's that take
 // several calls are made one by one; other processes are not kept out.
 //

@@ -39,7 +39,8 @@ type How struct {
 // tries bounds how often a file may appear and vanish between two looks.
 const tries = 32
 
-// Open opens or creates a file or directory. It truncates nothing.
+// Open opens or creates a file or directory. It truncates nothing. Of one that was there the File does not know what is kept before
+// a Stat.
 func (r *Root) Open(p Path, how How) (f *File, created bool, err error) {
 	if how.Stream != "" {
 		return r.openStream(p, how)
@@ -87,7 +88,7 @@ func (r *Root) openFound(fd int, p Path, since moment, how How) (*File, error) {
 }
 
 func (f *File) open(how How) error {
-	if err := f.Stat(); err != nil {
+	if err := f.statOnly(); err != nil {
 		return err
 	}
 	switch {
@@ -248,9 +249,10 @@ func (f *File) bear(in *Dir, base string, how How, descriptor []byte) (err error
 		f.fd = -1
 		return err
 	}
-	if err := f.Stat(); err != nil {
+	if err := f.statOnly(); err != nil {
 		return err
 	}
+	f.kept = keptOf(&f.st)
 	if err := f.secure(descriptor); err != nil {
 		return errors.Join(err, f.unmake(in.fd, base))
 	}
@@ -277,9 +279,11 @@ func (r *Root) Hold(p Path) (*File, error) {
 // Identify says which file a path leads to now. The answer may be old at once: it
 // is good for asking whether a file that is held open is meant.
 func (r *Root) Identify(p Path) (ID, error) {
-	f, err := r.Hold(p)
+	fd, _, err := r.lookup(p)
 	if err != nil {
 		return ID{}, err
 	}
-	return f.ID(), f.Close()
+	var st unix.Statx_t
+	err = statx(fd, "", &st)
+	return idOf(&st), errors.Join(err, closeAll(fd))
 }

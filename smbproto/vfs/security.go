@@ -2,7 +2,6 @@ package vfs
 
 import (
 	"errors"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -49,7 +48,7 @@ type Dir struct {
 func (d *Dir) ID() ID { return idOf(&d.st) }
 
 // Security of the directory.
-func (d *Dir) Security() (Security, error) { return security(d.fd, &d.st, d.since) }
+func (d *Dir) Security() (Security, error) { return security(xattrsOf(d.fd), &d.st, d.since) }
 
 // dirOf says what a handle of O_PATH is of.
 func dirOf(fd int, since moment) (*Dir, error) {
@@ -59,7 +58,7 @@ func dirOf(fd int, since moment) (*Dir, error) {
 
 // Security of the file, which a named stream has in common with it.
 func (f *File) Security() (Security, error) {
-	s, err := security(f.fd, &f.st, f.since)
+	s, err := security(f.xattrs(), &f.st, f.since)
 	s.Dir = f.IsDir() || f.ofDir
 	return s, err
 }
@@ -87,29 +86,29 @@ func (f *File) ParentSecurity() (s Security, ok bool, err error) {
 const commonSecurity = 512
 
 // security reads the descriptor of what a handle is of, which was looked for since a moment.
-func security(fd int, st *unix.Statx_t, since moment) (Security, error) {
+func security(x xattrs, st *unix.Statx_t, since moment) (Security, error) {
 	s := Security{UID: st.Uid, GID: st.Gid, Dir: isType(st, unix.S_IFDIR)}
 	var err error
-	if s.Descriptor, err = readSecurity(fd); s.Descriptor == nil && err == nil && births.since(since) {
-		s.Descriptor, err = readSecurity(fd)
+	if s.Descriptor, err = readSecurity(x); s.Descriptor == nil && err == nil && births.since(since) {
+		s.Descriptor, err = readSecurity(x)
 	}
 	return s, err
 }
 
-func readSecurity(fd int) ([]byte, error) {
-	path := throughProc(fd)
-	b, err := sizedFrom(make([]byte, commonSecurity), func(b []byte) (int, error) { return unix.Getxattr(path, securityName, b) })
+func readSecurity(x xattrs) ([]byte, error) {
+	var common [commonSecurity]byte
+	b, err := x.whole(securityName, common[:])
 	switch {
 	case err == unix.ENODATA, err == unix.EOPNOTSUPP:
 		return nil, nil
 	case err != nil:
 		return nil, err
 	}
-	return slices.Clip(b), nil
+	return append([]byte{}, b...), nil // not nil: it is there
 }
 
-func writeSecurity(fd int, b []byte) error {
-	err := setxattr(fd, securityName, b, 0)
+func writeSecurity(x xattrs, b []byte) error {
+	err := x.set(securityName, b, 0)
 	if errors.Is(err, unix.EOPNOTSUPP) {
 		return ErrNoSecurity
 	}
@@ -121,7 +120,7 @@ func (f *File) ChangeSecurity(change func(Security) ([]byte, error)) error {
 	if f.root.opts.ReadOnly {
 		return ErrReadOnly
 	}
-	if err := f.Stat(); err != nil {
+	if err := f.statOnly(); err != nil {
 		return err
 	}
 	lock := xattrLock(f.ID())
@@ -135,10 +134,10 @@ func (f *File) ChangeSecurity(change func(Security) ([]byte, error)) error {
 	if err != nil {
 		return err
 	}
-	err = writeSecurity(f.fd, b)
+	err = writeSecurity(f.xattrs(), b)
 	if errors.Is(err, unix.EACCES) && f.readOnlyMode() { // who may not write a file may not give it a descriptor
 		if err = f.setReadOnly(false); err == nil {
-			err = errors.Join(writeSecurity(f.fd, b), f.setReadOnly(true))
+			err = errors.Join(writeSecurity(f.xattrs(), b), f.setReadOnly(true))
 		}
 	}
 	return err
@@ -149,7 +148,7 @@ func (f *File) secure(b []byte) error {
 	if b == nil || !f.root.xattrs {
 		return nil
 	}
-	if err := writeSecurity(f.fd, b); !errors.Is(err, ErrNoSecurity) {
+	if err := writeSecurity(f.xattrs(), b); !errors.Is(err, ErrNoSecurity) {
 		return err
 	}
 	return nil

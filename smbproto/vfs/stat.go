@@ -11,11 +11,19 @@ import (
 
 // Stat reads the attributes from the open handle.
 func (f *File) Stat() error {
+	_, err := f.stat(false)
+	return err
+}
+
+// StatEAs is Stat, and says how long the file's EAs are as a list.
+func (f *File) StatEAs() (eaSize uint32, err error) { return f.stat(true) }
+
+func (f *File) stat(eas bool) (eaSize uint32, err error) {
 	if err := f.statOnly(); err != nil {
-		return err
+		return 0, err
 	}
-	f.kept = readKept(&f.st, throughProc(f.fd), unix.Getxattr)
-	return nil
+	f.kept, eaSize = f.root.shownXattrs(&f.st, f.xattrs(), eas)
+	return eaSize, nil
 }
 
 // statOnly reads what Linux knows, and leaves what is kept as of the last Stat.
@@ -26,10 +34,10 @@ func (f *File) statOnly() error {
 	return f.statStream()
 }
 
-// Gone reports whether the file has no name any more: what is written to it is lost
+// Gone is Stat, and reports whether the file has no name any more: what is written to it is lost
 // with the last handle.
 func (f *File) Gone() (bool, error) {
-	err := f.statOnly()
+	err := f.Stat()
 	if errors.Is(err, ErrStreamGone) {
 		return true, nil
 	}

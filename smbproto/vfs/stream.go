@@ -119,9 +119,9 @@ func (f *File) bind(how How, made bool) (created bool, err error) {
 		return false, f.writeRefusal()
 	case name == "":
 		name, created = how.Stream, true
-		err := mayAdd(f.fd, streamPrefix+name)
+		err := f.xattrs().mayAdd(streamPrefix + name)
 		if err == nil {
-			err = setxattr(f.fd, streamPrefix+name, nil, unix.XATTR_CREATE)
+			err = f.xattrs().set(streamPrefix+name, nil, unix.XATTR_CREATE)
 		}
 		if err != nil {
 			return false, streamError(err)
@@ -132,7 +132,7 @@ func (f *File) bind(how How, made bool) (created bool, err error) {
 	}
 	f.named, f.ofDir, f.writable = true, f.IsDir(), writes
 	f.loc.setStream(name, f.ID())
-	return created, f.Stat()
+	return created, f.statOnly()
 }
 
 // demote replaces a handle for input or output by one of O_PATH: what is done with the handle of
@@ -152,17 +152,14 @@ func (f *File) demote() error {
 
 // findStream gives the name of a stream as it was created, or "".
 func (f *File) findStream(name string) (string, error) {
-	err := retry(func() error {
-		_, err := unix.Getxattr(throughProc(f.fd), streamPrefix+name, nil)
-		return err
-	})
+	_, err := f.xattrs().get(streamPrefix+name, nil)
 	if err == nil {
 		return name, nil
 	}
 	if err != unix.ENODATA {
 		return "", streamError(err)
 	}
-	names, err := xattrNames(f.fd, streamPrefix)
+	names, err := f.xattrs().names(streamPrefix)
 	if err != nil {
 		return "", streamError(err)
 	}
@@ -211,11 +208,7 @@ func (f *File) Holds(off uint64, n int) bool {
 
 // statStream puts the stream's size and type where the file's are.
 func (f *File) statStream() error {
-	n := 0
-	err := retry(func() (err error) {
-		n, err = unix.Getxattr(throughProc(f.fd), f.streamXattr(), nil)
-		return err
-	})
+	n, err := f.xattrs().get(f.streamXattr(), nil)
 	if err != nil {
 		return streamError(err)
 	}
@@ -225,7 +218,7 @@ func (f *File) statStream() error {
 }
 
 func (f *File) readStream(b []byte, off int64) (int, error) {
-	data, err := getxattr(f.fd, f.streamXattr())
+	data, err := f.xattrs().value(f.streamXattr())
 	if err != nil {
 		return 0, streamError(err)
 	}
@@ -245,9 +238,9 @@ func (f *File) changeStream(change func(data []byte) []byte) error {
 	lock.Lock()
 	defer lock.Unlock()
 	name := f.streamXattr()
-	data, err := getxattr(f.fd, name)
+	data, err := f.xattrs().value(name)
 	if err == nil {
-		err = setxattr(f.fd, name, change(data), unix.XATTR_REPLACE)
+		err = f.xattrs().set(name, change(data), unix.XATTR_REPLACE)
 	}
 	if err != nil {
 		return streamError(err)
@@ -324,7 +317,7 @@ func (f *File) removeStream() error {
 	lock := xattrLock(f.ID())
 	lock.Lock()
 	defer lock.Unlock()
-	return pathError("remove", string(f.Path())+":"+f.Stream(), streamError(removexattr(f.fd, f.streamXattr())))
+	return pathError("remove", string(f.Path())+":"+f.Stream(), streamError(f.xattrs().remove(f.streamXattr())))
 }
 
 // Streams lists the file's streams, with that which has no name first. A directory lacks that.
@@ -340,7 +333,7 @@ func (f *File) Streams() ([]wire.StreamInfo, error) {
 	if !f.root.xattrs {
 		return list, nil
 	}
-	names, err := xattrNames(f.fd, streamPrefix)
+	names, err := f.xattrs().names(streamPrefix)
 	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
 		return nil, err
 	}
@@ -348,7 +341,7 @@ func (f *File) Streams() ([]wire.StreamInfo, error) {
 		if got, err := ParseStream(":" + name); err != nil || got != name {
 			continue // a client could not open it
 		}
-		n, err := unix.Getxattr(throughProc(f.fd), streamPrefix+name, nil)
+		n, err := f.xattrs().get(streamPrefix+name, nil)
 		if err != nil {
 			continue // gone meanwhile
 		}
@@ -369,7 +362,7 @@ func (f *File) DropXattrs(keep func(stream string) bool) error {
 	lock := xattrLock(f.ID())
 	lock.Lock()
 	defer lock.Unlock()
-	names, err := xattrNames(f.fd, eaPrefix)
+	names, err := f.xattrs().names(eaPrefix)
 	if errors.Is(err, unix.EOPNOTSUPP) {
 		return nil
 	}
@@ -378,7 +371,7 @@ func (f *File) DropXattrs(keep func(stream string) bool) error {
 		if ok && keep(stream) || !ok && !listableEA(name) {
 			continue
 		}
-		if gone := removexattr(f.fd, eaPrefix+name); gone != unix.ENODATA {
+		if gone := f.xattrs().remove(eaPrefix + name); gone != unix.ENODATA {
 			err = errors.Join(err, gone)
 		}
 	}
@@ -404,11 +397,11 @@ func (f *File) RenameStream(to string, replace bool) error {
 	lock := xattrLock(f.ID())
 	lock.Lock()
 	defer lock.Unlock()
-	data, err := getxattr(f.fd, f.streamXattr())
+	data, err := f.xattrs().value(f.streamXattr())
 	if err != nil {
 		return streamError(err)
 	}
-	switch there, err := getxattr(f.fd, streamPrefix+to); {
+	switch there, err := f.xattrs().value(streamPrefix + to); {
 	case err == unix.ENODATA:
 	case err != nil:
 		return streamError(err)
@@ -428,21 +421,21 @@ func (f *File) RenameStream(to string, replace bool) error {
 // both, the old goes first.
 func (f *File) moveXattr(to string, data []byte) error {
 	from := f.streamXattr()
-	if err := mayAdd(f.fd, streamPrefix+to); err != nil {
+	if err := f.xattrs().mayAdd(streamPrefix + to); err != nil {
 		return err
 	}
-	err := setxattr(f.fd, streamPrefix+to, data, 0)
+	err := f.xattrs().set(streamPrefix+to, data, 0)
 	if err == nil {
-		return removexattr(f.fd, from)
+		return f.xattrs().remove(from)
 	}
 	if err != unix.ENOSPC && err != unix.EDQUOT {
 		return err
 	}
-	if err := removexattr(f.fd, from); err != nil {
+	if err := f.xattrs().remove(from); err != nil {
 		return err
 	}
-	if err = setxattr(f.fd, streamPrefix+to, data, 0); err != nil {
-		err = errors.Join(err, setxattr(f.fd, from, data, 0))
+	if err = f.xattrs().set(streamPrefix+to, data, 0); err != nil {
+		err = errors.Join(err, f.xattrs().set(from, data, 0))
 	}
 	return err
 }
@@ -494,12 +487,12 @@ func (f *File) takeOver(stream *File) error {
 	if err := f.locate(); err != nil {
 		return err
 	}
-	data, err := getxattr(f.fd, stream.streamXattr())
+	data, err := f.xattrs().value(stream.streamXattr())
 	if err != nil {
 		return streamError(err)
 	}
 	if _, err := f.WriteAt(data, 0); err != nil {
 		return errors.Join(err, f.Truncate(0))
 	}
-	return streamError(removexattr(f.fd, stream.streamXattr()))
+	return streamError(f.xattrs().remove(stream.streamXattr()))
 }

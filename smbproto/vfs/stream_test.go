@@ -148,7 +148,7 @@ func TestEAsAreSetAllOrNone(t *testing.T) {
 			must(t, unix.Setxattr(filepath.Join(dir, "a"), "user."+name, []byte("x"), 0))
 		}
 		must(t, f.DropXattrs(func(stream string) bool { return stream == "b" }))
-		names, err := xattrNames(f.fd, "user.")
+		names, err := f.xattrs().names("user.")
 		must(t, err)
 		if want := []string{"a:b", "ustack.later", "ustack.stream.b"}; !slices.Equal(names, want) {
 			t.Errorf("left %q, want %q", names, want)

@@ -63,7 +63,9 @@ func closeAll(fds ...int) error {
 	var errs []error
 	for _, fd := range fds {
 		if fd >= 0 {
-			errs = append(errs, unix.Close(fd))
+			if err := unix.Close(fd); err != nil {
+				errs = append(errs, err)
+			}
 		}
 	}
 	return errors.Join(errs...)

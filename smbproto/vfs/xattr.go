@@ -48,93 +48,13 @@ func xattrLock(id ID) *sync.Mutex { return &xattrLocks[(id.Ino^id.Dev)%uint64(le
 
 // probeXattrs finds out whether the file system keeps xattrs of users.
 func (r *Root) probeXattrs() {
-	err := retry(func() error {
-		_, err := unix.Getxattr(throughProc(r.fd), eaPrefix+ownPrefix+"probe", nil)
-		return err
-	})
+	_, err := xattrsOf(r.fd).get(eaPrefix+ownPrefix+"probe", nil)
 	r.xattrs = err == nil || err == unix.ENODATA || err == unix.ERANGE
 }
 
 // HasXattrs reports whether files have EAs and named streams: whether the file system of the
 // root's own directory keeps xattrs.
 func (r *Root) HasXattrs() bool { return r.xattrs }
-
-// sized calls get with a buffer that is large enough. What is there may grow between two calls.
-func sized(get func(b []byte) (int, error)) ([]byte, error) {
-	for range tries {
-		n, err := get(nil)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil || n == 0 {
-			return nil, err
-		}
-		b := make([]byte, n)
-		n, err = get(b)
-		if err == nil {
-			return b[:n], nil
-		}
-		if err != unix.ERANGE && err != unix.EINTR {
-			return nil, err
-		}
-	}
-	return nil, unix.ERANGE
-}
-
-// sizedFrom is sized, with a buffer that is large enough most times.
-func sizedFrom(b []byte, get func(b []byte) (int, error)) ([]byte, error) {
-	n := 0
-	err := retry(func() (err error) {
-		n, err = get(b)
-		return err
-	})
-	if err == unix.ERANGE {
-		return sized(get)
-	}
-	return b[:max(n, 0)], err
-}
-
-func getxattr(fd int, name string) ([]byte, error) {
-	path := throughProc(fd)
-	return sized(func(b []byte) (int, error) { return unix.Getxattr(path, name, b) })
-}
-
-func setxattr(fd int, name string, value []byte, flags int) error {
-	return retry(func() error { return unix.Setxattr(throughProc(fd), name, value, flags) })
-}
-
-// mayAdd fails with E2BIG if the file's xattrs can't have one more of this name.
-func mayAdd(fd int, name string) error {
-	var n int
-	err := retry(func() (err error) {
-		n, err = unix.Listxattr(throughProc(fd), nil)
-		return err
-	})
-	if err == nil && n+len(name)+1 > maxNames {
-		err = unix.E2BIG
-	}
-	return err
-}
-
-func removexattr(fd int, name string) error {
-	return retry(func() error { return unix.Removexattr(throughProc(fd), name) })
-}
-
-// xattrNames gives the names that begin with prefix, without it, sorted.
-func xattrNames(fd int, prefix string) (names []string, err error) {
-	path := throughProc(fd)
-	list, err := sized(func(b []byte) (int, error) { return unix.Listxattr(path, b) })
-	if err != nil {
-		return nil, err
-	}
-	for raw := range bytes.SplitSeq(list, []byte{0}) {
-		if name, ok := strings.CutPrefix(string(raw), prefix); ok {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names, nil
-}
 
 // listableEA reports whether an xattr's name, without its prefix, is one that clients know an EA by.
 func listableEA(name string) bool { return wire.ValidEAName(name) && !ownName(name) }
@@ -151,7 +71,8 @@ func (f *File) EAs() ([]wire.EA, error) {
 	if !f.root.xattrs {
 		return nil, nil
 	}
-	names, err := xattrNames(f.fd, eaPrefix)
+	x := f.xattrs()
+	names, err := x.names(eaPrefix)
 	if err != nil {
 		return nil, noXattrs(err)
 	}
@@ -161,7 +82,7 @@ func (f *File) EAs() ([]wire.EA, error) {
 		if !listableEA(name) {
 			continue
 		}
-		value, err := getxattr(f.fd, eaPrefix+name)
+		value, err := x.value(eaPrefix + name)
 		if err == unix.ENODATA || err == nil && (len(value) == 0 || len(value) > wire.MaxEAs) {
 			continue
 		}
@@ -219,11 +140,12 @@ func (f *File) SetEAs(list []wire.EA) error {
 	if err != nil {
 		return err
 	}
+	x := f.xattrs()
 	for i := range to {
-		if err := to[i].apply(f.fd, to[i].value); err != nil {
+		if err := to[i].apply(x, to[i].value); err != nil {
 			errs := []error{noXattrs(tooLarge(err, ErrEATooLarge))}
 			for _, done := range slices.Backward(to[:i]) {
-				errs = append(errs, done.apply(f.fd, done.was))
+				errs = append(errs, done.apply(x, done.was))
 			}
 			return errors.Join(errs...)
 		}
@@ -244,16 +166,16 @@ type eaChange struct {
 	was, value []byte
 }
 
-func (c *eaChange) apply(fd int, value []byte) error {
+func (c *eaChange) apply(x xattrs, value []byte) error {
 	if len(value) > 0 {
 		if len(c.was) == 0 {
-			if err := mayAdd(fd, eaPrefix+c.name); err != nil {
+			if err := x.mayAdd(eaPrefix + c.name); err != nil {
 				return err
 			}
 		}
-		return setxattr(fd, eaPrefix+c.name, value, 0)
+		return x.set(eaPrefix+c.name, value, 0)
 	}
-	if err := removexattr(fd, eaPrefix+c.name); err != nil && err != unix.ENODATA {
+	if err := x.remove(eaPrefix + c.name); err != nil && err != unix.ENODATA {
 		return err
 	}
 	return nil

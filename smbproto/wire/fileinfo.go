@@ -158,6 +158,9 @@ func (c FileInfoClass) minSize() int {
 	return 0
 }
 
+// HasEASize reports whether the class says what a file's EAs take.
+func (c FileInfoClass) HasEASize() bool { return c == FileEAInformation || c == FileAllInformation }
+
 // PutFileInfo writes the information of a class into b, which is as long as the
 // client allows. With StatusBufferOverflow what is written counts all the same.
 func PutFileInfo(b []byte, class FileInfoClass, f *FileInfo) (n int, status Status) {
