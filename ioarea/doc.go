@@ -18,6 +18,9 @@
 // [Ring.Commit] gives it to the consumer or [Ring.Cancel] forgets it. It holds
 // whatever was there before, of this stream only: write all that is committed.
 //
+// Between the two a handler may have other memory stand for what it has reserved, with [Ring.Lend], if the consumer
+// can do with that: one that only hands it to the kernel, and asks by [Ring.Borrow] in place of Peek.
+//
 // The handler ends its use of an area with [Area.Close] or [Area.Abort], and
 // must not touch it afterwards: the stream behind it returns the memory to its
 // [Pool] when nobody else can hold a part of it.

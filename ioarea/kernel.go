@@ -71,7 +71,9 @@ type Kernel struct {
 	inErr    error
 	readFunc func(fd uintptr) bool
 	// The sender's own.
-	out       []byte
+	outFrom   uint64 // what of Out is written
+	outLen    int
+	outBufs   [2*MaxLoans + 1][]byte
 	outN      int
 	outErr    error
 	writeFunc func(fd uintptr) bool
@@ -138,10 +140,11 @@ func StartKernel(pool *Pool, rd, wr Descriptor, onDone func(error)) (*Area, erro
 	}
 	k.writeFunc = func(fd uintptr) bool {
 		k.calls.Add(1)
-		k.outN, k.outErr = ignoreEINTR(func() (int, error) { return unix.Write(int(fd), k.out) })
+		k.outN, k.outErr = k.write(int(fd))
 		return k.outErr != unix.EAGAIN
 	}
 	area.Bind(k)
+	area.Out.TakeLoans()
 	k.running.Add(2)
 	go k.receive()
 	go k.send()
@@ -277,7 +280,7 @@ func (k *Kernel) send() {
 			k.lingerOn()
 			return
 		}
-		k.out = out.Peek(out.Len())
+		k.outFrom, k.outLen = out.Start(), out.Len()
 		err := k.wc.Write(k.writeFunc)
 		if err == nil && k.outErr != nil {
 			err = os.NewSyscallError("write", k.outErr)
@@ -290,6 +293,25 @@ func (k *Kernel) send() {
 		k.bytesOut.Add(uint64(k.outN))
 		out.Consume(k.outN)
 		k.lingerOn()
+	}
+}
+
+// write writes as much as the kernel takes.
+func (k *Kernel) write(fd int) (int, error) {
+	out := k.area.Out
+	for {
+		bufs := out.Borrow(k.outBufs[:0], k.outFrom, k.outLen)
+		n, err := ignoreEINTR(func() (int, error) {
+			if len(bufs) == 1 {
+				return unix.Write(fd, bufs[0])
+			}
+			return unix.Writev(fd, bufs)
+		})
+		out.Return()
+		if err != unix.EFAULT {
+			return n, err
+		}
+		out.TakeBackRange(k.outFrom, k.outLen)
 	}
 }
 

@@ -34,6 +34,8 @@ type Ring struct {
 	finishing atomic.Bool // the consumer is to begin nothing more
 	woken     atomic.Bool // the consumer is to look at something else than this ring
 
+	loans loans // what is committed and lies elsewhere (loan.go)
+
 	// The producer's own.
 	reserved uint64 // bytes after end that Reserve has given out
 	present  uint64 // the pages up to this place were asked for by Populate
@@ -75,6 +77,7 @@ func newRing(mem []byte, p *producerPage, c *consumerPage, touched uint64) *Ring
 // of no use afterwards, and a waker, sleeper or ending that still belongs to it
 // can't reach the new one.
 func (r *Ring) renew(keep int) *Ring {
+	r.DropLoans()
 	n := newRing(r.mem, r.p, r.c, r.touched)
 	r.mem, r.p, r.c = nil, nil, nil
 	n.Trim(keep)
@@ -128,6 +131,7 @@ func (r *Ring) Consume(n int) {
 		panic(fmt.Sprintf("ioarea: Consume(%d) of %d bytes", n, r.p.end.Load()-start))
 	}
 	start += uint64(n)
+	r.returnLoans(start) // before the producer may write there again
 	r.c.start.Store(start)
 	r.room.moved(start)
 }

@@ -37,6 +37,7 @@ func (as *areas) get() (placedArea, error) {
 }
 
 func (as *areas) put(pa placedArea) {
+	pa.area.Out.DropLoans() // however long the ring waits
 	if pa.view.held() {
 		as.limbo = append(as.limbo, pa)
 		return

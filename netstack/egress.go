@@ -155,24 +155,29 @@ func headersOf(p *stack.PacketBuffer, s *segment) bool {
 func (l *loop) write(o *outFrame) bool {
 	q, p := o.queue, o.pkt
 	v := vnetHeader(p)
-	bufs := append(q.out[:0], q.vnetOut[:])
 	views, offset := p.AsViewList()
 	if o.lent != nil && !o.lent.isProbe(&o.seg) {
 		h := views.Front().AsSlice()[offset:][:o.seg.headerLen]
-		payload, ok := o.rest(h)
-		if len(payload) == 0 {
+		off, payload, ok := o.rest(h)
+		if payload == 0 {
 			l.c.txStale.Add(1)
 		}
 		if !ok {
 			return true
 		}
-		if len(payload) <= int(v.GSOSize) {
+		if payload <= int(v.GSOSize) {
 			v.GSOType, v.GSOSize = 0, 0
 		}
-		bufs = append(bufs, h, payload)
-		views.Reset()
+		v.Encode(q.vnetOut[:])
+		if payload > 0 {
+			return l.written(q.writeLent(o.lent, h, off, payload))
+		}
+		n, err := q.q.Writev(append(q.out[:0], q.vnetOut[:], h))
+		clear(q.out[:])
+		return l.written(n, err)
 	}
 	v.Encode(q.vnetOut[:])
+	bufs := append(q.out[:0], q.vnetOut[:])
 	for v := views.Front(); v != nil; v = v.Next() {
 		b := v.AsSlice()
 		if offset >= len(b) {
@@ -187,6 +192,11 @@ func (l *loop) write(o *outFrame) bool {
 	}
 	n, err := q.q.Writev(bufs)
 	clear(q.out[:])
+	return l.written(n, err)
+}
+
+// written counts a frame that was written with n bytes, or lost. It returns false if the device takes no more now.
+func (l *loop) written(n int, err error) bool {
 	switch {
 	case err == nil:
 		l.c.txFrames.Add(1)

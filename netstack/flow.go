@@ -182,6 +182,9 @@ func (l *loop) newFlow(ep tcpip.Endpoint, wq *waiter.Queue, local, remote netip.
 	if byLink && l.lend {
 		f.iss, f.lending = l.endpoints.iss(ep)
 		f.trains = f.lending && l.trainMax > 0 && remote.Addr().Unmap().Is4()
+		if f.lending && l.mapped {
+			f.area.Out.TakeLoans()
+		}
 	}
 	f.area.Bind(f)
 	l.expectNone(f.key) // the handler of that one may not have let go yet

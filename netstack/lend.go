@@ -3,6 +3,8 @@ package netstack
 import (
 	"net/netip"
 	"time"
+
+	"ustack/tap"
 )
 
 // Lending: the reply that a handler built in Out is what the device is given to
@@ -121,20 +123,36 @@ func (f *flow) ahead(s *segment) int {
 	return int(int32(s.seq - f.iss - 1 - uint32(f.area.Out.Start())))
 }
 
-// lentBytes returns the payload of a segment that is about to be written, or nil if
+// lentAt returns where in Out the payload of a segment that is about to be written lies, or false if
 // the peer has acknowledged a part of it meanwhile: the bytes may be others by now
 // (stale.go).
-func (f *flow) lentBytes(s *segment) []byte {
+func (f *flow) lentAt(s *segment) (off uint64, ok bool) {
 	if f.area == nil {
-		return nil
+		return 0, false
 	}
 	ahead := f.ahead(s)
 	if ahead < 0 {
-		return nil
+		return 0, false
 	}
-	off := f.area.Out.Start() + uint64(ahead)
-	if off+uint64(s.payload) > f.handed {
-		return nil
+	off = f.area.Out.Start() + uint64(ahead)
+	return off, off+uint64(s.payload) <= f.handed
+}
+
+// writeLent writes a frame of headers h and the payload of s, which lies in the flow's Out at off. Bytes that Out has
+// from a file that has been cut meanwhile are fetched to Out, as zeros, so that the frame can be written.
+func (q *queue) writeLent(f *flow, h []byte, off uint64, payload int) (written int, err error) {
+	out := f.area.Out
+	for range 2 {
+		bufs := out.Borrow(append(q.out[:0], q.vnetOut[:], h), off, payload)
+		if err = tap.ErrFault; len(bufs) <= len(q.out) {
+			written, err = q.q.Writev(bufs)
+		}
+		out.Return()
+		clear(q.out[:])
+		if err != tap.ErrFault {
+			break
+		}
+		out.TakeBackRange(off, payload)
 	}
-	return f.area.Out.Committed(off, s.payload)
+	return written, err
 }

@@ -50,6 +50,7 @@ type loop struct {
 	hyStart   bool
 	lend      bool // payload that goes out stays in Out
 	trainMax  int  // most payload of one frame; 0: what gVisor makes
+	mapped    bool // the device takes what lies in mapped files
 	areas     areas
 	windows   budget     // of what comes in
 	flights   budget     // of what goes out

@@ -246,6 +246,7 @@ func newWith(c Config, findLayout func() (viewLayout, error)) (*Stack, error) {
 		if big, ok := c.Device.(tap.BigSender); ok && big.MaxSend() > tap.MaxFrame {
 			l.trainMax = min(big.MaxSend()-maxHeaderLen, c.MaxSend)
 		}
+		_, l.mapped = c.Device.(tap.MappedSender)
 		if _, err := l.newQueue(); err != nil {
 			return fail(err)
 		}

@@ -11,12 +11,12 @@ import (
 // others by now. What it says beyond them is still true, and must be said: that it
 // acknowledges what the peer has sent.
 
-// rest returns what is left to be sent of a lent segment with headers h, which are made
-// to say so, or false if there is nothing left to say.
-func (o *outFrame) rest(h []byte) (payload []byte, ok bool) {
+// rest returns how many bytes are left to be sent of a lent segment with headers h, which are made
+// to say so, and where in Out they lie, or false if there is nothing left to say.
+func (o *outFrame) rest(h []byte) (off uint64, payload int, ok bool) {
 	f, s := o.lent, &o.seg
 	if f.area == nil {
-		return nil, false // the connection is gone
+		return 0, 0, false // the connection is gone
 	}
 	if acked := min(-f.ahead(s), s.payload); acked > 0 {
 		s.seq += uint32(acked)
@@ -29,10 +29,12 @@ func (o *outFrame) rest(h []byte) (payload []byte, ok bool) {
 		restate(h, s.seq, s.payload)
 	}
 	if s.payload == 0 {
-		return nil, o.news || s.flags&flagFIN != 0
+		return 0, 0, o.news || s.flags&flagFIN != 0
 	}
-	payload = f.lentBytes(s)
-	return payload, payload != nil
+	if off, ok = f.lentAt(s); !ok {
+		return 0, 0, false
+	}
+	return off, s.payload, true
 }
 
 // restate makes the headers of a segment those of one that begins at seq and carries

@@ -44,8 +44,8 @@ func (l *loop) writeTrain(first, n, payload int) bool {
 	head, last := &l.batch[first], &l.batch[first+n-1]
 	s := head.seg
 	s.payload = payload
-	data := head.lent.lentBytes(&s)
-	if data == nil {
+	off, ok := head.lent.lentAt(&s)
+	if !ok {
 		return false
 	}
 	q := head.queue
@@ -55,8 +55,7 @@ func (l *loop) writeTrain(first, n, payload int) bool {
 	v := vnetHeader(last.pkt)
 	v.HdrLen, v.GSOType, v.GSOSize = uint16(s.headerLen), tap.GSOTCPv4, last.pkt.GSOOptions.MSS
 	v.Encode(q.vnetOut[:])
-	written, err := q.q.Writev(append(q.out[:0], q.vnetOut[:], h, data))
-	clear(q.out[:])
+	written, err := q.writeLent(head.lent, h, off, payload)
 	if err != nil {
 		l.c.trainsRefused.Add(1)
 		l.noTrains = l.batchNo

@@ -27,6 +27,9 @@ func (c *Conn) compound(msg []byte) error {
 		return err
 	}
 	n, err := c.answer(msg, b[at:at+room])
+	if c.rep.loan != nil {
+		c.lendOut(c.rep.loan, at+wire.ReadResponseData)
+	}
 	c.req, c.rep = request{}, reply{} // they hold slices of the rings
 	if e := c.send(b, n); e != nil {
 		return e
@@ -122,7 +125,7 @@ func (c *Conn) answer(msg, out []byte) (n int, err error) {
 		if first, msg, err = element(msg); err != nil {
 			return n, err
 		}
-		c.req = request{msg: first, cmd: wire.Header(first).Command(), frame: frame, last: msg == nil}
+		c.req = request{msg: first, cmd: wire.Header(first).Command(), frame: frame, last: msg == nil, alone: n == 0 && msg == nil && again == nil}
 		c.rep = reply{}
 		if again != nil {
 			c.rep.async = again.id

@@ -22,6 +22,7 @@ type Conn struct {
 	cfg *Config // the server's, when the connection began
 	a   *ioarea.Area
 	in  *ioarea.Ring // a.In, to be woken by others also when the area is another stream's
+	out *ioarea.Ring // a.Out, from which others take back what was lent, likewise
 	// stream is what stands behind the area, or nil: others ask it, likewise.
 	stream ioarea.Stream
 	log    *slog.Logger
@@ -86,6 +87,7 @@ func (s *Server) NewConn(a *ioarea.Area) *Conn {
 		cfg:          cfg,
 		a:            a,
 		in:           a.In,
+		out:          a.Out,
 		stream:       a.Stream(),
 		log:          s.cfg.Log,
 		largestFrame: min(in, a.In.Cap()-wire.FrameHeaderSize),

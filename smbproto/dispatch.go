@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 
+	"ustack/smbproto/vfs"
 	"ustack/smbproto/wire"
 )
 
@@ -18,6 +19,7 @@ type request struct {
 	signed  bool   // the reply is to be signed
 	frame   []byte // the message and what follows in its frame
 	last    bool   // of its frame
+	alone   bool   // in its frame
 }
 
 func (r *request) header() wire.Header { return wire.Header(r.msg) }
@@ -31,6 +33,7 @@ type reply struct {
 	session uint64 // ids for the header, where the request's are not right
 	tree    uint32
 	fileID  wire.FileID // for the requests that are related to this one
+	loan    *vfs.Loan   // what a READ answers with, in place of what follows its response's fixed part; nil: that is in msg
 }
 
 // needs are what must be there before a handler runs.

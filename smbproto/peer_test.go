@@ -54,6 +54,9 @@ func newServerIn(t testing.TB, dir string, change func(*Config)) *Server {
 		if n := len(srv.files.creates); n != 0 {
 			t.Errorf("%d creates left that could be replayed", n)
 		}
+		if n := srv.loans.Out(); n != 0 {
+			t.Errorf("%d loans are still out", n)
+		}
 		if n := srv.budget.Open(); n != 0 {
 			t.Errorf("%d files left open", n)
 		}

@@ -26,6 +26,7 @@ type Server struct {
 
 	files    fileTable
 	budget   *vfs.Budget // of MaxFiles
+	loans    *vfs.Loans  // what READs have lent
 	counters counters
 	clients  clients
 	fileIDs  atomic.Uint64
@@ -48,6 +49,7 @@ func NewServer(cfg Config) (*Server, error) {
 		cfg:      cfg,
 		sessions: map[uint64]*session{},
 		budget:   vfs.NewBudget(cfg.Limits.MaxFiles),
+		loans:    vfs.NewLoans(),
 	}
 	s.files.files, s.files.log = map[vfs.ID]*fileState{}, cfg.Log
 	set, err := s.open(cfg, nil)

@@ -80,7 +80,7 @@ func (s *Server) open(cfg Config, old *settings) (*settings, error) {
 			next.shares[key] = old.shares[key]
 			continue
 		}
-		root, err := vfs.OpenRoot(sh.Path, vfs.Options{ReadOnly: sh.ReadOnly, FileMode: sh.FileMode, DirMode: sh.DirMode, Budget: s.budget, Watcher: s.watcher, Watched: s.watched})
+		root, err := vfs.OpenRoot(sh.Path, vfs.Options{ReadOnly: sh.ReadOnly, FileMode: sh.FileMode, DirMode: sh.DirMode, Budget: s.budget, Loans: s.loans, Watcher: s.watcher, Watched: s.watched})
 		if err != nil {
 			errs := []error{fmt.Errorf("smbproto: share %q: %w", sh.Name, err)}
 			for _, o := range opened {

@@ -77,7 +77,10 @@ func steadyWrite(tb testing.TB, n int) *steady {
 }
 
 func TestReadAndWriteAllocateNothing(t *testing.T) {
+	lent := steadyRead(t, 1<<20)
+	lent.p.lent()
 	for name, s := range map[string]*steady{
+		"READ 1 MiB, lent": lent,
 		"READ 4 KiB": steadyRead(t, 4<<10), "READ 1 MiB": steadyRead(t, 1<<20),
 		"WRITE 4 KiB": steadyWrite(t, 4<<10), "WRITE 1 MiB": steadyWrite(t, 1<<20),
 	} {

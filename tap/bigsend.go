@@ -10,3 +10,10 @@ type BigSender interface {
 	// one would be taken: the system has no memory in pieces of that size.
 	MaxSend() int
 }
+
+// A MappedSender is a Device of whose frames to write nobody but the kernel reads the bytes. So they may lie in mapped
+// files, which somebody else may cut: ErrFault comes then.
+type MappedSender interface {
+	Device
+	SendsMapped()
+}

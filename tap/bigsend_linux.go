@@ -19,6 +19,9 @@ func (d *device) MaxSend() int {
 	return maxSend
 }
 
+// SendsMapped implements MappedSender.
+func (d *device) SendsMapped() {}
+
 // sinceLinux63 reports whether a release, such as 6.12.5-amd64, is 6.3 or later.
 func sinceLinux63(release string) bool {
 	var major, minor int

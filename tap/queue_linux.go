@@ -106,6 +106,8 @@ func (q *queue) writeError(errno unix.Errno, total int) error {
 	case unix.EIO:
 		q.out.lost.Add(1)
 		return ErrDown
+	case unix.EFAULT:
+		return ErrFault
 	}
 	q.out.other.Add(1)
 	switch errno {

@@ -42,6 +42,8 @@ var (
 	ErrDown = errors.New("tap: link down, frame lost")
 	// ErrGone: the interface was deleted under the queue. Nothing more will come.
 	ErrGone = errors.New("tap: interface deleted")
+	// ErrFault: memory of a buffer is not there: a mapped file was cut. Nothing was written.
+	ErrFault = errors.New("tap: buffer not there")
 	// ErrBadFrame: the frame, its virtio-net header or the list of buffers is not
 	// acceptable. It concerns this frame only.
 	ErrBadFrame = errors.New("tap: bad frame")

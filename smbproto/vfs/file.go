@@ -3,6 +3,7 @@ package vfs
 import (
 	"errors"
 	"io"
+	"math"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,6 +22,8 @@ type File struct {
 	loc      location
 	dir      *dirReader
 	closed   bool
+	win      *window // what of it is mapped, to be lent
+	noLoans  bool    // it can't be mapped
 }
 
 // file makes the File that owns a handle of O_PATH, and closes the handle if it can't.
@@ -35,6 +38,7 @@ func (r *Root) file(fd int, p Path) (*File, error) {
 func (f *File) Close() error {
 	f.loc.mu.Lock()
 	defer f.loc.mu.Unlock()
+	f.closeWindow()
 	err := closeAll(f.fd, f.loc.parent)
 	f.fd, f.loc.parent = -1, -1
 	if !f.closed {
@@ -88,6 +92,7 @@ func (f *File) WriteAt(b []byte, off int64) (n int, err error) {
 	if f.named {
 		return f.writeStream(b, off)
 	}
+	f.changing(off, off+int64(len(b)))
 	for n < len(b) {
 		m, err := unix.Pwrite(f.fd, b[n:], off+int64(n))
 		if err == unix.EINTR {
@@ -121,5 +126,6 @@ func (f *File) Truncate(size int64) error {
 	if !f.writable {
 		return ErrNoHandle
 	}
+	f.changing(size, math.MaxInt64)
 	return retry(func() error { return unix.Ftruncate(f.fd, size) })
 }

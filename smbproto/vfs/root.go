@@ -20,6 +20,8 @@ type Options struct {
 	Watcher func() (*Watcher, error)
 	// Watched, if it is given, is the watcher that clients watch by, or nil if none does.
 	Watched func() *Watcher
+	// Loans is shared by roots whose files may be the same; nil means that nothing is lent.
+	Loans *Loans
 	// Budget is shared by roots whose files are bounded together; nil means no bound.
 	Budget *Budget
 }

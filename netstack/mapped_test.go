@@ -1,0 +1,39 @@
+package netstack
+
+import (
+	"net/netip"
+	"testing"
+
+	"ustack/ioarea/loantest"
+)
+
+// A kernel reads the frames, so it can tell when a page is not there.
+func TestWhatIsLentLeavesByAKernelsTAP(t *testing.T) {
+	for name, addr := range map[string]netip.Addr{"IPv4": stackAddr4, "IPv6": stackAddr6} {
+		t.Run(name, func(t *testing.T) {
+			h := newKernelHost(t, nil, nil)
+			ln, err := h.stack.Listen(netip.AddrPortFrom(addr, 9))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer ln.Close()
+			c := h.dialKernel(t, netip.AddrPortFrom(addr, 9))
+			a, err := ln.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			loantest.Exchange(t, a, c)
+			a.Close()
+		})
+	}
+}
+
+// What stands before the device, and may look at frames, is lent nothing.
+func TestAWrappedDeviceIsLentNothing(t *testing.T) {
+	w := newWire(t, nil)
+	ln := w.listen()
+	w.open(1001, 7)
+	if w.accept(ln).Out.MayLend() {
+		t.Error("a pair in memory takes loans")
+	}
+}

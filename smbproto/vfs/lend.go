@@ -1,0 +1,249 @@
+package vfs
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// Lending: a large READ need not copy what the file holds; the pages of the page cache are mapped, and whoever sends
+// them has the kernel read them there. What makes that as good as a copy: before anything of this process changes what a file
+// holds, all that is lent of the range is taken back, which copies it. Another process that writes there is seen or not seen,
+// as by a read that it overlaps, until the bytes have been sent. If it cuts the file, what is missing reads as zeros.
+//
+// Nobody in this process ever touches the mapped bytes: a page that is there no more would end it. CopyLent has the kernel copy them.
+
+const (
+	// LendLeast is from how many bytes on lending pays: it costs two system calls, and a read one.
+	LendLeast = 64 << 10
+	// windowSize is how much of a file is mapped at once, bytes, and windowAlign what its beginning is a multiple of.
+	windowSize  = 256 << 20
+	windowAlign = 2 << 20
+	// mostWindows bounds the mappings of all files. Where all of one was read, its page tables take 512 KiB.
+	mostWindows = 256
+)
+
+// A Borrower is whom something was lent to.
+type Borrower interface {
+	// TakeBack copies what a loan says to memory of the borrower's own, calls Returned, and returns then. If the borrower does not have
+	// it any more, or not yet, it does nothing: it looks at Gone when it has got it. Any goroutine calls it.
+	TakeBack(*Loan)
+}
+
+// Loans are those of all roots that share it. It may be used from any goroutine.
+type Loans struct {
+	out atomic.Int64 // loans that were not returned
+
+	mu      sync.Mutex
+	byFile  map[ID]*Loan // the last one of a file
+	number  uint64
+	spare   *Loan
+	windows int
+}
+
+// NewLoans returns nil where the system lacks what lending takes.
+func NewLoans() *Loans {
+	if math.MaxInt < 1<<40 || !copiesFromItself() {
+		return nil
+	}
+	return &Loans{byFile: map[ID]*Loan{}}
+}
+
+// Out is the number of loans that were not returned.
+func (ls *Loans) Out() int {
+	if ls == nil {
+		return 0
+	}
+	return int(ls.out.Load())
+}
+
+// A Loan is a range of a file, as memory that only the kernel may read. It is an ioarea.Lender.
+type Loan struct {
+	loans *Loans
+	b     []byte
+	win   *window
+	to    Borrower
+	gone  atomic.Bool
+
+	// Guarded by the lock of loans.
+	id          ID
+	from, until int64
+	number      uint64
+	prev, next  *Loan // of the same file; next is older
+}
+
+// Bytes are what is lent. They must not be read but by the kernel.
+func (l *Loan) Bytes() []byte { return l.b }
+
+// Gone reports whether it was taken back, or is about to be.
+func (l *Loan) Gone() bool { return l.gone.Load() }
+
+// CopyLent copies memory of a loan to dst.
+func (l *Loan) CopyLent(dst, src []byte) { copyMapped(dst, src) }
+
+// Returned ends the loan: nobody may use its bytes any more. It must be called once.
+func (l *Loan) Returned() {
+	ls := l.loans
+	ls.mu.Lock()
+	if l.prev != nil {
+		l.prev.next = l.next
+	} else if l.next != nil {
+		ls.byFile[l.id] = l.next
+	} else {
+		delete(ls.byFile, l.id)
+	}
+	if l.next != nil {
+		l.next.prev = l.prev
+	}
+	win := l.win
+	l.b, l.win, l.to, l.prev = nil, nil, nil, nil
+	l.next, ls.spare = ls.spare, l
+	last := ls.letGo(win)
+	ls.out.Add(-1)
+	ls.mu.Unlock()
+	if last {
+		win.unmap()
+	}
+}
+
+// A window is a mapped part of a file. Its fields never change, but for refs, which the lock of Loans guards.
+type window struct {
+	mem  []byte
+	off  int64
+	refs int
+}
+
+func (w *window) holds(off int64, n int) bool {
+	return w != nil && off >= w.off && off+int64(n) <= w.off+int64(len(w.mem))
+}
+
+func (w *window) unmap() { _ = unix.Munmap(w.mem) } // a mapping that stays costs address space
+
+// letGo reports whether nobody has the window any more; the lock is held.
+func (ls *Loans) letGo(w *window) bool {
+	w.refs--
+	if w.refs > 0 {
+		return false
+	}
+	ls.windows--
+	return true
+}
+
+// Lend lends up to n bytes at off to a borrower, less only at the end of the file. It returns nil where less than LendLeast
+// is there, or the file can't be lent: then ReadAt says what there is. It waits for the disk, so that nobody has to who sends the bytes.
+func (f *File) Lend(off int64, n int, to Borrower) *Loan {
+	ls := f.root.opts.Loans
+	if ls == nil || f.noLoans || f.named || f.pathOnly || f.IsDir() {
+		return nil
+	}
+	var st unix.Stat_t
+	if retry(func() error { return unix.Fstat(f.fd, &st) }) != nil {
+		return nil
+	}
+	if n = int(min(int64(n), st.Size-off)); n < LendLeast {
+		return nil
+	}
+	if !f.win.holds(off, n) && !f.moveWindow(ls, off, n) {
+		return nil
+	}
+	at := int(off - f.win.off)
+	if populate(f.win.mem, at, n) != nil {
+		return nil
+	}
+	return ls.lend(f, f.win, at, n, to)
+}
+
+func (ls *Loans) lend(f *File, w *window, at, n int, to Borrower) *Loan {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	l := ls.spare
+	if l == nil {
+		l = &Loan{loans: ls}
+	} else {
+		ls.spare = l.next
+	}
+	w.refs++
+	l.b, l.win, l.to = w.mem[at:at+n:at+n], w, to
+	l.gone.Store(false)
+	l.id, l.from = f.ID(), w.off+int64(at)
+	l.until = l.from + int64(n)
+	ls.number++
+	l.number = ls.number
+	l.prev, l.next = nil, ls.byFile[l.id]
+	if l.next != nil {
+		l.next.prev = l
+	}
+	ls.byFile[l.id] = l
+	ls.out.Add(1)
+	return l
+}
+
+// moveWindow maps the part of the file that begins at off or before.
+func (f *File) moveWindow(ls *Loans, off int64, n int) bool {
+	f.closeWindow()
+	ls.mu.Lock()
+	full := ls.windows >= mostWindows
+	if !full {
+		ls.windows++
+	}
+	ls.mu.Unlock()
+	if full {
+		return false
+	}
+	w := &window{off: off &^ (windowAlign - 1), refs: 1}
+	var err error
+	w.mem, err = unix.Mmap(f.fd, w.off, max(windowSize, n+windowAlign), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		f.noLoans = true // the file system does not map
+		ls.mu.Lock()
+		ls.windows--
+		ls.mu.Unlock()
+		return false
+	}
+	f.win = w
+	return true
+}
+
+// closeWindow gives the file's window up; what is lent of it keeps it.
+func (f *File) closeWindow() {
+	w := f.win
+	if w == nil {
+		return
+	}
+	f.win = nil
+	ls := f.root.opts.Loans
+	ls.mu.Lock()
+	last := ls.letGo(w)
+	ls.mu.Unlock()
+	if last {
+		w.unmap()
+	}
+}
+
+// changing takes back what is lent of [from, until) of the file, which is about to change, and returns when that has been copied,
+// whoever has begun it.
+func (f *File) changing(from, until int64) {
+	ls := f.root.opts.Loans
+	if ls == nil || ls.out.Load() == 0 {
+		return
+	}
+	// One that is lent from now on is of a request that overlaps this one.
+	for l, to, before := ls.find(f.ID(), from, until, math.MaxUint64); l != nil; l, to, before = ls.find(f.ID(), from, until, before) {
+		to.TakeBack(l)
+	}
+}
+
+// find finds the last loan of a range with a number below before, and says which that was.
+func (ls *Loans) find(id ID, from, until int64, before uint64) (l *Loan, to Borrower, number uint64) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	for l := ls.byFile[id]; l != nil; l = l.next {
+		if l.number < before && l.from < until && l.until > from {
+			l.gone.Store(true)
+			return l, l.to, l.number
+		}
+	}
+	return nil, nil, 0
+}

@@ -1,0 +1,55 @@
+package vfs
+
+import (
+	"os"
+	"sync"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Memory of mapped files, which may have become shorter, is read by the kernel alone, on our behalf: what it can't
+// read is an error of a call there, and a signal here.
+
+// copyMapped copies src, which is mapped, to dst, which is as long. What is not there is zeros.
+func copyMapped(dst, src []byte) {
+	page := os.Getpagesize()
+	for len(src) > 0 {
+		n, err := copyFromItself(dst, src)
+		switch {
+		case n > 0:
+		case err == unix.EINTR, err == unix.ENOMEM:
+			continue
+		case err != unix.EFAULT: // it was tried, and needs no permission
+			panic("vfs: process_vm_readv of this process: " + err.Error())
+		default: // not even the first byte
+			at := int(uintptr(unsafe.Pointer(unsafe.SliceData(src))) & uintptr(page-1))
+			n = min(page-at, len(src))
+			clear(dst[:n])
+		}
+		dst, src = dst[n:], src[n:]
+	}
+}
+
+// copyFromItself is process_vm_readv of this process, which may always do that.
+func copyFromItself(dst, src []byte) (int, error) {
+	local := [1]unix.Iovec{{Base: unsafe.SliceData(dst), Len: uint64(len(dst))}}
+	remote := [1]unix.RemoteIovec{{Base: uintptr(unsafe.Pointer(unsafe.SliceData(src))), Len: len(src)}}
+	n, err := unix.ProcessVMReadv(os.Getpid(), local[:], remote[:], 0)
+	return max(n, 0), err
+}
+
+// copiesFromItself tries it: a filter of system calls may be in the way.
+var copiesFromItself = sync.OnceValue(func() bool {
+	src, dst := [1]byte{42}, [1]byte{}
+	n, err := copyFromItself(dst[:], src[:])
+	return err == nil && n == 1 && dst[0] == 42
+})
+
+// populate brings n bytes of a mapping at at into memory, and says why that can't be.
+func populate(mem []byte, at, n int) error {
+	page := os.Getpagesize()
+	from := at &^ (page - 1)
+	to := min((at+n+page-1)&^(page-1), len(mem))
+	return retry(func() error { return unix.Madvise(mem[from:to], unix.MADV_POPULATE_READ) })
+}
