@@ -81,7 +81,7 @@ func TestReadAndWriteAllocateNothing(t *testing.T) {
 	lent.p.lent()
 	for name, s := range map[string]*steady{
 		"READ 1 MiB, lent": lent,
-		"READ 4 KiB": steadyRead(t, 4<<10), "READ 1 MiB": steadyRead(t, 1<<20),
+		"READ 4 KiB":       steadyRead(t, 4<<10), "READ 1 MiB": steadyRead(t, 1<<20),
 		"WRITE 4 KiB": steadyWrite(t, 4<<10), "WRITE 1 MiB": steadyWrite(t, 1<<20),
 	} {
 		if n := testing.AllocsPerRun(50, func() { s.once(t, 64<<10) }); n != 0 {
