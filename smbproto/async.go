@@ -82,13 +82,14 @@ const maxAgain = 1 << 20
 // parkAgain makes a request wait as park does, but for being tried again when it is settled, and with it what follows in
 // its frame: others may come between (MS-SMB2 3.3.5.2.7, product behaviour on requests that break an oplock).
 func (c *Conn) parkAgain(r *request, w *reply, at place) (*pending, wire.Status) {
-	if p := c.resumed; p != nil && &r.msg[0] == &p.again[0] {
+	if r.frame == nil {
+		return nil, wire.StatusSharingViolation // what is only a part of SMB1's messages does not wait
+	}
+	if c.again(r) {
+		p := c.resumed
 		p.place, p.open = at, r.open
 		c.keep(p)
 		return p, wire.StatusOK
-	}
-	if r.frame == nil {
-		return nil, wire.StatusSharingViolation // what is only a part of SMB1's messages does not wait
 	}
 	if c.waitsEnough() || c.againSize+len(r.frame) > maxAgain {
 		return nil, wire.StatusInsufficientResources
@@ -112,6 +113,18 @@ func (p *pending) settle(status wire.Status, output []byte) {
 	s.some.Store(true)
 	s.mu.Unlock()
 	p.conn.in.Wake()
+}
+
+// again reports whether a request is the one that is tried again.
+func (c *Conn) again(r *request) bool { return c.resumed != nil && &r.msg[0] == &c.resumed.again[0] }
+
+// refusal is why a request that has waited is not tried again. A CLOSE always is: cancelled, it only waits no more, or its client,
+// which takes the open for closed, would never close it.
+func (p *pending) refusal() wire.Status {
+	if p.cmd == wire.CommandClose || p.smb1.code == wire.SMB1Close {
+		return wire.StatusOK
+	}
+	return p.status
 }
 
 func (s *settled) take() ([]*pending, []breakNotice) {

@@ -9,6 +9,9 @@ func (c *Conn) close(r *request, w *reply) wire.Status {
 		return wire.StatusInvalidParameter
 	}
 	o := r.open
+	if c.waitToClose(r, w) {
+		return wire.StatusPending
+	}
 	var info *wire.FileInfo
 	if req.Flags()&wire.ClosePostQueryAttributes != 0 && o.file != nil && o.fill(&c.info) == nil {
 		info = &c.info

@@ -144,7 +144,7 @@ func (c *Conn) answer(msg, out []byte) (n int, err error) {
 		}
 		refusal := wire.StatusInsufficientResources
 		if again != nil {
-			refusal = again.status
+			refusal = again.refusal()
 		}
 		if left >= min(need, least, c.largestReply) && (again == nil || refusal == wire.StatusOK) {
 			c.rep.msg = out[n : n+min(need, left)]

@@ -31,6 +31,7 @@ type creation struct {
 	given       wire.Access // of SMB1: what the open gets besides, whatever it asks for
 	outdates    bool        // of SMB1: what is to be done to the file by its name leaves nothing right that others have kept
 	renames     bool        // of SMB1: it is opened to be renamed
+	removes     bool        // of SMB1: it is opened to be deleted
 	wantMxAc    bool
 	wantQFid    bool
 }
@@ -395,7 +396,7 @@ func (c *Conn) tryAdmit(r *request, w *reply, cr *creation, cuts bool) (o *open,
 		e.also, e.overwrites = wire.AccessWriteData, true
 	}
 	e.overwrites = e.overwrites || cr.outdates
-	e.renames = cr.renames
+	e.renames, e.removes = cr.renames, cr.removes
 	status = c.enter(o, &e)
 	return o, created, e.evicted, status
 }

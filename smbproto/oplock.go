@@ -90,8 +90,11 @@ func (t *fileTable) clear(st *fileState, o *open, e *entry, violates bool) (wait
 	stat := !e.overwrites && o.access&^statAccess == 0
 	leaseStat := !e.overwrites && o.access&^leaseStatAccess == 0
 	takes := wire.LeaseWrite
-	if violates {
+	switch {
+	case violates:
 		takes = wire.LeaseHandle
+	case e.removes:
+		takes |= wire.LeaseHandle
 	}
 	for _, h := range slices.Clone(st.oplocks) {
 		if stat || leaseStat && h.lease != nil || h.same(o) {

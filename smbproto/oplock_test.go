@@ -385,7 +385,7 @@ func TestLeases(t *testing.T) {
 			}
 		}
 	})
-	t.Run("a rename waits for handles, a deletion does not", func(t *testing.T) {
+	t.Run("a rename and a deletion wait for handles", func(t *testing.T) {
 		a, b := twoClients(t)
 		a.openLease("file", anyOpen, 1, leaseRH, leaseRH)
 		id := b.open("file", anyOpen)
@@ -394,8 +394,15 @@ func TestLeases(t *testing.T) {
 		a.want(a.leaseAckMsg(1, leaseR), wire.StatusOK)
 		b.wantLater(async, wire.StatusOK)
 		a.openLease("new", anyOpen, 2, leaseRH, leaseRH)
-		b.want(b.setMsg(id, wire.FileDispositionInformation, []byte{1}), wire.StatusOK)
+		b.want(b.setMsg(id, wire.FileDispositionInformation, []byte{0}), wire.StatusOK) // which is none
+		a.still()
+		async = b.pends(b.setMsg(id, wire.FileDispositionInformation, []byte{1}))
 		a.leaseBreaks(2, leaseRH, leaseR, true)
+		a.want(a.leaseAckMsg(2, leaseR), wire.StatusOK)
+		b.wantLater(async, wire.StatusOK)
+		if _, s := a.tryOpen("new", anyOpen); s != wire.StatusDeletePending {
+			t.Errorf("%v, want it to be deleted", s)
+		}
 	})
 	t.Run("none in dialect 2.0.2", func(t *testing.T) {
 		p := newPeer(t, func(c *Config) { c.MaxDialect = wire.Dialect202 }).logOn("pub")
@@ -527,6 +534,78 @@ func TestARenameWaitsForHandles(t *testing.T) {
 	if n := a.srv.files.keepers.Load(); n != 0 {
 		t.Errorf("%d oplocks keep files open, want none", n)
 	}
+}
+
+// The CLOSE of an open that deletes its file waits for those who keep the file open, and closes, whatever comes.
+func TestADeletionOnCloseWaitsForHandles(t *testing.T) {
+	deletes := opening{wire.AccessAll, shareAll, wire.OpenIf, wire.OptionDeleteOnClose}
+	for name, c := range map[string]struct {
+		end  func(h, w *peer, kept wire.FileID, async uint64)
+		gone bool // at once
+	}{
+		"acknowledged": {func(h, _ *peer, _ wire.FileID, _ uint64) { h.want(h.leaseAckMsg(1, leaseR), wire.StatusOK) }, false},
+		"closed":       {func(h, _ *peer, kept wire.FileID, _ uint64) { h.want(h.closeMsg(kept), wire.StatusOK) }, true},
+		"client gone":  {func(h, _ *peer, _ wire.FileID, _ uint64) { h.hangUp() }, true},
+		"cancelled": {func(_, w *peer, _ wire.FileID, async uint64) {
+			if err := w.feed(frame(w.cancelMsg(async))); err != nil {
+				t.Fatal(err)
+			}
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, w := twoClients(t)
+			kept := h.openLease("file", anyOpen, 1, leaseRH, leaseRH)
+			id := w.open("file", deletes)
+			h.still() // it is not asked before
+			async := w.pends(w.closeMsg(id))
+			h.leaseBreaks(1, leaseRH, leaseR, true)
+			w.still()
+			c.end(h, w, kept, async)
+			w.wantLater(async, wire.StatusOK)
+			w.want(w.readMsg(id, 0, 1), wire.StatusFileClosed)
+			want := wire.StatusDeletePending
+			if c.gone {
+				want = wire.StatusObjectNameNotFound
+			}
+			if _, s := w.tryOpen("file", opening{wire.AccessAll, shareAll, wire.Open, 0}); s != want {
+				t.Errorf("%v, want %v", s, want)
+			}
+		})
+	}
+	t.Run("one that may not wait", func(t *testing.T) {
+		h := newPeer(t, func(c *Config) { c.Limits.MaxPending = 1 }).logOn("pub")
+		w := connect(t, h.srv, h.dir)
+		w.guid = [16]byte{2}
+		w.logOn("pub")
+		h.openLease("file", anyOpen, 1, leaseRH, leaseRH)
+		held := h.openOplock("other", anyOpen, wire.OplockBatch, wire.OplockBatch)
+		id := w.open("file", deletes)
+		w.pends(w.createMsg("other", anyOpen))
+		h.breaks(held, wire.OplockII)
+		w.want(w.closeMsg(id), wire.StatusOK)
+		h.leaseBreaks(1, leaseRH, leaseR, true)
+	})
+	t.Run("behind its CREATE", func(t *testing.T) {
+		h, w := twoClients(t)
+		h.openLease("file", anyOpen, 1, leaseRH, leaseRH)
+		r := w.wantAll(chainOf(true, w.createMsg("file", deletes), w.closeMsg(wire.FileIDNone)), wire.StatusOK, wire.StatusPending)
+		h.leaseBreaks(1, leaseRH, leaseR, true)
+		h.want(h.leaseAckMsg(1, leaseR), wire.StatusOK)
+		w.wantLater(wire.Header(r[1]).AsyncID(), wire.StatusOK)
+		if n := len(w.c.sessions[w.session].opens); n != 0 {
+			t.Errorf("%d opens", n)
+		}
+	})
+	t.Run("which is not to be removed", func(t *testing.T) {
+		h, w := twoClients(t)
+		d := opening{wire.AccessAll, shareAll, wire.OpenIf, wire.OptionDirectory}
+		h.open("d", d)
+		h.newFile(`d\file`)
+		d.options |= wire.OptionDeleteOnClose
+		h.openLease("other", anyOpen, 1, leaseRH, leaseRH)
+		w.want(w.closeMsg(w.open("d", d)), wire.StatusOK)
+		h.still()
+	})
 }
 
 // What requests that are to be tried again take is bounded.

@@ -44,6 +44,30 @@ func (c *Conn) waitForRename(r *request, w *reply, b wire.RenameInfo) wire.Statu
 	return wire.StatusOK
 }
 
+// waitForUnlink has an unlink wait until nobody else keeps the file open, MS-FSA 2.1.4.12 (FileDispositionInformation).
+func (c *Conn) waitForUnlink(r *request, w *reply) wire.Status {
+	t, o := &c.srv.files, r.open
+	if t.keepers.Load() == 0 || !o.access.Has(wire.AccessDelete) || o.file.CanRemove() != nil {
+		return wire.StatusOK // nobody is asked for what will be refused
+	}
+	defer t.sweep()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.wantHandles(o.state, o) {
+		return c.waitForOplock(r, w, o.state)
+	}
+	return wire.StatusOK
+}
+
+// waitToClose has the CLOSE of an open that deletes its file wait as an unlink does. It reports whether it waits: one that can't, or
+// has been cancelled, closes at once.
+func (c *Conn) waitToClose(r *request, w *reply) bool {
+	if !r.open.deleteOnClose || c.again(r) && c.resumed.status != wire.StatusOK {
+		return false
+	}
+	return c.waitForUnlink(r, w) == wire.StatusPending
+}
+
 // wantRoom asks for all that is in the way of o's rename, and returns what is to be waited for, or nil.
 func (t *fileTable) wantRoom(o *open, target vfs.ID) (wait *fileState) {
 	want := func(st *fileState) {

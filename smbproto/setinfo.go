@@ -17,12 +17,11 @@ func (c *Conn) setInfo(r *request, w *reply) wire.Status {
 	case r.open.file == nil:
 		return wire.StatusNotSupported
 	case req.Type() == wire.InfoFile:
-		if wire.FileInfoClass(req.Class()) == wire.FileRenameInformation {
-			if status := c.waitForRename(r, w, wire.RenameInfo(req.Buffer())); status != wire.StatusOK {
-				return status
-			}
+		class := wire.FileInfoClass(req.Class())
+		if status := c.waitToSet(r, w, class, req.Buffer()); status != wire.StatusOK {
+			return status
 		}
-		status = c.setFile(r.open, wire.FileInfoClass(req.Class()), req.Buffer())
+		status = c.setFile(r.open, class, req.Buffer())
 	case req.Type() == wire.InfoSecurity:
 		status = setSecurity(r.open, req.Buffer(), sd.Parts(req.Additional()))
 	default:
@@ -33,6 +32,19 @@ func (c *Conn) setInfo(r *request, w *reply) wire.Status {
 	}
 	wire.PutSetInfo(w.msg)
 	w.n = wire.SetInfoResponseSize
+	return wire.StatusOK
+}
+
+// waitToSet has what takes a name away wait for those who keep the file open.
+func (c *Conn) waitToSet(r *request, w *reply, class wire.FileInfoClass, b []byte) wire.Status {
+	switch class {
+	case wire.FileRenameInformation:
+		return c.waitForRename(r, w, wire.RenameInfo(b))
+	case wire.FileDispositionInformation:
+		if d := wire.DispositionInfo(b); d.Valid() == nil && d.Delete() {
+			return c.waitForUnlink(r, w)
+		}
+	}
 	return wire.StatusOK
 }
 

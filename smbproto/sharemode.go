@@ -98,6 +98,7 @@ type entry struct {
 	also       wire.Access // what others' share modes are asked for beside what the open has: to cut a file is to write it
 	overwrites bool
 	renames    bool // who keeps the file open as it was called keeps nothing of it
+	removes    bool // who keeps the file open is to close it
 	again      bool // the request has waited before
 	evicted    bool // of the answer: an open that was in the way was closed, as nobody could be asked
 	// park makes the request wait for an oplock of the file's; nil says that it does not wait.

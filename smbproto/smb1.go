@@ -235,7 +235,7 @@ func (c *Conn) answerSMB1(fits bool) bool {
 	h := r.header()
 	var status wire.Status
 	if p := c.resumed; p != nil {
-		r.seq, status = p.smb1.seq, p.status
+		r.seq, status = p.smb1.seq, p.refusal()
 	} else {
 		status = c.checkSignatureSMB1(r)
 	}

@@ -68,6 +68,82 @@ func TestSMB1OldOpensHaveOplocks(t *testing.T) {
 	}
 }
 
+// Whatever deletes a file waits for those who keep it open, though they have it open for its attributes alone.
+func TestSMB1UnlinksWaitForHandles(t *testing.T) {
+	deletes := opening{wire.AccessAll, shareAll, wire.Open, wire.OptionDeleteOnClose}
+	raw := func(name string) []byte { return append(append([]byte{4}, utf16le(name)...), 0, 0) }
+	for name, msg := range map[string]func(p *peer1) []byte{
+		"DELETE":           func(p *peer1) []byte { return p.msg(wire.SMB1Delete, words(uint16(0x16)), raw("kept")) },
+		"DELETE_DIRECTORY": func(p *peer1) []byte { return p.msg(wire.SMB1DeleteDirectory, nil, raw("dir")) },
+		"SET_PATH": func(p *peer1) []byte {
+			return p.trans2(6, 1, append(words(uint16(0x102), uint32(0)), raw("kept")[1:]...), []byte{1})
+		},
+		"SET_FILE": func(p *peer1) []byte {
+			return p.trans2(8, 1, words(p.open1("kept", all1), uint16(0x102), uint16(0)), []byte{1})
+		},
+		"CLOSE": func(p *peer1) []byte { return p.msg(wire.SMB1Close, words(p.open1("kept", deletes), uint32(0)), nil) },
+	} {
+		dir := name == "DELETE_DIRECTORY"
+		t.Run(name, func(t *testing.T) {
+			p := newPeer1(t, nil).logOn1("pub")
+			holder := connect(t, p.srv, p.dir)
+			holder.guid, holder.dialect = [16]byte{2}, 0x0300
+			holder.logOn("pub")
+			attributes := opening{wire.AccessReadAttributes, shareAll, wire.OpenIf, 0}
+			name := "kept"
+			if dir {
+				name, attributes.options = "dir", wire.OptionDirectory
+			}
+			r := holder.want(holder.leaseV2Msg(name, attributes, 1, 0, leaseRH, 0), wire.StatusOK)
+			kept := holder.leased(r, 1, leaseRH, 0)
+			m := msg(p)
+			if r := p.ask1(m); r != nil {
+				t.Fatalf("answered at once: %v", r.Status())
+			}
+			holder.leaseV2Breaks(1, leaseRH, leaseR, 2, true)
+			if r := p.wake(); r != nil {
+				t.Fatalf("answered before the holder was: %v", r.Status())
+			}
+			holder.want(holder.closeMsg(kept), wire.StatusOK)
+			p.isAnswer(p.wake(), m, wire.StatusOK)
+			if r := p.wake(); r != nil || len(p.c.pending) != 0 {
+				t.Errorf("answered again: %v; %d requests wait", r, len(p.c.pending))
+			}
+			for fid := range p.c.smb1.files {
+				p.want1(p.msg(wire.SMB1Close, words(fid, uint32(0)), nil), wire.StatusOK)
+			}
+			if _, err := os.Stat(filepath.Join(p.dir, name)); !os.IsNotExist(err) {
+				t.Errorf("%v, want it gone", err)
+			}
+		})
+	}
+}
+
+// A command of a chain that would wait behind one that has waited does not have that done again.
+func TestSMB1ChainsThatHaveWaitedRunOnce(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub")
+	other := connect1(t, p.srv, p.dir).logOn1("pub")
+	fid := le.Uint16(other.want1(other.createMsg1("file", all1, smb1CreateOplock|smb1CreateBatch), wire.StatusOK).Words[5:])
+	holder := connect(t, p.srv, p.dir)
+	holder.guid = [16]byte{2}
+	holder.logOn("pub")
+	del := opening{wire.AccessAll, shareAll, wire.Open, wire.OptionDeleteOnClose}
+	chain, _ := follow(p.createMsg1("file", del, 0), wire.SMB1HeaderSize, wire.SMB1Close, words(uint16(0), uint32(0)), nil)
+	if r := p.ask1(chain); r != nil {
+		t.Fatalf("answered at once: %v", r.Status())
+	}
+	other.wake()
+	waits := holder.pends(holder.leaseMsg("file", opening{wire.AccessReadAttributes | wire.AccessReadData, shareAll, wire.Open, 0}, 1, leaseRH))
+	other.want1(other.msg(wire.SMB1Close, words(fid, uint32(0)), nil), wire.StatusOK)
+	holder.wantLater(waits, wire.StatusOK)
+	if r := p.wake(); r == nil {
+		t.Error("it waits again")
+	}
+	if n := len(p.c.sessions[uint64(p.c.smb1.sessions[p.uid].id)].opens); n != 0 {
+		t.Errorf("%d opens are left", n)
+	}
+}
+
 // renameLevel is FileRenameInformation among SMB1's levels.
 const renameLevel = 1000 + uint16(wire.FileRenameInformation)
 

@@ -7,8 +7,11 @@ import (
 )
 
 // closeCore: MS-CIFS 2.2.4.5.
-func (c *Conn) closeCore(r *smb1Request, _ *smb1Reply) wire.Status {
+func (c *Conn) closeCore(r *smb1Request, w *smb1Reply) wire.Status {
 	o := r.open
+	if c.waitToClose(&r.request, &w.reply) {
+		return wire.StatusPending
+	}
 	c.setTimeOfClose(o, wire.UTime(r.block.U32(2)))
 	c.releaseSMB1(o.smb1.fid, o)
 	return wire.StatusOK

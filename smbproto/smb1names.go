@@ -95,7 +95,8 @@ func (c *Conn) deleteSMB1(r *smb1Request, _ *smb1Reply) wire.Status {
 }
 
 func (c *Conn) unlink(r *smb1Request, path string, attrs uint16) wire.Status {
-	return c.withPath(r, path, wire.AccessDelete, 0, wire.OptionNonDirectory, func(o *open) wire.Status {
+	cr := creation{disposition: wire.Open, options: wire.OptionNonDirectory, removes: true}
+	return c.withPathFor(r, path, &cr, wire.AccessDelete, func(o *open) wire.Status {
 		if status := c.fillFitting(o, attrs); status != wire.StatusOK {
 			return status
 		}

@@ -111,7 +111,8 @@ func (c *Conn) deleteDirectory(r *smb1Request, _ *smb1Reply) wire.Status {
 	if status != wire.StatusOK {
 		return status
 	}
-	return c.withPath(r, name, wire.AccessDelete, 0, wire.OptionDirectory, c.doom)
+	cr := creation{disposition: wire.Open, options: wire.OptionDirectory, removes: true}
+	return c.withPathFor(r, name, &cr, wire.AccessDelete, c.doom)
 }
 
 // checkDirectory: MS-CIFS 2.2.4.17.

@@ -135,6 +135,7 @@ func (c *Conn) setPath(r *smb1Request, t *transaction, out *transOut) wire.Statu
 	}
 	cr := creation{
 		share: shareEverything, disposition: wire.Open, renames: class == wire.FileRenameInformation,
+		removes:  class == wire.FileDispositionInformation && len(t.data) > 0 && t.data[0] != 0,
 		outdates: class == wire.FileEndOfFileInformation || class == wire.FileAllocationInformation,
 	}
 	status = c.withPathFor(r, name, &cr, access, func(o *open) wire.Status {
@@ -159,23 +160,22 @@ func (c *Conn) setFileSMB1(r *smb1Request, t *transaction, out *transOut) wire.S
 		return wire.StatusInvalidDeviceRequest
 	}
 	level := wire.SMB1U16(t.params[2:])
-	status := c.waitForRenameSMB1(r, out.w, level, t.data)
+	status := c.waitToSetSMB1(r, out.w, level, t.data)
 	if status == wire.StatusOK {
 		status = c.setLevel(r, r.open, level, t.data)
 	}
 	return setDone(out, status)
 }
 
-// waitForRenameSMB1 has what a level says wait as SMB2's does, if it is a rename.
-func (c *Conn) waitForRenameSMB1(r *smb1Request, w *smb1Reply, level uint16, b []byte) wire.Status {
-	if class, ok := wire.SMB1SetClass(level); !ok || class != wire.FileRenameInformation {
-		return wire.StatusOK
+// waitToSetSMB1 has what a level says wait as what SMB2's class does.
+func (c *Conn) waitToSetSMB1(r *smb1Request, w *smb1Reply, level uint16, b []byte) (status wire.Status) {
+	class, _ := wire.SMB1SetClass(level)
+	if class == wire.FileRenameInformation {
+		if b, status = r.renameTarget(r.open, b); status != wire.StatusOK {
+			return status
+		}
 	}
-	to, status := r.renameTarget(r.open, b)
-	if status != wire.StatusOK {
-		return status
-	}
-	return c.waitForRename(&r.request, &w.reply, to)
+	return c.waitToSet(&r.request, &w.reply, class, b)
 }
 
 // setLevel sets of an open what a level says.
