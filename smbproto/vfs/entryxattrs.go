@@ -16,8 +16,8 @@ func (r *Root) shownXattrs(st *unix.Statx_t, x xattrs, eas bool) (k kept, eaSize
 	if !eas || !r.xattrs {
 		return x.kept(st), 0
 	}
-	var b [1 << 10]byte
-	list, err := x.whole("", b[:])
+	var common [commonNames]byte
+	list, err := x.whole("", common[:])
 	if err != nil {
 		return x.kept(st), 0
 	}
@@ -25,7 +25,7 @@ func (r *Root) shownXattrs(st *unix.Statx_t, x xattrs, eas bool) (k kept, eaSize
 	var names []string
 	for len(list) > 0 {
 		var raw []byte
-		raw, list, _ = bytes.Cut(list, []byte{0})
+		raw, list = cutName(list)
 		name, users := bytes.CutPrefix(raw, []byte(eaPrefix))
 		switch {
 		case string(raw) == attributesName:

@@ -82,9 +82,6 @@ func (f *File) ParentSecurity() (s Security, ok bool, err error) {
 	return s, err == nil, errors.Join(err, closeAll(fd))
 }
 
-// commonSecurity is more than most descriptors have, bytes.
-const commonSecurity = 512
-
 // security reads the descriptor of what a handle is of, which was looked for since a moment.
 func security(x xattrs, st *unix.Statx_t, since moment) (Security, error) {
 	s := Security{UID: st.Uid, GID: st.Gid, Dir: isType(st, unix.S_IFDIR)}
@@ -96,15 +93,11 @@ func security(x xattrs, st *unix.Statx_t, since moment) (Security, error) {
 }
 
 func readSecurity(x xattrs) ([]byte, error) {
-	var common [commonSecurity]byte
-	b, err := x.whole(securityName, common[:])
-	switch {
-	case err == unix.ENODATA, err == unix.EOPNOTSUPP:
+	b, err := x.value(securityName)
+	if err == unix.ENODATA || err == unix.EOPNOTSUPP {
 		return nil, nil
-	case err != nil:
-		return nil, err
 	}
-	return append([]byte{}, b...), nil // not nil: it is there
+	return b, err
 }
 
 func writeSecurity(x xattrs, b []byte) error {

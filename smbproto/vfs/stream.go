@@ -401,13 +401,13 @@ func (f *File) RenameStream(to string, replace bool) error {
 	if err != nil {
 		return streamError(err)
 	}
-	switch there, err := f.xattrs().value(streamPrefix + to); {
+	switch n, err := f.xattrs().get(streamPrefix+to, nil); {
 	case err == unix.ENODATA:
 	case err != nil:
 		return streamError(err)
 	case !replace:
 		return ErrExists
-	case len(there) > 0:
+	case n > 0:
 		return ErrStreamInUse
 	}
 	if err := f.moveXattr(to, data); err != nil {

@@ -3,7 +3,6 @@ package vfs
 import (
 	"bytes"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -100,21 +99,44 @@ func (x xattrs) whole(attr string, b []byte) (_ []byte, err error) {
 	return nil, unix.ERANGE
 }
 
-func (x xattrs) value(attr string) ([]byte, error) { return x.whole(attr, nil) }
+// commonValue and commonNames are more than most values have, and most lists of names, bytes: they are read with one call.
+const (
+	commonValue = 512
+	commonNames = 1 << 10
+)
 
-// names gives the names that begin with prefix, without it, sorted.
-func (x xattrs) names(prefix string) (names []string, err error) {
-	list, err := x.whole("", nil)
+// value gives a value, which is not nil if it is there.
+func (x xattrs) value(attr string) ([]byte, error) {
+	var common [commonValue]byte
+	b, err := x.whole(attr, common[:])
 	if err != nil {
 		return nil, err
 	}
-	for raw := range bytes.SplitSeq(list, []byte{0}) {
-		if name, ok := strings.CutPrefix(string(raw), prefix); ok {
-			names = append(names, name)
+	return append([]byte{}, b...), nil
+}
+
+// names gives the names that begin with prefix, without it, sorted.
+func (x xattrs) names(prefix string) (names []string, err error) {
+	var common [commonNames]byte
+	list, err := x.whole("", common[:])
+	if err != nil {
+		return nil, err
+	}
+	for len(list) > 0 {
+		var raw []byte
+		raw, list = cutName(list)
+		if name, ok := bytes.CutPrefix(raw, []byte(prefix)); ok {
+			names = append(names, string(name))
 		}
 	}
 	slices.Sort(names)
 	return names, nil
+}
+
+// cutName takes the first name off a list.
+func cutName(list []byte) (name, rest []byte) {
+	name, rest, _ = bytes.Cut(list, []byte{0})
+	return name, rest
 }
 
 // mayAdd fails with E2BIG if there can't be one more of this name.
