@@ -3,6 +3,7 @@ package main
 import (
 	"runtime"
 	"sync"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -14,19 +15,29 @@ import (
 // again. On a server that answers one request at a time that was a third of what a request cost.
 // A monitor that never sleeps looks around once in 10 ms instead, and only if it finds calls that take so long does it
 // hurry. So a calm occupies one of Go's processors (GOMAXPROCS must have one for it), by a system call that the
-// scheduler is not told of and that does nothing but wait: of the machine's time it takes none.
+// scheduler is not told of and that does nothing but wait.
 //
-// The collector stops it by its signal, which ends the call, and in calmTurn at the latest.
+// That costs nearly a hundredth of a processor, so it is done only while there are connections, and the process has
+// used more than that of late. The collector stops it by a signal, which ends the call, and in calmTurn at the latest.
 type calm struct {
 	mu     sync.Mutex
 	change sync.Cond // of what follows
-	work   int       // reasons to be calm
+	conns  int
 	closed bool
 	done   chan struct{}
+
+	// Its goroutine's own.
+	looked time.Time
+	used   time.Duration // by the process, until then
+	busy   bool
 }
 
-// calmTurn bounds how long the monitor stays calm after the last reason has gone, and how long close takes.
-const calmTurn = 100e6 // ns
+const (
+	// calmTurn is how long it goes on before it looks whether it is needed.
+	calmTurn = 100 * time.Millisecond
+	// calmShare is of what part of a processor the process has to use more.
+	calmShare = 1. / 32
+)
 
 func newCalm() *calm {
 	c := &calm{done: make(chan struct{})}
@@ -35,15 +46,18 @@ func newCalm() *calm {
 	return c
 }
 
-// add adds n reasons, or takes them away.
+// add adds n connections. nil counts none.
 func (c *calm) add(n int) {
+	if c == nil {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.work += n
+	c.conns += n
 	c.change.Signal()
 }
 
-// close returns when its goroutine has ended. nil has none.
+// close returns when its goroutine has ended, within calmTurn. nil has none.
 func (c *calm) close() {
 	if c == nil {
 		return
@@ -59,18 +73,42 @@ func (c *calm) run() {
 	defer close(c.done)
 	runtime.LockOSThread()
 	for c.needed() {
-		turn := unix.Timespec{Nsec: calmTurn}
+		if c.look(time.Now()); !c.busy {
+			time.Sleep(calmTurn)
+			continue
+		}
+		turn := unix.NsecToTimespec(calmTurn.Nanoseconds())
 		unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&turn)), 0, 0)
 		runtime.Gosched() // here the collector may come in, and whoever was queued for this processor
 	}
 }
 
-// needed waits for a reason, and reports false if none will come any more.
+// needed waits for a connection, and reports false if none will come any more.
 func (c *calm) needed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.work == 0 && !c.closed {
+	for c.conns == 0 && !c.closed {
 		c.change.Wait()
+		c.busy = true // who has come has something to say
+		c.looked, c.used = time.Now(), processTime()
 	}
 	return !c.closed
+}
+
+// look finds out whether the process is busy, once in a turn.
+func (c *calm) look(now time.Time) {
+	passed := now.Sub(c.looked)
+	if passed < calmTurn {
+		return
+	}
+	used := processTime()
+	c.busy = float64(used-c.used) > calmShare*float64(passed)
+	c.looked, c.used = now, used
+}
+
+// processTime is what the process has used of processors so far. Go's scheduler is not told of the call, either.
+func processTime() time.Duration {
+	var t unix.Timespec
+	unix.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_PROCESS_CPUTIME_ID, uintptr(unsafe.Pointer(&t)), 0)
+	return time.Duration(t.Nano())
 }

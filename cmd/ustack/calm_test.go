@@ -3,6 +3,7 @@ package main
 import (
 	"runtime"
 	"testing"
+	"time"
 )
 
 // With one processor occupied and one left, goroutines run, and the collector gets through.
@@ -29,10 +30,26 @@ func TestCalmLeavesAProcessor(t *testing.T) {
 		c.add(-1)
 	}
 	c.add(1)
-	c.close() // with a reason left
+	c.close() // with a connection left
 }
 
-func TestCalmClosesWithoutReasons(t *testing.T) {
+func TestCalmClosesWithoutConnections(t *testing.T) {
 	newCalm().close()
 	(*calm)(nil).close()
+}
+
+// It goes on only while the process has something to do: what it does it costs.
+func TestCalmRestsWithTheProcess(t *testing.T) {
+	c := &calm{}
+	now := time.Now()
+	c.looked, c.used, c.busy = now, processTime()-time.Hour, false
+	if c.look(now.Add(calmTurn / 2)); c.busy {
+		t.Error("it looks more than once in a turn")
+	}
+	if c.look(now.Add(2 * time.Hour)); !c.busy {
+		t.Error("half a processor is not much")
+	}
+	if c.look(now.Add(4 * time.Hour)); c.busy {
+		t.Error("nothing is much")
+	}
 }

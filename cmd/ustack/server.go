@@ -40,7 +40,7 @@ type server struct {
 	hangUp func()
 	// totals leaves connections out of snapshots.
 	totals bool
-	// calm has a connection for each of its reasons; nil where GOMAXPROCS is the user's own.
+	// calm counts connections; nil where GOMAXPROCS is the user's own.
 	calm *calm
 
 	mu      sync.Mutex
@@ -156,10 +156,8 @@ func (s *server) acceptAll(ln acceptor) error {
 }
 
 func (s *server) serveOne(a *ioarea.Area) {
-	if s.calm != nil {
-		s.calm.add(1)
-		defer s.calm.add(-1)
-	}
+	s.calm.add(1)
+	defer s.calm.add(-1)
 	st := a.Stream()
 	s.log.Debug("connection", "peer", st.RemoteAddr(), "stack", st.Kind())
 	err := s.serve(a)
