@@ -75,7 +75,7 @@ func TestVisitTakesFewSystemCalls(t *testing.T) {
 	needXattrs(t)
 	strace := needStrace(t)
 	log := filepath.Join(t.TempDir(), "log")
-	cmd := exec.Command(strace, "-f", "-qq", "-o", log, "-e", "trace=/^(access|faccessat|openat2?|close|statx|.*xattr)$",
+	cmd := exec.Command(strace, "-f", "-qq", "-o", log, "-e", "trace=/^(access|faccessat|openat2?|close|statx|ioctl|.*xattr)$",
 		os.Args[0], "-test.run=^TestVisitTakesFewSystemCalls$")
 	cmd.Env = append(os.Environ(), told+"=1")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -96,6 +96,9 @@ func TestVisitTakesFewSystemCalls(t *testing.T) {
 	maps.DeleteFunc(calls, func(_ string, n int) bool { return n < rounds/2 })
 	for name, n := range calls {
 		calls[name] = (n + rounds/2) / rounds // what is left at the end, and the runtime's own, is not of a visit
+	}
+	if calls["ioctl"] == 1 { // where the file system counts the room of xattrs with the file's
+		delete(calls, "ioctl")
 	}
 	want := map[string]int{
 		"openat2": 1, "openat": 1, // to look the file up, and to open it for input once its user may read it

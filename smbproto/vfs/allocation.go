@@ -47,11 +47,33 @@ func allocatedBy(fd int, st *unix.Statx_t) uint64 {
 	return min(all, data+behind)
 }
 
-func (f *File) allocated(st *unix.Statx_t) uint64 {
-	if f.pathOnly {
-		return allocated(st, func() (int, error) { return reopen(f.fd, unix.O_RDONLY|unix.O_NONBLOCK) })
+// room is what was found out about a file's allocation, and of which file: one that has changed has another ctime, or takes more
+// or less.
+type room struct {
+	of struct {
+		blocks, size uint64
+		ctime        unix.StatxTimestamp
 	}
-	return allocatedBy(f.fd, st)
+	n uint64
+}
+
+// allocated is asked with each answer about the file, so it asks Linux only if the file has changed.
+func (f *File) allocated(st *unix.Statx_t) uint64 {
+	if !mayTakeLess(st) {
+		return st.Blocks * 512
+	}
+	now := f.room
+	now.of.blocks, now.of.size, now.of.ctime = st.Blocks, st.Size, st.Ctime
+	if now == f.room {
+		return f.room.n
+	}
+	if f.pathOnly {
+		now.n = allocated(st, func() (int, error) { return reopen(f.fd, unix.O_RDONLY|unix.O_NONBLOCK) })
+	} else {
+		now.n = allocatedBy(f.fd, st)
+	}
+	f.room = now
+	return now.n
 }
 
 // lacks is how much of a size the file has no room for yet, as of the last Stat.

@@ -17,7 +17,8 @@ type File struct {
 	named    bool // it is a named stream of the file: see stream.go
 	ofDir    bool // and that is a directory
 	st       unix.Statx_t
-	kept     kept   // as of the last Stat
+	kept     kept // as of the last Stat
+	room     room
 	since    moment // when it was looked for
 	loc      location
 	dir      *dirReader
