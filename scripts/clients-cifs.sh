@@ -28,8 +28,28 @@ try() { # OPTIONS
 	rm -r $d && [ -z "$(ls /mnt)" ] || { echo "not deleted"; umount /mnt; return; }
 	umount /mnt && echo ok || echo "no umount"
 }
-for o in vers=1.0 vers=1.0,sec=ntlmsspi vers=1.0,sec=ntlmv2 vers=2.0 vers=2.1 vers=3.0 vers=3.0,seal vers=3.1.1 vers=3.1.1,seal vers=3.1.1,sec=ntlmsspi vers=2.1,sec=ntlmsspi; do
+
+posix() { # OPTIONS of a mount that has the UNIX extensions
+	local o="ip=10.77.0.2,username=tester,password=secret-1,$1" d=/mnt/dir
+	mount -t cifs //10.77.0.2/share /mnt -o "$o" || { echo "mount failed"; return; }
+	grep -q ' /mnt cifs .*,unix,posixpaths' /proc/mounts || { echo "no UNIX extensions: $(grep /mnt /proc/mounts)"; umount /mnt; return; }
+	mkdir -m 750 $d && echo text >$d/file && chmod 4640 $d/file && ln $d/file $d/hard && echo other >$d/FILE || { echo "not made"; umount /mnt; return; }
+	ln -s file $d/link && ln -s /etc/nowhere $d/out && mv $d/out $d/away || { echo "no links"; umount /mnt; return; }
+	mkfifo $d/fifo 2>/dev/null && { echo "a FIFO was made"; umount /mnt; return; }
+	umount /mnt && mount -t cifs //10.77.0.2/share /mnt -o "$o" || { echo "second mount failed"; return; }
+	[ "$(stat -c '%a %F' $d)" = "750 directory" ] || { echo "another directory: $(stat -c '%a %F' $d)"; umount /mnt; return; }
+	[ "$(stat -c '%a %h %s %F' $d/file)" = "640 2 5 regular file" ] || { echo "another file: $(stat -c '%a %h %s %F' $d/file)"; umount /mnt; return; }
+	[ "$(readlink $d/link) $(readlink $d/away)" = "file /etc/nowhere" ] || { echo "other links"; umount /mnt; return; }
+	read n <$d/link && [ "$n" = text ] || { echo "a link is not followed"; umount /mnt; return; }
+	[ "$(stat -c '%s %F' $d/away)" = "12 symbolic link" ] || { echo "another link: $(stat -c '%s %F' $d/away)"; umount /mnt; return; }
+	[ "$(ls $d | tr '\n' ' ')" = "FILE away file hard link " ] || { echo "another listing: $(ls $d)"; umount /mnt; return; }
+	touch -d '2001-02-03 04:05:06' $d/file && [ "$(stat -c %Y $d/hard)" = "$(date -d '2001-02-03 04:05:06' +%s)" ] || { echo "no times"; umount /mnt; return; }
+	chmod 444 $d/file && rm $d/away && rm -r $d && [ -z "$(ls /mnt)" ] || { echo "not deleted"; umount /mnt; return; }
+	umount /mnt && echo ok || echo "no umount"
+}
+for o in vers=1.0 vers=1.0,nounix vers=1.0,sec=ntlmsspi vers=1.0,sec=ntlmv2 vers=2.0 vers=2.1 vers=3.0 vers=3.0,seal vers=3.1.1 vers=3.1.1,seal vers=3.1.1,sec=ntlmsspi vers=2.1,sec=ntlmsspi; do
 	echo "CLIENT $o: $(try $o 2>&1 | tr '\n' ' ')"
 done
+echo "CLIENT vers=1.0 (POSIX): $(posix vers=1.0 2>&1 | tr '\n' ' ')"
 echo "CLIENTS DONE"
 poweroff -f

@@ -7,7 +7,7 @@
 # SUITE is a name of "smbtorture --list-suites", such as smb2.create; by default all of
 # smb2 but those that take very long or only measure. With --out the output of each suite is
 # kept. The server takes requests of up to 8 MiB (--max-io), as Samba does, for which one test
-# asks. base.* and raw.* are of SMB1, which the server allows then. A suite may take 60 s, one of leases, oplocks, notifications, replay or channels
+# asks. base.*, raw.* and unix.* are of SMB1, which the server allows then. A suite may take 60 s, one of leases, oplocks, notifications, replay or channels
 # 280 s. It ends with 1 if the server did not live through it.
 set -euo pipefail
 . "$(dirname "$0")/in-lab.sh"
@@ -53,7 +53,7 @@ restart() {
 	start "$@"
 }
 least=SMB2_02
-[[ ! " ${suites[*]}" =~ \ (base|raw)\. ]] || least=NT1
+[[ ! " ${suites[*]}" =~ \ (base|raw|unix)\. ]] || least=NT1
 start
 
 # What suites want to be told: smb2.ea a name that no EA may have, one of the server's own;

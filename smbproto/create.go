@@ -32,6 +32,10 @@ type creation struct {
 	outdates    bool        // of SMB1: what is to be done to the file by its name leaves nothing right that others have kept
 	renames     bool        // of SMB1: it is opened to be renamed
 	removes     bool        // of SMB1: it is opened to be deleted
+	exact       bool        // of SMB1: the name is taken as it stands, as POSIX does
+	link        bool        // of SMB1: it may be a symbolic link
+	hasMode     bool        // of SMB1: what is made gets the permissions of mode
+	mode        uint32
 	wantMxAc    bool
 	wantQFid    bool
 }
@@ -235,6 +239,10 @@ func (cr *creation) how() (h vfs.How, impossible bool) {
 		MayReadOnly:  cr.maximum,
 		Attributes:   cr.attributes & wire.AttributesSettable,
 		Stream:       cr.stream,
+		Exact:        cr.exact,
+		Link:         cr.link,
+		Mode:         cr.mode,
+		HasMode:      cr.hasMode,
 	}
 	if !h.Directory {
 		h.Attributes |= wire.AttributeArchive // a new file has not been archived, MS-FSA 2.1.5.1.1

@@ -39,6 +39,8 @@
 //
 // A control of a file is a case of Conn.control; copies on the server are in copychunk.go, sparse files in sparse.go.
 //
+// The UNIX extensions of SMB1 are levels of its TRANSACTION2 (smb1unix.go, smb1unixset.go, smb1unixopen.go).
+//
 // # Streams and extended attributes
 //
 // A file's named streams and EAs are kept in its xattrs (streams.go, ea.go, and vfs). That bounds

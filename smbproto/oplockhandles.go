@@ -32,7 +32,7 @@ func (c *Conn) waitForRename(r *request, w *reply, b wire.RenameInfo) wire.Statu
 	if name, status := newName(b); status == wire.StatusOK && b.Replace() {
 		if to, status := newPath(name); status == wire.StatusOK {
 			// What can't be found is not in the way.
-			target, _ = o.tree.share.root.Identify(to)
+			target, _ = o.tree.share.root.Identify(to, o.file.Exact())
 		}
 	}
 	defer t.sweep()
@@ -115,7 +115,7 @@ func (t *fileTable) breakDirectory(o *open, path vfs.Path) {
 		return
 	}
 	dir, _ := path.Split()
-	id, err := o.tree.share.root.Identify(dir)
+	id, err := o.tree.share.root.Identify(dir, false)
 	if err != nil {
 		return // it is gone, and its leases with it
 	}

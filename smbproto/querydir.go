@@ -76,7 +76,7 @@ func (o *open) beginSearch(req wire.QueryDirectoryRequest) wire.Status {
 		if err != nil {
 			return wire.StatusObjectNameInvalid
 		}
-		if status := s.lookFor(text); status != wire.StatusOK {
+		if status := s.lookFor(text, false); status != wire.StatusOK {
 			return status
 		}
 	}
@@ -87,10 +87,14 @@ func (o *open) beginSearch(req wire.QueryDirectoryRequest) wire.Status {
 	return wire.StatusOK
 }
 
-// lookFor sets the pattern.
-func (s *search) lookFor(pattern string) wire.Status {
+// lookFor sets the pattern. With exact it is held against names as they stand.
+func (s *search) lookFor(pattern string, exact bool) wire.Status {
 	if utf8.RuneCountInString(pattern) > wire.MaxPattern {
 		return wire.StatusObjectNameInvalid
+	}
+	if exact {
+		s.pattern, s.short = wire.NewCasedPattern(pattern), false
+		return wire.StatusOK
 	}
 	s.pattern, s.short = wire.NewPattern(pattern), strings.Contains(pattern, "~")
 	return wire.StatusOK

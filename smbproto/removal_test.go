@@ -78,7 +78,7 @@ func TestNobodyIsAdmittedToAFileThatWasRemoved(t *testing.T) {
 func TestNobodyIsAdmittedWhileAFileIsReplaced(t *testing.T) {
 	p := newPeer(t, nil).logOn("pub")
 	p.want(p.closeMsg(p.newFile("file")), wire.StatusOK)
-	target, err := p.c.sessions[p.session].tree(p.tree).share.root.Hold("file")
+	target, err := p.c.sessions[p.session].tree(p.tree).share.root.Hold("file", false)
 	if err != nil {
 		t.Fatal(err)
 	}

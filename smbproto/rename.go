@@ -90,7 +90,7 @@ func (c *Conn) rename(o *open, b wire.RenameInfo) wire.Status {
 
 func (c *Conn) renameTo(o *open, to vfs.Path, replace bool) wire.Status {
 	root := o.tree.share.root
-	target, err := root.Hold(to)
+	target, err := root.Hold(to, o.file.Exact())
 	switch {
 	case errors.Is(err, vfs.ErrNotFound):
 		return c.move(o, to, false)
@@ -117,7 +117,7 @@ func (c *Conn) renameTo(o *open, to vfs.Path, replace bool) wire.Status {
 	}
 	defer c.srv.files.drop(target.ID())
 	// What is reserved keeps its name; but it may have lost it before.
-	switch id, err := root.Identify(to); {
+	switch id, err := root.Identify(to, o.file.Exact()); {
 	case err != nil:
 		return wire.StatusOf(err)
 	case id != target.ID():

@@ -98,6 +98,9 @@ func (g guard) Existing(f *vfs.File, adds bool) error {
 
 // granted is the rights to a file, and those that its directory gives to it if one of them is wanted and missing.
 func (g guard) granted(f *vfs.File, wants wire.Access) (wire.Access, error) {
+	if f.IsLink() {
+		return g.toLink(f)
+	}
 	s, err := f.Security()
 	if err != nil {
 		return 0, err
@@ -128,6 +131,27 @@ func (g guard) byParent(f *vfs.File) (wire.Access, error) {
 		return 0, err
 	}
 	return toChild(d.Granted(g.token)), nil
+}
+
+// toLink is the rights to a symbolic link. It has no descriptor, and is a part of its directory: who may list that may read
+// it, and who may add to that may change it and take it away.
+func (g guard) toLink(f *vfs.File) (granted wire.Access, err error) {
+	s, ok, err := f.ParentSecurity()
+	if !ok || err != nil {
+		return 0, err
+	}
+	d, err := describe(s, g.tree)
+	if err != nil {
+		return 0, err
+	}
+	parent := d.Granted(g.token)
+	if parent.Has(wire.AccessReadData) {
+		granted |= wire.AccessReadAttributes | wire.AccessReadData
+	}
+	if parent.Has(wire.AccessWriteData) {
+		granted |= wire.AccessWriteAttributes | wire.AccessDelete
+	}
+	return granted | toChild(parent), nil
 }
 
 func toChild(parent wire.Access) (child wire.Access) {

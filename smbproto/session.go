@@ -57,6 +57,7 @@ type tree struct {
 	id     uint32
 	share  *share
 	access wire.Access // the most that an open can get
+	posix  bool        // of SMB1: its client's names are those of POSIX. Its connection's goroutine alone asks
 }
 
 func (t *tree) isPipe() bool { return t.share.root == nil }

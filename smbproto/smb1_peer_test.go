@@ -278,6 +278,15 @@ func FuzzSMB1Session(f *testing.F) {
 	f.Add(fuzzInput(0, trans(5, append(words(uint16(0x107), uint32(0)), raw(`\file`)...), nil)))
 	f.Add(fuzzInput(0, trans(6, append(words(uint16(0x101), uint32(0)), raw(`\file`)...), make([]byte, 40))))
 	f.Add(fuzzInput(0, trans(7, words(uint16(fid), uint16(0x109)), nil), trans(8, words(uint16(fid), uint16(0x104)), make([]byte, 8))))
+	posix := trans(4, words(uint16(0), uint16(wire.SMB1FsUnix)), words(uint16(1), uint16(0), wire.SMB1UnixPathnames))
+	f.Add(fuzzInput(0, posix, trans(3, words(uint16(wire.SMB1FsPosix)), nil), seed.pathMsg(5, wire.SMB1InfoUnixBasic, "/file", nil),
+		seed.pathMsg(5, wire.SMB1InfoUnixLink, "/file", nil), trans(7, words(uint16(fid), uint16(wire.SMB1InfoUnixInfo2)), nil),
+		trans(1, append(words(uint16(0x16), uint16(9), uint16(6), uint16(wire.SMB1FindUnix), uint32(0)), raw("/dir/*")...), nil)))
+	info2 := append(noUnixChange(), make([]byte, 16)...)
+	f.Add(fuzzInput(0, posix, seed.posixOpenMsg("/new", wire.SMB1PosixReadWrite|wire.SMB1PosixCreate|wire.SMB1PosixTruncate, 0o640),
+		seed.posixOpenMsg("/newdir", wire.SMB1PosixDirectory|wire.SMB1PosixCreate, 0o750), seed.linkMsg("/dir/link", "../file"),
+		seed.pathMsg(6, wire.SMB1InfoUnixHardLink, "/hard", append(utf16le("/new"), 0, 0)), seed.pathMsg(6, wire.SMB1InfoUnixBasic, "/new", modeOf(0o755)),
+		trans(8, words(uint16(fid), uint16(wire.SMB1InfoUnixInfo2), uint16(0)), info2), seed.unlinkMsg("/dir/link", 0), seed.unlinkMsg("/newdir", 1)))
 	f.Add(fuzzInput(0, seed.createMsg1(`\dir`, opening{wire.AccessAll, shareAll, wire.OpenIf, wire.OptionDirectory}, 0x16)))
 	// Chains: of two commands, whose second takes room.
 	for _, next := range [][]byte{

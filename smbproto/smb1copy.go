@@ -52,7 +52,7 @@ func (c *Conn) copyCore(r *smb1Request, w *smb1Reply) wire.Status {
 		}
 		return s
 	}
-	if hasWildcards(from) {
+	if r.hasWildcards(from) {
 		status = c.namesOf(r, from, findable, one)
 	} else {
 		status = one(from)
@@ -82,7 +82,7 @@ func (c *Conn) copyName(r *smb1Request, from, to string, attrs uint16, d wire.Di
 		if status := cr.checkSMB1(r, r.path(to), wire.AccessWriteData|wire.AccessWriteAttributes); status != wire.StatusOK {
 			return status
 		}
-		if id, err := r.tree.share.root.Identify(cr.path); err == nil && id == src.file.ID() {
+		if id, err := r.tree.share.root.Identify(cr.path, cr.exact); err == nil && id == src.file.ID() {
 			return wire.StatusAccessDenied // onto itself: it would be cut first
 		}
 		return c.with(r, &cr, func(dst *open) wire.Status {

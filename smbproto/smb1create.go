@@ -40,6 +40,9 @@ func (cr *creation) checkSMB1(r *smb1Request, name string, desired wire.Access) 
 	if status := cr.setName(name); status != wire.StatusOK {
 		return status
 	}
+	if cr.exact = cr.exact || r.posix(); cr.exact && cr.stream != "" {
+		return wire.StatusObjectNameInvalid // POSIX knows no streams
+	}
 	// Whoever has a file open may read its attributes, which is what an open for nothing gets.
 	cr.given = wire.AccessReadAttributes
 	if desired == 0 {
@@ -110,6 +113,10 @@ func (c *Conn) ntCreateAndX(r *smb1Request, w *smb1Reply) wire.Status {
 	name, err := str.Next()
 	if err != nil {
 		return wire.StatusObjectNameInvalid
+	}
+	name, status := r.named(name)
+	if status != wire.StatusOK {
+		return status
 	}
 	q := ntCreation{
 		flags: b.U32(7), root: b.U32(11), desired: wire.Access(b.U32(15)), allocation: b.U64(19), attributes: b.U32(27),

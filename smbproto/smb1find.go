@@ -25,7 +25,7 @@ func (c *Conn) findFirst2(r *smb1Request, t *transaction, out *transOut) wire.St
 	case !level.Valid():
 		return wire.StatusInvalidLevel
 	}
-	s, status := c.beginSearchSMB1(r, name, attrs)
+	s, status := c.beginSearchSMB1(r, name, attrs, r.posix() || level == wire.SMB1FindUnix)
 	if status != wire.StatusOK {
 		return status
 	}
@@ -168,7 +168,7 @@ func (s *smb1Search) entryEAs(level wire.SMB1FindLevel, names []string) []wire.E
 func (s *smb1Search) mayReadEAs() bool {
 	o := &s.open
 	cr := creation{desired: wire.AccessReadEA}
-	f, _, err := o.tree.share.root.Open(o.file.Path().Join(o.search.name), vfs.How{Guard: guard{s.session.token.Load(), o.tree, &cr}})
+	f, _, err := o.tree.share.root.Open(o.file.Path().Join(o.search.name), vfs.How{Exact: o.file.Exact(), Guard: guard{s.session.token.Load(), o.tree, &cr}})
 	if err != nil {
 		return false
 	}

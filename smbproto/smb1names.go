@@ -12,14 +12,16 @@ const wildcards = `*?<>"`
 // lastOf is the last component of a path.
 func lastOf(path string) string { return path[strings.LastIndexByte(path, '\\')+1:] }
 
-// hasWildcards reports whether a path is that of several files.
-func hasWildcards(path string) bool { return strings.ContainsAny(lastOf(path), wildcards) }
+// hasWildcards reports whether a path is that of several files. To POSIX it is one of no file that there can be here.
+func (r *smb1Request) hasWildcards(path string) bool {
+	return !r.posix() && strings.ContainsAny(lastOf(path), wildcards)
+}
 
 // namesOf calls do with the path of each entry of a directory that a pattern and the search attributes fit, and counts
 // those for which it succeeds. The pattern is the last component of a path that path has made. If there are none, the
 // status is of what kept it from one, or that there is no such file.
 func (c *Conn) namesOf(r *smb1Request, path string, attrs uint16, do func(path string) wire.Status) wire.Status {
-	s, status := c.beginSearchSMB1(r, path, attrs)
+	s, status := c.beginSearchSMB1(r, path, attrs, r.posix())
 	if status != wire.StatusOK {
 		return status
 	}
@@ -88,14 +90,14 @@ func (c *Conn) deleteSMB1(r *smb1Request, _ *smb1Reply) wire.Status {
 	}
 	path := r.path(name)
 	unlink := func(path string) wire.Status { return c.unlink(r, path, attrs) }
-	if hasWildcards(path) {
+	if r.hasWildcards(path) {
 		return c.namesOf(r, path, attrs&^uint16(wire.AttributeDirectory), unlink)
 	}
 	return unlink(path)
 }
 
 func (c *Conn) unlink(r *smb1Request, path string, attrs uint16) wire.Status {
-	cr := creation{disposition: wire.Open, options: wire.OptionNonDirectory, removes: true}
+	cr := creation{disposition: wire.Open, options: wire.OptionNonDirectory, removes: true, link: true}
 	return c.withPathFor(r, path, &cr, wire.AccessDelete, func(o *open) wire.Status {
 		if status := c.fillFitting(o, attrs); status != wire.StatusOK {
 			return status
@@ -124,17 +126,18 @@ func (c *Conn) renameNames(r *smb1Request, from, to string, attrs uint16) wire.S
 	}
 	move := func(path string) wire.Status {
 		target := to
-		if pattern := lastOf(to); hasWildcards(to) {
+		if pattern := lastOf(to); r.hasWildcards(to) {
 			target = strings.TrimSuffix(to, pattern) + fillWildcards(pattern, lastOf(path))
 		}
-		return c.withPath(r, path, wire.AccessDelete|wire.AccessReadAttributes, wire.ShareRead|wire.ShareWrite, 0, func(o *open) wire.Status {
+		cr := creation{share: wire.ShareRead | wire.ShareWrite, disposition: wire.Open, link: true}
+		return c.withPathFor(r, path, &cr, wire.AccessDelete|wire.AccessReadAttributes, func(o *open) wire.Status {
 			if status := c.fillFitting(o, attrs|uint16(wire.AttributeDirectory)); status != wire.StatusOK {
 				return status
 			}
 			return c.renameAudited(o, target, false)
 		})
 	}
-	if hasWildcards(from) {
+	if r.hasWildcards(from) {
 		return c.namesOf(r, from, attrs, move)
 	}
 	return move(from)

@@ -17,7 +17,7 @@ const (
 // smb1Capabilities, but for that of extended security.
 const smb1Capabilities = wire.SMB1CapUnicode | wire.SMB1CapLevel2Oplocks | wire.SMB1CapLargeFiles | wire.SMB1CapNTSMBs | wire.SMB1CapRPCRemoteAPIs |
 	wire.SMB1CapStatus32 | wire.SMB1CapLockAndRead | wire.SMB1CapNTFind | wire.SMB1CapPassthru |
-	wire.SMB1CapLargeReadX | wire.SMB1CapLargeWriteX
+	wire.SMB1CapLargeReadX | wire.SMB1CapLargeWriteX | wire.SMB1CapUnix
 
 // negotiateNT1 answers a client that speaks no SMB2, or none that is allowed here (MS-CIFS 2.2.4.52, MS-SMB 2.2.4.5).
 func (c *Conn) negotiateNT1(req wire.SMB1NegotiateRequest) error {

@@ -162,10 +162,13 @@ func (c *Conn) openAndX(r *smb1Request, w *smb1Reply) wire.Status {
 	if err != nil {
 		return wire.StatusObjectNameInvalid
 	}
+	name, status := r.named(name)
+	if status != wire.StatusOK {
+		return status
+	}
 	flags, mode, attrs, function := b.Word(2), b.Word(3), b.Word(5), b.Word(8)
 	var o *open
 	var action wire.CreateAction
-	var status wire.Status
 	if r.tree.isPipe() {
 		o, action, status = c.openPipeSMB1(r, name)
 	} else {

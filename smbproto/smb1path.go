@@ -29,8 +29,23 @@ func (r *smb1Request) onePath() (string, wire.Status) {
 	if err != nil {
 		return "", wire.StatusObjectNameInvalid
 	}
-	return name, wire.StatusOK
+	return r.named(name)
 }
+
+// named is a name as a client writes it, with backslashes. Those of POSIX have slashes; what else has a meaning in the
+// others' names, their backslashes and the colon before a stream, is not taken for that, nor can it be part of a name here.
+func (r *smb1Request) named(name string) (string, wire.Status) {
+	if !r.posix() {
+		return name, wire.StatusOK
+	}
+	if strings.ContainsAny(name, `\:`) {
+		return "", wire.StatusObjectNameInvalid
+	}
+	return strings.ReplaceAll(name, "/", `\`), wire.StatusOK
+}
+
+// posix reports whether names are those of POSIX, which count as they stand.
+func (r *smb1Request) posix() bool { return r.tree != nil && r.tree.posix }
 
 // twoPaths are the paths of a command that names two.
 func (r *smb1Request) twoPaths() (from, to string, status wire.Status) {
@@ -40,7 +55,10 @@ func (r *smb1Request) twoPaths() (from, to string, status wire.Status) {
 	if err != nil || err2 != nil {
 		return "", "", wire.StatusObjectNameInvalid
 	}
-	return from, to, wire.StatusOK
+	if from, status = r.named(from); status == wire.StatusOK {
+		to, status = r.named(to)
+	}
+	return from, to, status
 }
 
 // nameIn is the name that stands in the parameters of a transaction.
@@ -50,7 +68,7 @@ func (r *smb1Request) nameIn(params []byte, at int) (string, wire.Status) {
 	if err != nil {
 		return "", wire.StatusObjectNameInvalid
 	}
-	return name, wire.StatusOK
+	return r.named(name)
 }
 
 // withPath opens what a path leads to, for a call that names it, and closes it again.

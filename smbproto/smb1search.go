@@ -18,8 +18,8 @@ type smb1Search struct {
 	last    string // the last of them
 }
 
-// beginSearchSMB1 opens the directory of a pattern: its last component.
-func (c *Conn) beginSearchSMB1(r *smb1Request, name string, attrs uint16) (*smb1Search, wire.Status) {
+// beginSearchSMB1 opens the directory of a pattern: its last component. exact takes the names as POSIX does.
+func (c *Conn) beginSearchSMB1(r *smb1Request, name string, attrs uint16, exact bool) (*smb1Search, wire.Status) {
 	if r.tree.isPipe() {
 		return nil, wire.StatusInvalidDeviceRequest
 	}
@@ -32,7 +32,7 @@ func (c *Conn) beginSearchSMB1(r *smb1Request, name string, attrs uint16) (*smb1
 		pattern = "*"
 	}
 	s := &smb1Search{session: r.session, attrs: attrs}
-	if status := s.open.search.lookFor(pattern); status != wire.StatusOK {
+	if status := s.open.search.lookFor(pattern, exact); status != wire.StatusOK {
 		return nil, status
 	}
 	path, err := vfs.ParsePath(dir)
@@ -43,7 +43,7 @@ func (c *Conn) beginSearchSMB1(r *smb1Request, name string, attrs uint16) (*smb1
 		return nil, wire.StatusAccessDenied
 	}
 	cr := creation{desired: wire.AccessReadData}
-	how := vfs.How{Read: true, Directory: true, Guard: guard{r.session.token.Load(), r.tree, &cr}}
+	how := vfs.How{Read: true, Directory: true, Exact: exact, Guard: guard{r.session.token.Load(), r.tree, &cr}}
 	f, _, err := r.tree.share.root.Open(path, how)
 	if err != nil {
 		if status := wire.StatusOf(err); status != wire.StatusObjectNameNotFound && status != wire.StatusNotADirectory {
@@ -88,6 +88,9 @@ func (s *smb1Search) goTo(name string, given int) wire.Status {
 	reached := func() bool {
 		if name == "" {
 			return s.given == given
+		}
+		if s.open.file.Exact() {
+			return s.last == name
 		}
 		return wire.EqualFold(s.last, name) || wire.EqualFold(wire.ShortName(s.last), name)
 	}
@@ -226,7 +229,10 @@ func (c *Conn) searchCore(r *smb1Request, w *smb1Reply) wire.Status {
 		if attrs&0x3F == 0x08 {
 			return c.searchLabel(r, w)
 		}
-		if s, status = c.beginSearchSMB1(r, name, attrs); status != wire.StatusOK {
+		if name, status = r.named(name); status != wire.StatusOK {
+			return status
+		}
+		if s, status = c.beginSearchSMB1(r, name, attrs, r.posix()); status != wire.StatusOK {
 			return status
 		}
 		if sid, status = c.keepSearch(s); status != wire.StatusOK {

@@ -12,6 +12,7 @@ var trans2Functions = map[uint16]*transFunction{
 	0x01: {name: "TRANS2_FIND_FIRST2", params: 12, run: (*Conn).findFirst2},
 	0x02: {name: "TRANS2_FIND_NEXT2", params: 12, run: (*Conn).findNext2},
 	0x03: {name: "TRANS2_QUERY_FS_INFORMATION", params: 2, run: (*Conn).queryFS},
+	0x04: {name: "TRANS2_SET_FS_INFORMATION", params: 4, run: (*Conn).setFS},
 	0x05: {name: "TRANS2_QUERY_PATH_INFORMATION", params: 6, run: (*Conn).queryPath},
 	0x06: {name: "TRANS2_SET_PATH_INFORMATION", needs: changesNames, params: 6, run: (*Conn).setPath},
 	0x07: {name: "TRANS2_QUERY_FILE_INFORMATION", needs: needOpen, params: 4, run: (*Conn).queryFileSMB1},
@@ -42,6 +43,14 @@ func (c *Conn) queryFS(r *smb1Request, t *transaction, out *transOut) (status wi
 		}
 		return status
 	}
+	switch level {
+	case wire.SMB1FsUnix:
+		out.nd, status = wire.PutSMB1UnixFs(out.data, unixCapabilities)
+		return status
+	case wire.SMB1FsPosix:
+		out.nd, status = v.PutSMB1PosixFs(out.data)
+		return status
+	}
 	out.nd, status = wire.PutSMB1FsInfo(out.data, level, &v, r.unicode())
 	return status
 }
@@ -55,6 +64,9 @@ func (c *Conn) queryPath(r *smb1Request, t *transaction, out *transOut) wire.Sta
 	}
 	if r.tree.isPipe() {
 		return wire.StatusAccessDenied
+	}
+	if wire.SMB1UnixNames(level) {
+		return c.queryUnixPath(r, name, level, out)
 	}
 	access := wire.AccessReadAttributes
 	if level == wire.SMB1InfoEAList || level == wire.SMB1InfoAllEAs {
@@ -74,6 +86,9 @@ func (c *Conn) queryFileSMB1(r *smb1Request, t *transaction, out *transOut) wire
 func (c *Conn) queryLevel(r *smb1Request, o *open, level uint16, in []byte, out *transOut) (status wire.Status) {
 	wire.PutSMB1U16(out.params, 0) // no EA is wrong
 	out.np = 2
+	if wire.SMB1UnixNames(level) {
+		return c.queryUnix(r, o, level, out)
+	}
 	class, known := wire.SMB1QueryClass(level)
 	if o.file == nil {
 		c.info = o.pipeInfo()
@@ -117,6 +132,9 @@ func (c *Conn) setPath(r *smb1Request, t *transaction, out *transOut) wire.Statu
 	name, status := r.nameIn(t.params, 6)
 	if status != wire.StatusOK {
 		return status
+	}
+	if wire.SMB1UnixSets(level) {
+		return c.setUnixPath(r, t, name, level, out)
 	}
 	access := wire.AccessWriteAttributes
 	if level == wire.SMB1InfoEASize {
@@ -180,6 +198,9 @@ func (c *Conn) waitToSetSMB1(r *smb1Request, w *smb1Reply, level uint16, b []byt
 
 // setLevel sets of an open what a level says.
 func (c *Conn) setLevel(r *smb1Request, o *open, level uint16, b []byte) wire.Status {
+	if wire.SMB1UnixSets(level) {
+		return c.setUnixFile(o, level, b)
+	}
 	switch level {
 	case wire.SMB1InfoStandard:
 		if len(b) < 12 {
@@ -232,8 +253,10 @@ func (r *smb1Request) renameTarget(o *open, b []byte) (wire.RenameInfo, wire.Sta
 	if err != nil {
 		return nil, wire.StatusObjectNameInvalid
 	}
-	name = strings.TrimPrefix(name, `\`)
+	name, status := r.named(strings.TrimPrefix(name, `\`))
 	switch {
+	case status != wire.StatusOK:
+		return nil, status
 	case strings.HasPrefix(name, ":"):
 	case strings.Contains(name, `\`):
 		return nil, wire.StatusNotSupported

@@ -82,14 +82,20 @@ func (f *File) ReadName() (name string, ok bool, err error) {
 }
 
 // EntryInfo fills info with the attributes of an entry, and with eas the size of its EAs. It fails for what a client could not
-// open: devices, fifos, sockets, links that leave the share, and what is gone. The name is looked at twice: if it
+// open: devices, fifos, sockets, links that leave the share, and what is gone. Of a directory that was opened by its exact name links
+// are entries themselves. The name is looked at twice: if it
 // changes hands meanwhile, what is shown of it is of both.
 func (f *File) EntryInfo(name string, info *wire.FileInfo, eas bool) error {
 	var st unix.Statx_t
 	if err := statx(f.fd, name, &st); err != nil {
 		return err
 	}
-	if isType(&st, unix.S_IFLNK) {
+	switch {
+	case isType(&st, unix.S_IFLNK) && f.exact:
+		fillInfo(info, &st, kept{}, name)
+		fillLink(info, f.fd, name)
+		return nil
+	case isType(&st, unix.S_IFLNK):
 		fd, err := f.followEntry(name)
 		if err != nil {
 			return err
@@ -133,7 +139,7 @@ func entryInfo(info *wire.FileInfo, st *unix.Statx_t, k kept, name string, open 
 // handle where the link does not lead upwards.
 func (f *File) followEntry(name string) (fd int, err error) {
 	if f.root.fallback == nil {
-		if fd, err = resolve(f.fd, name); !errors.Is(err, ErrEscape) {
+		if fd, err = resolve(f.fd, name, unix.OpenHow{Resolve: unix.RESOLVE_NO_MAGICLINKS}); !errors.Is(err, ErrEscape) {
 			return fd, err
 		}
 	}
@@ -143,7 +149,7 @@ func (f *File) followEntry(name string) (fd int, err error) {
 // ParentInfo fills info for "..": the parent, or for the root the root itself.
 func (f *File) ParentInfo(info *wire.FileInfo, eas bool) error {
 	dir, _ := f.Path().Split()
-	fd, err := f.root.beneath(dir)
+	fd, err := f.root.beneathAs(dir, f.exact)
 	if err != nil {
 		return err
 	}

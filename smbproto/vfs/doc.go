@@ -10,6 +10,12 @@
 // a link in the last place. What is then done to a name is done with one
 // component relative to a directory handle.
 //
+// # Names as POSIX has them
+//
+// With How.Exact each component counts as it stands: its case does, and no link is followed, not even within the share
+// (RESOLVE_NO_SYMLINKS, or component by component). A link is then an entry of its own, whose text is read
+// from its handle. One that is made here ([Root.MakeLink]) is kept so that nobody can follow it (exact.go).
+//
 // # Avoiding stat() races
 //
 // The thread of the mail is called so. A file is first opened with O_PATH, which

@@ -12,7 +12,7 @@ func (f *File) EntryEAs(name string) ([]wire.EA, error) {
 		return nil, nil
 	}
 	path := f.Path().Join(name)
-	fd, err := f.root.beneath(path)
+	fd, err := f.root.beneathAs(path, f.exact)
 	if err != nil {
 		return nil, err
 	}

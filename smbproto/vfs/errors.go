@@ -26,6 +26,7 @@ var (
 	ErrPathNotFound = &Error{"directory in the path not found", wire.StatusObjectPathNotFound}
 	ErrNotFound     = &Error{"not found", wire.StatusObjectNameNotFound}
 	ErrSpecial      = &Error{"device, fifo or socket", wire.StatusAccessDenied}
+	ErrNoLink       = &Error{"no symbolic link", wire.StatusInvalidParameter}
 	ErrIsDirectory  = &Error{"is a directory", wire.StatusFileIsADirectory}
 	ErrNotDirectory = &Error{"is not a directory", wire.StatusNotADirectory}
 	ErrExists       = &Error{"exists", wire.StatusObjectNameCollision}

@@ -16,6 +16,7 @@ type File struct {
 	writable bool
 	named    bool // it is a named stream of the file: see stream.go
 	ofDir    bool // and that is a directory
+	exact    bool // it was opened by the name as it stands: How.Exact
 	st       unix.Statx_t
 	kept     kept // as of the last Stat
 	room     room

@@ -38,7 +38,7 @@ func (f *File) locate() error {
 		return nil // the root has no name in the share
 	}
 	dir, base := f.loc.path.Split()
-	parent, err := f.root.beneath(dir)
+	parent, err := f.root.beneathAs(dir, f.exact)
 	if err != nil {
 		if errors.Is(err, unix.ENOENT) {
 			err = ErrMoved
@@ -58,7 +58,7 @@ func (f *File) locate() error {
 		return err
 	}
 	f.loc.entry = idOf(&st)
-	if !isType(&st, unix.S_IFLNK) && f.loc.entry != f.ID() {
+	if (f.exact || !isType(&st, unix.S_IFLNK)) && f.loc.entry != f.ID() {
 		return ErrMoved
 	}
 	return nil
@@ -89,7 +89,7 @@ func (f *File) CanRemove() error {
 	switch {
 	case f.root.opts.ReadOnly:
 		return ErrReadOnly
-	case f.IsReadOnly():
+	case f.IsReadOnly() && !f.exact: // to POSIX a file's name is its directory's
 		return wire.StatusCannotDelete
 	}
 	f.loc.mu.Lock()
@@ -134,7 +134,7 @@ func (f *File) Rename(to Path, replace bool, mayEnter func(in *Dir) error) error
 	if f.root.opts.ReadOnly {
 		return ErrReadOnly
 	}
-	t, err := f.root.target(to)
+	t, err := f.root.target(to, f.exact)
 	if err != nil {
 		return pathError("rename to", string(to), err)
 	}
@@ -181,7 +181,7 @@ func (f *File) Link(to Path, mayEnter func(in *Dir) error) error {
 	case f.IsDir():
 		return ErrIsDirectory
 	}
-	t, err := f.root.target(to)
+	t, err := f.root.target(to, f.exact)
 	if err != nil {
 		return pathError("link to", string(to), err)
 	}
@@ -203,14 +203,14 @@ type target struct {
 	found  string // the name of what is there, which may differ in case; or ""
 }
 
-func (r *Root) target(to Path) (t target, err error) {
+func (r *Root) target(to Path, exact bool) (t target, err error) {
 	if to == "" {
 		return t, ErrIsRoot
 	}
 	dir, base := to.Split()
 	t.base = base
 	since := births.now()
-	t.parent, t.path, err = r.lookup(dir)
+	t.parent, t.path, err = r.lookupAs(dir, exact)
 	if errors.Is(err, ErrNotFound) || errors.Is(err, unix.ENOTDIR) {
 		err = ErrPathNotFound
 	}
@@ -218,7 +218,7 @@ func (r *Root) target(to Path) (t target, err error) {
 		return t, err
 	}
 	if t.in, err = dirOf(t.parent, since); err == nil {
-		t.found, err = r.foldName(t.parent, base)
+		t.found, err = r.nameAs(t.parent, base, exact)
 	}
 	if errors.Is(err, unix.ENOTDIR) {
 		err = ErrPathNotFound

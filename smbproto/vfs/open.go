@@ -25,11 +25,21 @@ type How struct {
 	// Attributes are what a created file gets.
 	Attributes wire.Attributes
 
+	// Mode are, with HasMode, the permissions of a created file, without setuid, setgid and sticky bits.
+	Mode    uint32
+	HasMode bool
+
 	// MayFill is asked, if it is given, whether the directory that a file is to be made in may get one.
 	MayFill func(dir ID) error
 
 	// Guard is asked, if it is given, before anything is done.
 	Guard Guard
+
+	// Exact takes each component of the path as it stands: neither another case of it, nor what a symbolic link of that
+	// name leads to.
+	Exact bool
+	// Link lets it be a symbolic link, if its name is taken as it stands. It is open for its attributes alone.
+	Link bool
 
 	// Stream is the named stream to open or create, of a file of whatever type. A file that is
 	// missing is made for one that is to be created.
@@ -49,7 +59,7 @@ func (r *Root) Open(p Path, how How) (f *File, created bool, err error) {
 		var fd int
 		var real Path
 		since := births.now()
-		fd, real, err = r.lookup(p)
+		fd, real, err = r.lookupAs(p, how.Exact)
 		switch {
 		case err == nil && how.Exclusive:
 			return nil, false, pathError("create", string(p), errors.Join(ErrExists, closeAll(fd)))
@@ -80,7 +90,7 @@ func (r *Root) openFound(fd int, p Path, since moment, how How) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.since = since
+	f.since, f.exact = since, how.Exact
 	if err := f.open(how); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -96,9 +106,12 @@ func (f *File) open(how How) error {
 		if how.NonDirectory {
 			return ErrIsDirectory
 		}
+	case f.IsLink() && how.Link && how.Exact:
+		how.Read, how.Write = false, false
 	case !isType(&f.st, unix.S_IFREG):
 		return ErrSpecial
-	case how.Directory:
+	}
+	if how.Directory && !f.IsDir() {
 		return ErrNotDirectory
 	}
 	if how.Guard != nil {
@@ -170,7 +183,7 @@ func (r *Root) create(p Path, since moment, how How) (*File, error) {
 		return nil, ErrReadOnly
 	}
 	dir, base := p.Split()
-	parent, err := r.beneath(dir)
+	parent, err := r.beneathAs(dir, how.Exact)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +192,7 @@ func (r *Root) create(p Path, since moment, how How) (*File, error) {
 	if err == nil {
 		descriptor, err = how.ask(in)
 	}
-	if err == nil && !how.Directory {
+	if err == nil && !how.Directory && !how.Exact {
 		base = r.tunnel.recall(in.ID(), base)
 		p = dir.Join(base)
 	}
@@ -190,7 +203,7 @@ func (r *Root) create(p Path, since moment, how How) (*File, error) {
 	if err != nil {
 		return nil, errors.Join(err, closeAll(parent))
 	}
-	f.pathOnly, f.since = false, since
+	f.pathOnly, f.since, f.exact = false, since, how.Exact
 	err = f.make(in, base, how, descriptor)
 	if err == nil && how.Locate {
 		f.loc.parent, f.loc.dir, f.loc.base = parent, in.ID(), base
@@ -223,7 +236,10 @@ func (f *File) make(in *Dir, base string, how How, descriptor []byte) error {
 		return err
 	}
 	f.loc.entry = f.ID()
-	return f.SetAttributes(how.Attributes)
+	if err := f.SetAttributes(how.Attributes); err != nil || !how.HasMode {
+		return err
+	}
+	return f.SetMode(how.Mode&permissions | specialBits) // with what the directory has given it
 }
 
 // bear makes the file, with its descriptor. It takes no lock of xattrs: who has one may wait for what is under way here.
@@ -233,7 +249,7 @@ func (f *File) bear(in *Dir, base string, how How, descriptor []byte) (err error
 		defer births.end()
 	}
 	if how.Directory {
-		if err := unix.Mkdirat(in.fd, base, f.root.opts.DirMode); err != nil {
+		if err := unix.Mkdirat(in.fd, base, how.firstMode(f.root.opts.DirMode, 0o700)); err != nil {
 			return err
 		}
 		f.fd, err = openat(in.fd, base, unix.O_RDONLY|unix.O_DIRECTORY, 0)
@@ -243,7 +259,7 @@ func (f *File) bear(in *Dir, base string, how How, descriptor []byte) (err error
 			flags = unix.O_WRONLY
 		}
 		f.writable = true
-		f.fd, err = openat(in.fd, base, flags|unix.O_CREAT|unix.O_EXCL, f.root.opts.FileMode)
+		f.fd, err = openat(in.fd, base, flags|unix.O_CREAT|unix.O_EXCL, how.firstMode(f.root.opts.FileMode, 0o600))
 	}
 	if err != nil {
 		f.fd = -1
@@ -260,9 +276,9 @@ func (f *File) bear(in *Dir, base string, how How, descriptor []byte) (err error
 }
 
 // Hold opens what a path leads to, of whatever type, for nothing but its identity: as
-// long as it is open, no other file gets the same.
-func (r *Root) Hold(p Path) (*File, error) {
-	fd, real, err := r.lookup(p)
+// long as it is open, no other file gets the same. exact is as How.Exact.
+func (r *Root) Hold(p Path, exact bool) (*File, error) {
+	fd, real, err := r.lookupAs(p, exact)
 	if err != nil {
 		return nil, err
 	}
@@ -270,6 +286,7 @@ func (r *Root) Hold(p Path) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.exact = exact
 	if err := f.Stat(); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -278,8 +295,8 @@ func (r *Root) Hold(p Path) (*File, error) {
 
 // Identify says which file a path leads to now. The answer may be old at once: it
 // is good for asking whether a file that is held open is meant.
-func (r *Root) Identify(p Path) (ID, error) {
-	fd, _, err := r.lookup(p)
+func (r *Root) Identify(p Path, exact bool) (ID, error) {
+	fd, _, err := r.lookupAs(p, exact)
 	if err != nil {
 		return ID{}, err
 	}

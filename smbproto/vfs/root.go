@@ -108,15 +108,13 @@ func (r *Root) beneath(p Path) (fd int, err error) {
 	if r.fallback != nil {
 		return r.beneathFallback(p)
 	}
-	return resolve(r.fd, p.dot())
+	return resolve(r.fd, p.dot(), unix.OpenHow{Resolve: unix.RESOLVE_NO_MAGICLINKS})
 }
 
 // resolve opens a path with O_PATH that stays below a directory.
-func resolve(dir int, path string) (fd int, err error) {
-	how := unix.OpenHow{
-		Flags:   unix.O_PATH | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS,
-	}
+func resolve(dir int, path string, how unix.OpenHow) (fd int, err error) {
+	how.Flags |= unix.O_PATH | unix.O_CLOEXEC
+	how.Resolve |= unix.RESOLVE_BENEATH
 	for range 8 {
 		fd, err = unix.Openat2(dir, path, &how)
 		// EAGAIN: something was renamed while the kernel resolved "..", openat2(2).

@@ -71,7 +71,7 @@ func (f *File) ParentSecurity() (s Security, ok bool, err error) {
 	}
 	dir, _ := path.Split()
 	since := births.now()
-	fd, err := f.root.beneath(dir)
+	fd, err := f.root.beneathAs(dir, f.exact)
 	if err != nil {
 		return s, false, err
 	}

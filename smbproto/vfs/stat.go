@@ -45,7 +45,7 @@ func (f *File) Gone() (bool, error) {
 		return false, err
 	}
 	// There are file systems that count no links.
-	id, err := f.root.Identify(f.Path())
+	id, err := f.root.Identify(f.Path(), f.exact)
 	return err != nil || id != f.ID(), nil
 }
 
@@ -64,6 +64,9 @@ func (f *File) Info(info *wire.FileInfo) {
 	f.loc.mu.Unlock()
 	_, name := base.Split()
 	fillInfo(info, &f.st, f.kept, name)
+	if f.IsLink() {
+		fillLink(info, f.fd, "")
+	}
 	if !f.IsDir() {
 		info.AllocationSize = f.allocated(&f.st)
 	}
@@ -92,6 +95,10 @@ func fillInfo(info *wire.FileInfo, st *unix.Statx_t, k kept, name string) {
 		info.Links = 1 // the others that Linux counts are its own "." and the ".." of those in it
 	}
 	info.FileIndex = st.Ino
+	info.Unix = wire.UnixInfo{
+		Size: st.Size, Allocated: st.Blocks * 512, Changed: wire.FiletimeUnix(st.Ctime.Sec, int64(st.Ctime.Nsec)),
+		Mode: uint32(st.Mode), UID: st.Uid, GID: st.Gid, Major: st.Rdev_major, Minor: st.Rdev_minor, Links: st.Nlink,
+	}
 	info.Volume = unix.Mkdev(st.Dev_major, st.Dev_minor)
 }
 
@@ -189,6 +196,7 @@ func (r *Root) Volume(info *wire.FsInfo) error {
 	info.MaxName = maxComponent
 	info.UnitSize = uint32(unit)
 	info.Total, info.Free, info.ActuallyFree = st.Blocks*scale, st.Bavail*scale, st.Bfree*scale
+	info.Files, info.FreeFiles = st.Files, st.Ffree
 	var root unix.Statx_t
 	if err := statx(r.fd, "", &root); err != nil {
 		return err

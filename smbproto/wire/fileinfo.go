@@ -55,6 +55,7 @@ type FileInfo struct {
 	Links                                   uint32
 	FileIndex, Volume                       uint64
 	EASize                                  uint32 // what the EAs take as a list
+	Unix                                    UnixInfo
 
 	// Of the open, not of the file:
 	DeletePending bool

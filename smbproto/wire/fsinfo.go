@@ -39,6 +39,7 @@ type FsInfo struct {
 	UnitSize          uint32 // bytes per allocation unit: a multiple of 512
 	Total, Free       uint64 // units; Free is what a caller may use
 	ActuallyFree      uint64 // units
+	Files, FreeFiles  uint64 // that the volume can have, and could have besides
 	ReadOnly          bool
 }
 

@@ -9,8 +9,9 @@ import (
 // Pattern is what a client searches a directory for, MS-FSA 2.1.4.4: * and ?, and
 // the DOS forms < (DOS_STAR), > (DOS_QM) and " (DOS_DOT). Letters match in either case.
 type Pattern struct {
-	text []rune
-	all  bool
+	text  []rune
+	all   bool
+	cased bool // letters match in their own case alone
 }
 
 // MaxPattern is the longest pattern that a client may send, in characters: no name is longer.
@@ -18,13 +19,18 @@ const MaxPattern = 255
 
 // NewPattern prepares a pattern; empty matches everything, as "*" does, and so do several
 // stars in a row.
-func NewPattern(s string) Pattern {
-	var p Pattern
+func NewPattern(s string) Pattern { return newPattern(s, false) }
+
+// NewCasedPattern prepares a pattern whose letters match in their own case alone.
+func NewCasedPattern(s string) Pattern { return newPattern(s, true) }
+
+func newPattern(s string, cased bool) Pattern {
+	p := Pattern{cased: cased}
 	for _, r := range s {
 		if n := len(p.text); r == '*' && n > 0 && p.text[n-1] == '*' {
 			continue
 		}
-		p.text = append(p.text, fold(r))
+		p.text = append(p.text, p.fold(r))
 	}
 	p.all = len(p.text) == 0 || len(p.text) == 1 && p.text[0] == '*'
 	return p
@@ -91,7 +97,7 @@ func (p Pattern) Try(name string) (matches bool, steps int) {
 			case c == '*', c == '<' && !last:
 				next[i], alive = true, true
 			case c == '<', // DOS_STAR ends with the last dot
-				c == '?', c == '>' && r != '.', c == '"' && r == '.', c == fold(r):
+				c == '?', c == '>' && r != '.', c == '"' && r == '.', c == p.fold(r):
 				next[i+1], alive = true, true
 			}
 		}
@@ -121,6 +127,13 @@ func (p Pattern) skip(states []bool, r rune) {
 			states[i+1] = true
 		}
 	}
+}
+
+func (p *Pattern) fold(r rune) rune {
+	if p.cased {
+		return r
+	}
+	return fold(r)
 }
 
 func fold(r rune) rune {

@@ -5,6 +5,14 @@ import (
 	"testing"
 )
 
+func TestCasedPatternMatchesTheCaseAlone(t *testing.T) {
+	for pattern, want := range map[string]bool{"a*.Txt": true, "A*.Txt": false, "ab?.Txt": true, "*.TXT": false, "*": true, "abc.Txt": true, "Abc.Txt": false} {
+		if got := NewCasedPattern(pattern).Match("abc.Txt"); got != want {
+			t.Errorf("%q: %v", pattern, got)
+		}
+	}
+}
+
 func TestPatternsMatchAsFileSystemsDo(t *testing.T) {
 	for _, c := range []struct {
 		pattern, name string

@@ -309,5 +309,6 @@ const (
 	SMB1CapPassthru         uint32 = 0x00002000
 	SMB1CapLargeReadX       uint32 = 0x00004000
 	SMB1CapLargeWriteX      uint32 = 0x00008000
+	SMB1CapUnix             uint32 = 0x00800000
 	SMB1CapExtendedSecurity uint32 = 0x80000000
 )

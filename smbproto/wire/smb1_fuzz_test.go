@@ -1,6 +1,9 @@
 package wire
 
-import "testing"
+import (
+	"bytes"
+	"testing"
+)
 
 // smb1Message is a message of one command: words, and bytes.
 func smb1Message(cmd SMB1Command, words, data []byte) []byte {
@@ -144,5 +147,45 @@ func FuzzSMB1LockRange(f *testing.F) {
 		if small != (len(m) >= 10) || large != (len(m) >= 20) {
 			panic("a range of another length")
 		}
+	})
+}
+
+func FuzzSMB1Unix(f *testing.F) {
+	f.Add(make([]byte, SMB1UnixFsSize))
+	f.Add(make([]byte, SMB1UnixInfo2Size))
+	f.Add(bytes.Repeat([]byte{0xFF}, SMB1UnixBasicSize))
+	f.Add([]byte{0, 0, 0, 0, 0x11, 0, 0, 0, 0xA4, 1, 0, 0, 0, 0, 0, 0, 0, 2})
+	fuzz(f, func(m []byte) {
+		if major, capabilities, err := SMB1UnixFs(m); err == nil {
+			b := make([]byte, SMB1UnixFsSize)
+			if _, status := PutSMB1UnixFs(b, capabilities); status != StatusOK || major == 1 && le.Uint64(b[4:]) != capabilities {
+				panic("other capabilities come back")
+			}
+		}
+		if ch, err := ReadSMB1UnixChange(m, SMB1InfoUnixInfo2); err == nil && ch.HasSize && int64(ch.Size) < 0 {
+			panic("a negative size")
+		}
+		_, _ = ReadSMB1UnixChange(m, SMB1InfoUnixBasic)
+		open, err := ReadSMB1PosixOpen(m)
+		m = bytes.Clone(m)
+		if err == nil && len(m) >= open.ReplySize() {
+			if n := open.PutReply(m, 1, 2, ActionCreated, &FileInfo{}); n != open.ReplySize() {
+				panic("another length is written than was said")
+			}
+		}
+		// Whatever room a client leaves for an answer, nothing is written beyond.
+		info := FileInfo{Name: `\name`, Unix: UnixInfo{Mode: 0o120777}}
+		for _, unicode := range []bool{false, true} {
+			w := NewSMB1DirWriter(m, SMB1FindUnix, unicode, true)
+			for key := uint32(1); w.Put("name", &info, key, nil) && key < 10; key++ {
+			}
+			if w.Len() > len(m) || w.Last() > w.Len() {
+				panic("more is written than there is room for")
+			}
+			_, _ = PutSMB1Text(m, "text", unicode)
+		}
+		_, _ = info.PutSMB1Unix(m, SMB1InfoUnixBasic)
+		_, _ = info.PutSMB1Unix(m, SMB1InfoUnixInfo2)
+		_, _ = (&FsInfo{}).PutSMB1PosixFs(m)
 	})
 }

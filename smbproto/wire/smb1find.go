@@ -8,6 +8,7 @@ const (
 	SMB1FindStandard SMB1FindLevel = 0x0001
 	SMB1FindEASize   SMB1FindLevel = 0x0002
 	SMB1FindEAs      SMB1FindLevel = 0x0003
+	SMB1FindUnix     SMB1FindLevel = 0x0202 // of the UNIX extensions
 )
 
 // class is the class of FSCC that a level of NT's has the entries of, MS-CIFS 2.2.8.1.4 and MS-SMB 2.2.8.1.
@@ -38,7 +39,7 @@ func (l SMB1FindLevel) HasEASize() bool {
 // Valid reports whether the level is known.
 func (l SMB1FindLevel) Valid() bool {
 	_, nt := l.class()
-	return nt || l == SMB1FindStandard || l == SMB1FindEASize || l == SMB1FindEAs
+	return nt || l == SMB1FindStandard || l == SMB1FindEASize || l == SMB1FindEAs || l == SMB1FindUnix
 }
 
 // SMB1DirWriter fills the data of FIND_FIRST2 and FIND_NEXT2 with entries.
@@ -94,6 +95,9 @@ func (w *SMB1DirWriter) Put(name string, f *FileInfo, key uint32, eas []EA) bool
 	if w.isNT {
 		return w.nt.Put(name, f)
 	}
+	if w.level == SMB1FindUnix {
+		return w.putUnix(name, f, key)
+	}
 	size := 32 + SMB1StringSize(name)
 	if w.level == SMB1FindEAs {
 		size += SMB1EAListSize(eas)
@@ -127,6 +131,26 @@ func (w *SMB1DirWriter) Put(name string, f *FileInfo, key uint32, eas []EA) bool
 		n++
 	}
 	w.last, w.n = w.n, w.n+n
+	w.count++
+	return true
+}
+
+// putUnix adds an entry of the UNIX extensions: where the next one begins, a resume key, what there is to say, the name.
+func (w *SMB1DirWriter) putUnix(name string, f *FileInfo, key uint32) bool {
+	const fixed = 8 + SMB1UnixBasicSize
+	at := alignUp(w.n)
+	if at+fixed+SMB1StringSize(name) > len(w.buf) {
+		return false
+	}
+	clear(w.buf[w.n:at])
+	if w.count > 0 {
+		le.PutUint32(w.buf[w.last:], uint32(at-w.last))
+	}
+	b := w.buf[at:]
+	le.PutUint32(b, 0)
+	le.PutUint32(b[4:], key)
+	_, _ = f.PutSMB1Unix(b[8:], SMB1InfoUnixBasic)
+	w.last, w.n = at, at+fixed+PutSMB1String(b[fixed:], 0, name, w.unicode)
 	w.count++
 	return true
 }
