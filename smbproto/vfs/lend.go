@@ -132,7 +132,8 @@ func (ls *Loans) letGo(w *window) bool {
 }
 
 // Lend lends up to n bytes at off to a borrower, less only at the end of the file. It returns nil where less than LendLeast
-// is there, or the file can't be lent: then ReadAt says what there is. It waits for the disk, so that nobody has to who sends the bytes.
+// is there, the file can't be lent, or the page cache does not have all of it: then ReadAt says what there is. So nobody has to wait for
+// a disk who sends the bytes, and what comes from a disk is read ahead as ever.
 func (f *File) Lend(off int64, n int, to Borrower) *Loan {
 	ls := f.root.opts.Loans
 	if ls == nil || f.noLoans || f.named || f.pathOnly || f.IsDir() {
@@ -145,11 +146,15 @@ func (f *File) Lend(off int64, n int, to Borrower) *Loan {
 	if n = int(min(int64(n), st.Size-off)); n < LendLeast {
 		return nil
 	}
+	if f.win == nil && !mayAskForPages(f.fd, &st) {
+		f.noLoans = true
+		return nil
+	}
 	if !f.win.holds(off, n) && !f.moveWindow(ls, off, n) {
 		return nil
 	}
 	at := int(off - f.win.off)
-	if populate(f.win.mem, at, n) != nil {
+	if !cachedPages(f.win.mem, at, n) {
 		return nil
 	}
 	return ls.lend(f, f.win, at, n, to)

@@ -226,6 +226,36 @@ func TestWhatAnotherProgramCutsIsZero(t *testing.T) {
 	}
 }
 
+// Who sends it would wait for the disk.
+func TestWhatTheCacheDoesNotHaveIsNotLent(t *testing.T) {
+	dir, r := lendingRoot(t, noise(1<<20))
+	var fs unix.Statfs_t
+	must(t, unix.Statfs(dir, &fs))
+	if fs.Type == unix.TMPFS_MAGIC {
+		t.Skip("needs a directory for temporary files that is on a disk")
+	}
+	f := openFile(t, r, "file", How{Read: true})
+	must(t, f.Sync())
+	must(t, unix.Fadvise(f.fd, 512<<10, 0, unix.FADV_DONTNEED))
+	for off, want := range map[int64]bool{0: true, 512 << 10: false, 300 << 10: false} {
+		k := lend(f, off, 256<<10)
+		if (k != nil) != want {
+			t.Errorf("256 KiB at %d: lent %v, want %v", off, k != nil, want)
+		}
+		if k != nil {
+			k.giveBack()
+		}
+	}
+	b := make([]byte, 1<<20)
+	_, err := f.ReadAt(b, 0)
+	must(t, err)
+	if k := lend(f, 512<<10, 256<<10); k == nil {
+		t.Error("not lent once it was read")
+	} else {
+		k.giveBack()
+	}
+}
+
 func TestWhatCantBeLentIsNot(t *testing.T) {
 	dir, r := lendingRoot(t, noise(1<<20))
 	must(t, os.Mkdir(filepath.Join(dir, "dir"), 0o755))
