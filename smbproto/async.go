@@ -21,9 +21,10 @@ type pending struct {
 	signed  bool
 	sealed  bool
 	place   place
-	create  createID // of a CREATE that may be replayed, while it waits
-	again   []byte   // of a request that is to be tried again: it, and what follows in its frame
-	chain   chain    // likewise: what comes before in its frame
+	create  *made  // of a CREATE that may be replayed, while it waits
+	orphan  bool   // its connection has ended, and conn is another channel's: see orphans.go
+	again   []byte // of a request that is to be tried again: it, and what follows in its frame
+	chain   chain  // likewise: what comes before in its frame
 	smb1    smb1Pending
 
 	// What settle has said.
@@ -46,6 +47,8 @@ type settled struct {
 	list   []*pending
 	breaks []breakNotice
 	closed bool // the connection has ended: what comes now is not heard
+	// orphaned is what the requests in list take that other connections have left to this one, bytes.
+	orphaned int
 }
 
 // park makes a request wait at a place, where it is put by the caller, who returns STATUS_PENDING.
@@ -131,7 +134,7 @@ func (s *settled) take() ([]*pending, []breakNotice) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	list, breaks := s.list, s.breaks
-	s.list, s.breaks = nil, nil
+	s.list, s.breaks, s.orphaned = nil, nil, 0
 	s.some.Store(false)
 	return list, breaks
 }
@@ -145,7 +148,9 @@ func (c *Conn) answerSettled() error {
 		}
 	}
 	for _, p := range list {
-		c.forget(p)
+		if !c.takesUp(p) {
+			continue
+		}
 		answer := c.answerPending
 		if p.again != nil {
 			answer = c.tryAgain
@@ -170,7 +175,16 @@ func (c *Conn) tryAgain(p *pending) error {
 	}
 	c.resumed = p
 	defer func() { c.resumed = nil }()
-	return c.compound(p.again)
+	var err error
+	if p.orphan {
+		c.tryOrphan(p)
+	} else {
+		err = c.compound(p.again)
+	}
+	if c.pending[p.id] == nil {
+		c.srv.files.forgetCreate(p.create) // unless it has come to something
+	}
+	return err
 }
 
 // keep notes that a request waits, where it is answered and where its session finds it. Its open is locked.
@@ -188,10 +202,6 @@ func (c *Conn) keep(p *pending) {
 
 // forget ends what keep began. No open is locked.
 func (c *Conn) forget(p *pending) {
-	if p.create != (createID{}) {
-		c.srv.files.forgetCreate(p.create)
-		p.create = createID{}
-	}
 	delete(c.pending, p.id)
 	c.againSize -= len(p.again)
 	if o := p.open; o != nil {
@@ -205,11 +215,16 @@ func (c *Conn) forget(p *pending) {
 	delete(s.waiting, p.id)
 }
 
-// forgetPending gives up the requests that wait, without an answer. What was to be told of oplocks is told over other channels
-// of which the connection was one.
+// forgetPending gives up the requests that wait, without an answer, but for CREATEs that are left to other channels. What was to be told
+// of oplocks is told over other channels of which the connection was one.
 func (c *Conn) forgetPending() {
+	var left, taken []*pending
 	for _, p := range c.pending {
-		p.place.withdraw(p)
+		if p.place.withdraw(p) {
+			left = append(left, p)
+		} else {
+			taken = append(taken, p)
+		}
 		c.forget(p)
 	}
 	c.settled.mu.Lock()
@@ -219,6 +234,7 @@ func (c *Conn) forgetPending() {
 	for _, p := range list {
 		c.changes.Add(-int64(len(p.output))) // its own watches may go on
 	}
+	c.leaveCreates(append(left, list...), taken)
 	for _, b := range breaks {
 		if b.delivery != nil {
 			b.delivery.moved.Store(true)
@@ -273,7 +289,7 @@ func (c *Conn) cancel(r *request, _ *reply) wire.Status {
 		return wire.StatusOK
 	}
 	for _, p := range c.pending {
-		if wire.Header(p.head[:]).MessageID() == h.MessageID() {
+		if !p.orphan && wire.Header(p.head[:]).MessageID() == h.MessageID() {
 			p.cancelAt(p.place)
 		}
 	}

@@ -71,22 +71,26 @@ func (c *Conn) create(r *request, w *reply) wire.Status {
 	if r.tree.isPipe() {
 		return c.createPipe(r, w, name)
 	}
-	if d.named {
-		before, status := c.srv.files.beginCreate(r, d.create)
-		switch {
-		case status != wire.StatusOK:
-			return status
-		case before != nil:
-			return c.replay(r, w, req, before, &d)
-		}
+	if !d.named {
+		return c.createFile(r, w, req, name, &d)
 	}
-	status = c.createFile(r, w, req, name, &d)
+	var before *made
+	if c.again(r) {
+		before = c.resumed.create
+	}
+	m, status := c.srv.files.beginCreate(r, d.create, before)
 	switch {
-	case !d.named || status == wire.StatusOK:
-	case status == wire.StatusPending:
-		c.pending[w.async].create = d.create
+	case status != wire.StatusOK:
+		return status
+	case m.open != nil:
+		return c.replay(r, w, req, m, &d)
+	}
+	switch status = c.createFile(r, w, req, name, &d); status {
+	case wire.StatusOK:
+	case wire.StatusPending:
+		c.pending[w.async].create = m
 	default:
-		c.srv.files.forgetCreate(d.create)
+		c.srv.files.forgetCreate(m)
 	}
 	return status
 }

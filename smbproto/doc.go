@@ -65,8 +65,8 @@
 // serves its area, with its channels of sessions (channel.go). A session may have several, and another
 // connection may end it (PreviousSessionId), so what a session holds, trees and opens, is under its lock, and an open is used
 // under the open's: taken before a handler runs, given back after, and never
-// held while waiting for a peer. A request that waits is answered on the connection that it came on, and given up with it;
-// any channel of its session may cancel it. The session ends with its last channel. The table of open files (share modes, byte-range locks,
+// held while waiting for a peer. A request that waits is answered on the connection that it came on, and given up with it,
+// but for a CREATE that can be replayed, which another channel of its session goes on with (orphans.go); any channel may cancel it. The session ends with its last channel. The table of open files (share modes, byte-range locks,
 // deletions to come) has one lock for the whole server, and one more that keeps paths from
 // changing while they are looked up. The watcher of directories has one lock too, for which its own goroutine calls [notification].
 // The order is: open, paths, renaming, table or watcher, then a notification, file location, and a connection's list of what is settled; no session lock is

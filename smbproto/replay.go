@@ -8,26 +8,29 @@ type createID struct {
 	guid   wire.GUID
 }
 
-// made is what a CREATE has come to that may be sent again.
+// made is what a CREATE has come to that may be sent again. It does not change.
 type made struct {
+	id      createID
 	open    *open // nil while it is under way
 	action  wire.CreateAction
 	session *session
 }
 
 // beginCreate notes that a CREATE is under way, or says what has come of it before: it is there for a replay, and in the way of
-// another with its GUID (MS-SMB2 3.3.5.9.10). Who gets neither calls endCreate or created.
-func (t *fileTable) beginCreate(r *request, id createID) (before *made, status wire.Status) {
+// another with its GUID (MS-SMB2 3.3.5.9.10). Who gets one without an open calls forgetCreate or created. again is what a request
+// that is tried again has got before: it has kept others off since.
+func (t *fileTable) beginCreate(r *request, id createID, again *made) (*made, wire.Status) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	m, is := t.creates[id]
+	m := t.creates[id]
 	switch {
-	case !is:
+	case m == nil:
 		if t.creates == nil {
 			t.creates = map[createID]*made{}
 		}
-		t.creates[id] = &made{session: r.session}
-		return nil, wire.StatusOK
+		m = &made{id: id, session: r.session}
+		t.creates[id] = m
+	case m == again:
 	case !r.header().Has(wire.FlagReplay), m.session != r.session:
 		return nil, wire.StatusDuplicateObjectID
 	case m.open == nil:
@@ -46,16 +49,19 @@ func (t *fileTable) created(o *open, action wire.CreateAction) {
 		delete(t.creates, o.create)
 		return
 	}
-	t.creates[o.create] = &made{o, action, o.session}
+	t.creates[o.create] = &made{o.create, o, action, o.session}
 	o.replayable.Store(true)
 }
 
-// forgetCreate forgets a CREATE that has come to nothing.
-func (t *fileTable) forgetCreate(id createID) {
+// forgetCreate forgets a CREATE that has come to nothing; not what it has come to. nil is none.
+func (t *fileTable) forgetCreate(m *made) {
+	if m == nil {
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if m := t.creates[id]; m != nil && m.open == nil {
-		delete(t.creates, id)
+	if t.creates[m.id] == m {
+		delete(t.creates, m.id)
 	}
 }
 
