@@ -279,7 +279,7 @@ func FuzzSMB1Session(f *testing.F) {
 	f.Add(fuzzInput(0, trans(6, append(words(uint16(0x101), uint32(0)), raw(`\file`)...), make([]byte, 40))))
 	f.Add(fuzzInput(0, trans(7, words(uint16(fid), uint16(0x109)), nil), trans(8, words(uint16(fid), uint16(0x104)), make([]byte, 8))))
 	posix := trans(4, words(uint16(0), uint16(wire.SMB1FsUnix)), words(uint16(1), uint16(0), wire.SMB1UnixPathnames))
-	f.Add(fuzzInput(0, posix, trans(3, words(uint16(wire.SMB1FsPosix)), nil), seed.pathMsg(5, wire.SMB1InfoUnixBasic, "/file", nil),
+	f.Add(fuzzInput(0, posix, trans(3, words(uint16(wire.SMB1FsPosix)), nil), trans(3, words(uint16(wire.SMB1FsWho)), nil), seed.pathMsg(5, wire.SMB1InfoUnixBasic, "/file", nil),
 		seed.pathMsg(5, wire.SMB1InfoUnixLink, "/file", nil), trans(7, words(uint16(fid), uint16(wire.SMB1InfoUnixInfo2)), nil),
 		trans(1, append(words(uint16(0x16), uint16(9), uint16(6), uint16(wire.SMB1FindUnix), uint32(0)), raw("/dir/*")...), nil)))
 	info2 := append(noUnixChange(), make([]byte, 16)...)

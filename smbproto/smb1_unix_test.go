@@ -92,6 +92,22 @@ func TestSMB1UnixInfoIsWhatLinuxKnows(t *testing.T) {
 	}
 }
 
+func TestSMB1UnixClientsAreToldWhoTheyAre(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub")
+	params := words(uint16(wire.SMB1FsWho))
+	token := p.c.smb1.sessions[p.uid].session.token.Load()
+	b := p.trans2Data(p.trans2(3, 0, params, nil))
+	if le.Uint32(b) != 1 || le.Uint64(b[8:]) != uint64(os.Geteuid()) || int(le.Uint32(b[28:])) != 1+len(token.Groups) ||
+		int(le.Uint32(b[32:])) != len(b)-40 || !strings.HasPrefix(string(b[40:]), string(token.User)) {
+		t.Errorf("% x", b)
+	}
+	// Where they have no room for it all, the SIDs are left out.
+	if b = p.trans2Data(p.trans2Msg(3, params, nil, len(params), 0, 41)); len(b) != 40 || le.Uint64(b[28:]) != 0 {
+		t.Errorf("% x", b)
+	}
+	p.want1(p.trans2Msg(3, params, nil, len(params), 0, 39), wire.StatusInfoLengthMismatch)
+}
+
 // A link is text: it is read, and nothing but its own name leads to it.
 func TestSMB1UnixLinksAreReadAndNotFollowed(t *testing.T) {
 	p := unixShare(t)

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ustack/smbproto/audit"
 	"ustack/smbproto/sd"
 	"ustack/smbproto/wire"
 )
@@ -152,6 +153,42 @@ func TestSMB1UnixChangesAreMade(t *testing.T) {
 	p.want1(p.pathMsg(6, wire.SMB1InfoUnixBasic, "/dir/file", b), wire.StatusOK)
 }
 
+// Who may take ownership of files may give them to others, if Linux lets the server; nobody else may.
+func TestSMB1UnixOwnersAreChangedByAdministrators(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("wants root, who alone may give files away")
+	}
+	p := unixShare(t)
+	give := func(path string, uid uint32) []byte {
+		b := noUnixChange()
+		le.PutUint64(b[40:], uint64(uid))
+		return p.pathMsg(6, wire.SMB1InfoUnixBasic, path, b)
+	}
+	owner := func(path string) uint32 {
+		var st unix.Stat_t
+		if err := unix.Lstat(filepath.Join(p.dir, path), &st); err != nil {
+			t.Fatal(err)
+		}
+		return st.Uid
+	}
+	for _, path := range []string{"/dir/file", "/dir", "/link"} {
+		p.want1(give(path, 1234), wire.StatusAccessDenied)
+	}
+	s := p.c.smb1.sessions[p.uid].session
+	token := *s.token.Load()
+	token.TakeOwnership = true
+	s.token.Store(&token)
+	for _, path := range []string{"/link", "/dir", "/dir/file"} { // the link leads to the last of them
+		if uid := owner(path); uid == 1234 {
+			t.Errorf("%s is of %d already", path, uid)
+		}
+		p.want1(give(path, 1234), wire.StatusOK)
+		if uid := owner(path); uid != 1234 {
+			t.Errorf("%s is of %d", path, uid)
+		}
+	}
+}
+
 func TestSMB1UnixLinksAreMadeAndTakenAway(t *testing.T) {
 	p := unixShare(t)
 	for _, text := range []string{"file", "dir/file", "/etc/passwd", "..", "../..", p.dir + "/dir/file", "ünï \\ : *", strings.Repeat("x", 1900)} {
@@ -262,6 +299,27 @@ func TestSMB1UnixChangesAreHeldToDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.want1(p.pathMsg(5, wire.SMB1InfoUnixLink, "/dir/there", nil), wire.StatusAccessDenied)
+}
+
+func TestSMB1UnixChangesAreAudited(t *testing.T) {
+	var log bytes.Buffer
+	p := newPeer1(t, func(c *Config) { c.Audit = audit.NewLogger(&log) }).logOn1("pub").posix()
+	log.Reset()
+	p.trans2Data(p.posixOpenMsg("/dir", wire.SMB1PosixCreate|wire.SMB1PosixDirectory, 0o700))
+	p.trans2Data(p.posixOpenMsg("/dir/file", wire.SMB1PosixCreate|wire.SMB1PosixReadOnly, 0o600))
+	p.want1(p.pathMsg(6, wire.SMB1InfoUnixBasic, "/dir/file", modeOf(0o640)), wire.StatusOK)
+	p.want1(p.linkMsg("/dir/link", "/etc"), wire.StatusOK)
+	p.want1(p.linkMsg("/dir/link", "/etc"), wire.StatusObjectNameCollision)
+	p.want1(p.pathMsg(6, wire.SMB1InfoUnixHardLink, "/hard", append(utf16le("/dir/file"), 0, 0)), wire.StatusOK)
+	p.want1(p.unlinkMsg("/dir/link", 0), wire.StatusOK)
+	want := []string{
+		`create STATUS_SUCCESS pub \dir create`, `create STATUS_SUCCESS pub \dir\file open_if`, `set security STATUS_SUCCESS pub \dir\file`,
+		`symbolic link STATUS_SUCCESS pub \dir\link`, `symbolic link STATUS_OBJECT_NAME_COLLISION pub \dir\link`,
+		`link STATUS_SUCCESS pub \dir\file \hard`, `delete STATUS_SUCCESS pub \dir\link`,
+	}
+	if got := events(t, &log, "share", "path", "to", "disposition"); !slices.Equal(got, want) {
+		t.Errorf("%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
 }
 
 func TestSmbclientWorksInPosixMode(t *testing.T) {

@@ -32,6 +32,9 @@ func (c *Conn) queryFS(r *smb1Request, t *transaction, out *transOut) (status wi
 		return wire.StatusAccessDenied
 	}
 	level := wire.SMB1U16(t.params)
+	if level == wire.SMB1FsWho {
+		return c.queryWho(r, out)
+	}
 	v, status := c.volume(r.tree.share)
 	if status != wire.StatusOK {
 		return status

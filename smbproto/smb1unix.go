@@ -1,6 +1,10 @@
 package smbproto
 
-import "ustack/smbproto/wire"
+import (
+	"os"
+
+	"ustack/smbproto/wire"
+)
 
 // The UNIX extensions: what POSIX knows of files, asked for by its names. They take names as they stand, and follow no link
 // (vfs.How.Exact): a link is an entry whose text clients read.
@@ -22,6 +26,17 @@ func (c *Conn) setFS(r *smb1Request, t *transaction, _ *transOut) wire.Status {
 	}
 	r.tree.posix = capabilities&wire.SMB1UnixPathnames != 0
 	return wire.StatusOK
+}
+
+// queryWho says who the client is to descriptors, and to Linux, where it is whoever serves.
+func (c *Conn) queryWho(r *smb1Request, out *transOut) (status wire.Status) {
+	token, who := r.session.token.Load(), r.session.who()
+	sids := []string{string(token.User)}
+	for _, g := range token.Groups {
+		sids = append(sids, string(g))
+	}
+	out.nd, status = wire.PutSMB1Who(out.data, who.Guest || who.Anonymous, uint32(os.Geteuid()), uint32(os.Getegid()), sids)
+	return status
 }
 
 // queryUnixPath says of what has a name, be it a link, what one of the extensions' levels asks for.

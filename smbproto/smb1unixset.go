@@ -88,15 +88,23 @@ func (c *Conn) changeUnix(o *open, ch *wire.SMB1UnixChange) wire.Status {
 			return status
 		}
 	}
+	if ch.Mode != wire.UnixNoChange || ch.UID != wire.UnixNoChange || ch.GID != wire.UnixNoChange {
+		status := changeMode(o, ch)
+		c.auditMove("set security", o, o.name(), "", status)
+		if status != wire.StatusOK {
+			return status
+		}
+	}
+	return setBasic(o, wire.NewBasicInfo(ch.Creation, ch.LastAccess, ch.LastWrite, 0, 0))
+}
+
+func changeMode(o *open, ch *wire.SMB1UnixChange) wire.Status {
 	if ch.Mode != wire.UnixNoChange {
 		if err := o.file.SetMode(ch.Mode); err != nil {
 			return wire.StatusOf(err)
 		}
 	}
-	if status := changeOwner(o, ch); status != wire.StatusOK {
-		return status
-	}
-	return setBasic(o, wire.NewBasicInfo(ch.Creation, ch.LastAccess, ch.LastWrite, 0, 0))
+	return changeOwner(o, ch)
 }
 
 // changeOwner gives a file to another owner of Linux's: for who may take ownership of files, if Linux lets the server.

@@ -187,5 +187,8 @@ func FuzzSMB1Unix(f *testing.F) {
 		_, _ = info.PutSMB1Unix(m, SMB1InfoUnixBasic)
 		_, _ = info.PutSMB1Unix(m, SMB1InfoUnixInfo2)
 		_, _ = (&FsInfo{}).PutSMB1PosixFs(m)
+		if n, _ := PutSMB1Who(m, true, 1, 2, []string{"a SID", "another"}); n > len(m) {
+			panic("more is written than there is room for")
+		}
 	})
 }

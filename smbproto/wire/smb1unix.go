@@ -7,6 +7,7 @@ package wire
 const (
 	SMB1FsUnix  = 0x0200 // which version, and what can be done
 	SMB1FsPosix = 0x0201 // what statfs says
+	SMB1FsWho   = 0x0202 // who the client is to the server
 )
 
 // Levels of TRANS2_QUERY_PATH_INFORMATION, TRANS2_SET_PATH_INFORMATION and their like.
@@ -123,4 +124,34 @@ func (f *FsInfo) PutSMB1PosixFs(b []byte) (n int, status Status) {
 	le.PutUint64(b[40:], f.FreeFiles)
 	le.PutUint64(b[48:], uint64(f.Serial))
 	return SMB1PosixFsSize, StatusOK
+}
+
+// PutSMB1Who writes who a client is: a guest or not, the user and group of Linux's that what it does is done as, no other
+// groups, and its SIDs, of its user first, each in the form of MS-DTYP 2.4.2.2. Without room for those there are none.
+func PutSMB1Who(b []byte, guest bool, uid, gid uint32, sids []string) (n int, status Status) {
+	const fixed = 40
+	if len(b) < fixed {
+		return 0, StatusInfoLengthMismatch
+	}
+	clear(b[:fixed])
+	if guest {
+		b[0] = 1
+	}
+	b[4] = 1 // that it can be told
+	le.PutUint64(b[8:], uint64(uid))
+	le.PutUint64(b[16:], uint64(gid))
+	size := 0
+	for _, s := range sids {
+		size += len(s)
+	}
+	if fixed+size > len(b) {
+		return fixed, StatusOK
+	}
+	le.PutUint32(b[28:], uint32(len(sids)))
+	le.PutUint32(b[32:], uint32(size))
+	n = fixed
+	for _, s := range sids {
+		n += copy(b[n:], s)
+	}
+	return n, StatusOK
 }
