@@ -31,7 +31,7 @@ type creation struct {
 	given       wire.Access // of SMB1: what the open gets besides, whatever it asks for
 	outdates    bool        // of SMB1: what is to be done to the file by its name leaves nothing right that others have kept
 	renames     bool        // of SMB1: it is opened to be renamed
-	removes     bool        // of SMB1: it is opened to be deleted
+	removes     bool        // of SMB1: it is opened to have its name taken away
 	exact       bool        // of SMB1: the name is taken as it stands, as POSIX does
 	link        bool        // of SMB1: it may be a symbolic link
 	hasMode     bool        // of SMB1: what is made gets the permissions of mode

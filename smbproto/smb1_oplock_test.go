@@ -68,8 +68,8 @@ func TestSMB1OldOpensHaveOplocks(t *testing.T) {
 	}
 }
 
-// Whatever deletes a file waits for those who keep it open, though they have it open for its attributes alone.
-func TestSMB1UnlinksWaitForHandles(t *testing.T) {
+// Whatever takes a file's name away waits for those who keep it open, though they have it open for its attributes alone.
+func TestSMB1NamesAreTakenAwayOnceHandlesAreClosed(t *testing.T) {
 	deletes := opening{wire.AccessAll, shareAll, wire.Open, wire.OptionDeleteOnClose}
 	raw := func(name string) []byte { return append(append([]byte{4}, utf16le(name)...), 0, 0) }
 	for name, msg := range map[string]func(p *peer1) []byte{
@@ -82,8 +82,18 @@ func TestSMB1UnlinksWaitForHandles(t *testing.T) {
 			return p.trans2(8, 1, words(p.open1("kept", all1), uint16(0x102), uint16(0)), []byte{1})
 		},
 		"CLOSE": func(p *peer1) []byte { return p.msg(wire.SMB1Close, words(p.open1("kept", deletes), uint32(0)), nil) },
+		"RENAME": func(p *peer1) []byte {
+			return p.msg(wire.SMB1Rename, words(uint16(0x16)), append(raw("kept"), append([]byte{4, 0}, raw("new")[1:]...)...))
+		},
+		"SET_PATH, a rename": func(p *peer1) []byte {
+			return p.trans2(6, len(renameInfo1("new")), append(words(renameLevel, uint32(0)), raw("kept")[1:]...), renameInfo1("new"))
+		},
 	} {
 		dir := name == "DELETE_DIRECTORY"
+		to := leaseR
+		if name == "SET_PATH, a rename" {
+			to = 0 // of what it was called nothing stays
+		}
 		t.Run(name, func(t *testing.T) {
 			p := newPeer1(t, nil).logOn1("pub")
 			holder := connect(t, p.srv, p.dir)
@@ -100,7 +110,7 @@ func TestSMB1UnlinksWaitForHandles(t *testing.T) {
 			if r := p.ask1(m); r != nil {
 				t.Fatalf("answered at once: %v", r.Status())
 			}
-			holder.leaseV2Breaks(1, leaseRH, leaseR, 2, true)
+			holder.leaseV2Breaks(1, leaseRH, to, 2, true)
 			if r := p.wake(); r != nil {
 				t.Fatalf("answered before the holder was: %v", r.Status())
 			}

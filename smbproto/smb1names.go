@@ -129,7 +129,7 @@ func (c *Conn) renameNames(r *smb1Request, from, to string, attrs uint16) wire.S
 		if pattern := lastOf(to); r.hasWildcards(to) {
 			target = strings.TrimSuffix(to, pattern) + fillWildcards(pattern, lastOf(path))
 		}
-		cr := creation{share: wire.ShareRead | wire.ShareWrite, disposition: wire.Open, link: true}
+		cr := creation{share: wire.ShareRead | wire.ShareWrite, disposition: wire.Open, link: true, removes: true}
 		return c.withPathFor(r, path, &cr, wire.AccessDelete|wire.AccessReadAttributes, func(o *open) wire.Status {
 			if status := c.fillFitting(o, attrs|uint16(wire.AttributeDirectory)); status != wire.StatusOK {
 				return status

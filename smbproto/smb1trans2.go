@@ -156,7 +156,7 @@ func (c *Conn) setPath(r *smb1Request, t *transaction, out *transOut) wire.Statu
 	}
 	cr := creation{
 		share: shareEverything, disposition: wire.Open, renames: class == wire.FileRenameInformation,
-		removes:  class == wire.FileDispositionInformation && len(t.data) > 0 && t.data[0] != 0,
+		removes:  class == wire.FileRenameInformation || class == wire.FileDispositionInformation && len(t.data) > 0 && t.data[0] != 0,
 		outdates: class == wire.FileEndOfFileInformation || class == wire.FileAllocationInformation,
 	}
 	status = c.withPathFor(r, name, &cr, access, func(o *open) wire.Status {
