@@ -44,7 +44,10 @@ posix() { # OPTIONS of a mount that has the UNIX extensions
 	[ "$(stat -c '%s %F' $d/away)" = "12 symbolic link" ] || { echo "another link: $(stat -c '%s %F' $d/away)"; umount /mnt; return; }
 	[ "$(ls $d | tr '\n' ' ')" = "FILE away file hard link " ] || { echo "another listing: $(ls $d)"; umount /mnt; return; }
 	touch -d '2001-02-03 04:05:06' $d/file && [ "$(stat -c %Y $d/hard)" = "$(date -d '2001-02-03 04:05:06' +%s)" ] || { echo "no times"; umount /mnt; return; }
-	chmod 444 $d/file && rm $d/away && rm -r $d && [ -z "$(ls /mnt)" ] || { echo "not deleted"; umount /mnt; return; }
+	echo new >$d/over && mv $d/over $d/FILE && read n <$d/FILE && [ "$n" = new ] || { echo "no rename onto another"; umount /mnt; return; }
+	exec 3>>$d/hard && chmod 604 $d/file && echo more >&3 && exec 3>&- && [ "$(stat -c '%a %s' $d/hard)" = "604 10" ] || { echo "no mode of an open file"; umount /mnt; return; }
+	cp -a $d /mnt/copy && [ "$(readlink /mnt/copy/away) $(stat -c '%a %Y' /mnt/copy/FILE)" = "/etc/nowhere $(stat -c '%a %Y' $d/FILE)" ] || { echo "no copy with times"; umount /mnt; return; }
+	rm -r /mnt/copy && chmod 444 $d/file && rm $d/away && rm -r $d && [ -z "$(ls /mnt)" ] || { echo "not deleted"; umount /mnt; return; }
 	umount /mnt && echo ok || echo "no umount"
 }
 for o in vers=1.0 vers=1.0,nounix vers=1.0,sec=ntlmsspi vers=1.0,sec=ntlmv2 vers=2.0 vers=2.1 vers=3.0 vers=3.0,seal vers=3.1.1 vers=3.1.1,seal vers=3.1.1,sec=ntlmsspi vers=2.1,sec=ntlmsspi; do

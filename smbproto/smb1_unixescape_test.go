@@ -30,7 +30,8 @@ func TestLinksThatClientsMakeAreNeverFollowed(t *testing.T) {
 	two := connect(t, srv, share).logOn("pub")
 	mover := two.newFile("mover")
 	for _, text := range []string{
-		"/etc", "/etc/passwd", "/", "..", "../out", "../out/file", out, out + "/file", share, share + "/file", "file", "dir", "dir/file", ".", "./dir", "link", "dir/../file",
+		"/etc", "/etc/passwd", "/", "..", "../out", "../out/file", out, out + "/file", share, share + "/file",
+		"file", "dir", "dir/file", ".", "./dir", "link", "dir/../file",
 		"/proc/self/root/etc", "/.ustack-link", "/.ustack-link/etc", "../share/file", "none",
 	} {
 		p.want1(p.linkMsg("/link", text), wire.StatusOK)
@@ -45,7 +46,8 @@ func TestLinksThatClientsMakeAreNeverFollowed(t *testing.T) {
 			windows := strings.ReplaceAll(path, "/", `\`)
 			for _, o := range []opening{
 				{wire.AccessReadData, shareAll, wire.Open, 0}, {wire.AccessReadAttributes, shareAll, wire.Open, 0}, {wire.AccessAll, shareAll, wire.OpenIf, 0},
-				{wire.AccessAll, shareAll, wire.OverwriteIf, 0}, {wire.AccessAll, shareAll, wire.Create, 0}, {wire.AccessAll, shareAll, wire.OpenIf, wire.OptionDirectory},
+				{wire.AccessAll, shareAll, wire.OverwriteIf, 0}, {wire.AccessAll, shareAll, wire.Create, 0},
+				{wire.AccessAll, shareAll, wire.OpenIf, wire.OptionDirectory},
 				{wire.AccessDelete, shareAll, wire.Open, wire.OptionDeleteOnClose},
 			} {
 				refused("CREATE of POSIX's "+path, p.ask1(p.createMsg1("/"+path, o, 0)).Status())
@@ -53,7 +55,8 @@ func TestLinksThatClientsMakeAreNeverFollowed(t *testing.T) {
 				_, s := two.tryOpen(windows, o)
 				refused("SMB2's CREATE of "+path, s)
 			}
-			for _, flags := range []uint32{wire.SMB1PosixReadOnly, wire.SMB1PosixReadWrite | wire.SMB1PosixCreate, wire.SMB1PosixWriteOnly | wire.SMB1PosixTruncate,
+			for _, flags := range []uint32{wire.SMB1PosixReadOnly, wire.SMB1PosixReadWrite | wire.SMB1PosixCreate,
+				wire.SMB1PosixWriteOnly | wire.SMB1PosixTruncate,
 				wire.SMB1PosixCreate | wire.SMB1PosixDirectory, wire.SMB1PosixDirectory} {
 				refused(fmt.Sprintf("POSIX open of %s with %x", path, flags), p.ask1(p.posixOpenMsg("/"+path, flags, 0o600)).Status())
 			}
@@ -145,5 +148,69 @@ func TestNoRaceLeadsUnixRequestsOutside(t *testing.T) {
 		if done[what] == 0 {
 			t.Errorf("%s: never done", what)
 		}
+	}
+}
+
+// Nor is anybody led there by a client that puts a link where its directory was, again and again.
+func TestNoRaceOfAClientsLinksLeadsOutside(t *testing.T) {
+	base := t.TempDir()
+	share, out := filepath.Join(base, "share"), filepath.Join(base, "out")
+	if err := errors.Join(os.MkdirAll(filepath.Join(share, "d"), 0o755), os.Mkdir(out, 0o755),
+		os.WriteFile(filepath.Join(out, "file"), []byte("secret"), 0o644),
+		os.WriteFile(filepath.Join(share, "d", "file"), []byte("inside"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	before := treeOf(t, out)
+	srv := newServerIn(t, share, allowSMB1)
+	evil, p, plain := connect1(t, srv, share).logOn1("pub").posix(), connect1(t, srv, share).logOn1("pub").posix(), connect1(t, srv, share).logOn1("pub")
+	two := connect(t, srv, share).logOn("pub")
+	stop, over := make(chan struct{}), make(chan int, 1)
+	go func() {
+		n := 0
+		for running(stop) {
+			evil.ask1(evil.msg(wire.SMB1Rename, words(uint16(0x16)), twoNames("/d", "/e")))
+			if evil.ask1(evil.linkMsg("/d", out)).Status() == wire.StatusOK {
+				n++
+			}
+			evil.ask1(evil.unlinkMsg("/d", 0))
+			evil.ask1(evil.msg(wire.SMB1Rename, words(uint16(0x16)), twoNames("/e", "/d")))
+		}
+		over <- n
+	}()
+	read := 0
+	check := func(r []byte) {
+		read++
+		if strings.Contains(string(r), "secret") {
+			t.Error("the secret is read")
+		}
+	}
+	for range 1000 {
+		msg := p.posixOpenMsg("/d/file", wire.SMB1PosixReadWrite, 0)
+		if r := p.ask1(msg); !r.Status().IsError() {
+			b := p.isAnswer(r, msg, wire.StatusOK)
+			fid := le.Uint16(r[b.Word(7)+2:])
+			check(p.ask1(p.readMsg1(fid, 0, 100)))
+			p.ask1(p.msg(wire.SMB1Close, words(fid, uint32(0)), nil))
+		}
+		msg = plain.createMsg1(`\d\file`, opening{wire.AccessAll, shareAll, wire.OpenIf, 0}, 0)
+		if r := plain.ask1(msg); r != nil && !r.Status().IsError() {
+			b := plain.isAnswer(r, msg, wire.StatusOK)
+			fid := le.Uint16(b.Words[5:])
+			check(plain.ask1(plain.readMsg1(fid, 0, 100)))
+			plain.ask1(plain.msg(wire.SMB1Close, words(fid, uint32(0)), nil))
+		}
+		if id, s := two.tryOpen(`d\file`, opening{wire.AccessAll, shareAll, wire.OpenIf, 0}); s == wire.StatusOK {
+			check(two.ask(two.readMsg(id, 0, 100)))
+			two.ask(two.closeMsg(id))
+		}
+		two.tryOpen(`d\new`, opening{wire.AccessAll, shareAll, wire.Create, wire.OptionDeleteOnClose})
+		p.ask1(p.unlinkMsg("/d/new", 0))
+	}
+	close(stop)
+	if links := <-over; links == 0 || read == 0 {
+		t.Errorf("%d links were made, %d files read", links, read)
+	}
+	if after := treeOf(t, out); after != before {
+		t.Errorf("outside there is now\n%s, there was\n%s", after, before)
 	}
 }

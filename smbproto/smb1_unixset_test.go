@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"ustack/smbproto/audit"
 	"ustack/smbproto/sd"
 	"ustack/smbproto/wire"
 )
@@ -59,7 +58,8 @@ func TestSMB1PosixOpenMakesWhatItIsAskedFor(t *testing.T) {
 	p := newPeer1(t, nil).logOn1("pub").posix()
 	b := p.trans2Data(p.posixOpenMsg("/file", wire.SMB1PosixReadWrite|wire.SMB1PosixCreate, 0o6640))
 	fid := le.Uint16(b[2:])
-	if action := le.Uint32(b[4:]); action != uint32(wire.ActionCreated) || le.Uint16(b[8:]) != wire.SMB1InfoUnixBasic || readUnixInfo(b[12:]).mode != 0o640 {
+	if action := le.Uint32(b[4:]); action != uint32(wire.ActionCreated) ||
+		le.Uint16(b[8:]) != wire.SMB1InfoUnixBasic || readUnixInfo(b[12:]).mode != 0o640 {
 		t.Errorf("made: % x", b)
 	}
 	p.want1(p.writeMsg1(fid, 0, []byte("content")), wire.StatusOK)
@@ -189,49 +189,6 @@ func TestSMB1UnixOwnersAreChangedByAdministrators(t *testing.T) {
 	}
 }
 
-func TestSMB1UnixLinksAreMadeAndTakenAway(t *testing.T) {
-	p := unixShare(t)
-	for _, text := range []string{"file", "dir/file", "/etc/passwd", "..", "../..", p.dir + "/dir/file", "ünï \\ : *", strings.Repeat("x", 1900)} {
-		p.want1(p.linkMsg("/new", text), wire.StatusOK)
-		raw := p.trans2Data(p.pathMsg(5, wire.SMB1InfoUnixLink, "/new", nil))
-		if got, err := wire.UTF16ToString(raw); err != nil || got != text+"\x00" {
-			t.Errorf("%q comes back as %q", text, got)
-		}
-		if i := p.unixInfo("/new"); i.kind != 2 || i.size != uint64(len(text)) {
-			t.Errorf("%q: %+v", text, i)
-		}
-		p.want1(p.linkMsg("/new", "other"), wire.StatusObjectNameCollision)
-		p.want1(p.msg(wire.SMB1Rename, words(uint16(0x16)), twoNames("/new", "/moved")), wire.StatusOK)
-		p.want1(p.unlinkMsg("/moved", 1), wire.StatusNotADirectory)
-		p.want1(p.unlinkMsg("/moved", 0), wire.StatusOK)
-		if _, err := os.Lstat(filepath.Join(p.dir, "moved")); !errors.Is(err, os.ErrNotExist) {
-			t.Error("the link is still there: ", err)
-		}
-	}
-	for _, text := range []string{"", strings.Repeat("x", 4095)} {
-		data := append(utf16le(text), 0, 0)
-		params := append(append(words(uint16(wire.SMB1InfoUnixLink), uint32(0)), utf16le("/long")...), 0, 0)
-		p.want1(p.trans2(6, len(data), params, data), wire.StatusObjectNameInvalid)
-	}
-	// Of a link that others have made the link is taken away, not what it leads to.
-	p.want1(p.unlinkMsg("/link", 0), wire.StatusOK)
-	if p.content("dir/file") != "content" {
-		t.Error("the link's target is gone")
-	}
-	hard := func(to, from string) []byte {
-		return p.pathMsg(6, wire.SMB1InfoUnixHardLink, to, append(utf16le(from), 0, 0))
-	}
-	p.want1(hard("/hard", "/dir/file"), wire.StatusOK)
-	if i := p.unixInfo("/hard"); i.links != 2 || i.inode != p.unixInfo("/dir/file").inode {
-		t.Errorf("%+v", i)
-	}
-	p.want1(hard("/hard", "/dir/file"), wire.StatusObjectNameCollision)
-	p.want1(hard("/HARD", "/dir/file"), wire.StatusOK)
-	p.want1(hard("/x", "/out"), wire.StatusAccessDenied)
-	p.want1(hard("/x", "/dirlink/file"), wire.StatusObjectPathNotFound)
-	p.want1(hard("/x", "../secret"), wire.StatusObjectPathSyntaxBad)
-}
-
 // unixChanges are requests that change something, each of a share with a directory and a file.
 func unixChanges(p *peer1) map[string][]byte {
 	return map[string][]byte{
@@ -249,7 +206,8 @@ func unixChanges(p *peer1) map[string][]byte {
 
 func makeUnixTree(t *testing.T, dir string) {
 	t.Helper()
-	if err := errors.Join(os.MkdirAll(filepath.Join(dir, "dir", "empty"), 0o755), os.WriteFile(filepath.Join(dir, "dir", "file"), []byte("content"), 0o644),
+	if err := errors.Join(os.MkdirAll(filepath.Join(dir, "dir", "empty"), 0o755),
+		os.WriteFile(filepath.Join(dir, "dir", "file"), []byte("content"), 0o644),
 		os.Symlink("file", filepath.Join(dir, "dir", "there"))); err != nil {
 		t.Fatal(err)
 	}
@@ -299,27 +257,6 @@ func TestSMB1UnixChangesAreHeldToDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.want1(p.pathMsg(5, wire.SMB1InfoUnixLink, "/dir/there", nil), wire.StatusAccessDenied)
-}
-
-func TestSMB1UnixChangesAreAudited(t *testing.T) {
-	var log bytes.Buffer
-	p := newPeer1(t, func(c *Config) { c.Audit = audit.NewLogger(&log) }).logOn1("pub").posix()
-	log.Reset()
-	p.trans2Data(p.posixOpenMsg("/dir", wire.SMB1PosixCreate|wire.SMB1PosixDirectory, 0o700))
-	p.trans2Data(p.posixOpenMsg("/dir/file", wire.SMB1PosixCreate|wire.SMB1PosixReadOnly, 0o600))
-	p.want1(p.pathMsg(6, wire.SMB1InfoUnixBasic, "/dir/file", modeOf(0o640)), wire.StatusOK)
-	p.want1(p.linkMsg("/dir/link", "/etc"), wire.StatusOK)
-	p.want1(p.linkMsg("/dir/link", "/etc"), wire.StatusObjectNameCollision)
-	p.want1(p.pathMsg(6, wire.SMB1InfoUnixHardLink, "/hard", append(utf16le("/dir/file"), 0, 0)), wire.StatusOK)
-	p.want1(p.unlinkMsg("/dir/link", 0), wire.StatusOK)
-	want := []string{
-		`create STATUS_SUCCESS pub \dir create`, `create STATUS_SUCCESS pub \dir\file open_if`, `set security STATUS_SUCCESS pub \dir\file`,
-		`symbolic link STATUS_SUCCESS pub \dir\link`, `symbolic link STATUS_OBJECT_NAME_COLLISION pub \dir\link`,
-		`link STATUS_SUCCESS pub \dir\file \hard`, `delete STATUS_SUCCESS pub \dir\link`,
-	}
-	if got := events(t, &log, "share", "path", "to", "disposition"); !slices.Equal(got, want) {
-		t.Errorf("%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-	}
 }
 
 func TestSmbclientWorksInPosixMode(t *testing.T) {

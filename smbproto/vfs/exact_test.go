@@ -22,7 +22,8 @@ func TestExactNamesFollowNoLink(t *testing.T) {
 			}
 			must(t, f.Close())
 		}
-		for _, p := range []Path{"dirlink", "link", "out", "absolute", "dangling", "dirlink/file", "dirlink/new", "out/x", "absolute/passwd", "A", "a/FILE", "A/file", "a/file/x", "none/x"} {
+		for _, p := range []Path{"dirlink", "link", "out", "absolute", "dangling", "dirlink/file",
+			"dirlink/new", "out/x", "absolute/passwd", "A", "a/FILE", "A/file", "a/file/x", "none/x"} {
 			for _, how := range []How{{}, {Read: true}, {Read: true, Write: true}, {Locate: true}, {Link: true, Directory: true}} {
 				how.Exact = true
 				f, _, err := r.Open(p, how)
@@ -33,7 +34,8 @@ func TestExactNamesFollowNoLink(t *testing.T) {
 			}
 		}
 		for p, want := range map[Path]error{
-			"a/none": ErrNotFound, "A": ErrNotFound, "none/x": ErrPathNotFound, "dirlink/file": ErrPathNotFound, "a/file/x": ErrPathNotFound, "A/file": ErrPathNotFound,
+			"a/none": ErrNotFound, "A": ErrNotFound, "none/x": ErrPathNotFound,
+			"dirlink/file": ErrPathNotFound, "a/file/x": ErrPathNotFound, "A/file": ErrPathNotFound,
 		} {
 			if _, err := r.Hold(p, true); !errors.Is(err, want) {
 				t.Errorf("%q: %v, want %v", p, err, want)

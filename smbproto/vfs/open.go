@@ -239,7 +239,11 @@ func (f *File) make(in *Dir, base string, how How, descriptor []byte) error {
 	if err := f.SetAttributes(how.Attributes); err != nil || !how.HasMode {
 		return err
 	}
-	return f.SetMode(how.Mode&permissions | specialBits) // with what the directory has given it
+	err := f.SetMode(how.Mode&permissions | specialBits) // with what the directory has given it
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EOPNOTSUPP) {
+		return nil // the file system has no modes
+	}
+	return err
 }
 
 // bear makes the file, with its descriptor. It takes no lock of xattrs: who has one may wait for what is under way here.
