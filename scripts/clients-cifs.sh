@@ -46,6 +46,7 @@ posix() { # OPTIONS of a mount that has the UNIX extensions
 	touch -d '2001-02-03 04:05:06' $d/file && [ "$(stat -c %Y $d/hard)" = "$(date -d '2001-02-03 04:05:06' +%s)" ] || { echo "no times"; umount /mnt; return; }
 	echo new >$d/over && mv $d/over $d/FILE && read n <$d/FILE && [ "$n" = new ] || { echo "no rename onto another"; umount /mnt; return; }
 	exec 3>>$d/hard && chmod 604 $d/file && echo more >&3 && exec 3>&- && [ "$(stat -c '%a %s' $d/hard)" = "604 10" ] || { echo "no mode of an open file"; umount /mnt; return; }
+	echo open >$d/open && exec 3<$d/open && rm $d/open && echo again >$d/open && read n <&3 && exec 3<&- && [ "$n" = open ] && rm $d/open || { echo "no removal of an open file"; umount /mnt; return; }
 	cp -a $d /mnt/copy && [ "$(readlink /mnt/copy/away) $(stat -c '%a %Y' /mnt/copy/FILE)" = "/etc/nowhere $(stat -c '%a %Y' $d/FILE)" ] || { echo "no copy with times"; umount /mnt; return; }
 	rm -r /mnt/copy && chmod 444 $d/file && rm $d/away && rm -r $d && [ -z "$(ls /mnt)" ] || { echo "not deleted"; umount /mnt; return; }
 	umount /mnt && echo ok || echo "no umount"

@@ -68,6 +68,44 @@ func TestSMB1UnixLinksAreMadeAndTakenAway(t *testing.T) {
 	p.want1(hard("/x", "../secret"), wire.StatusObjectPathSyntaxBad)
 }
 
+// A file that POSIX removes loses its name at once, and stays what it is to those who have it open. Who does not share that
+// keeps it.
+func TestSMB1PosixRemovesFilesThatAreOpen(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub").posix()
+	two := connect(t, p.srv, p.dir).logOn("pub")
+	fid := le.Uint16(p.trans2Data(p.posixOpenMsg("/file", wire.SMB1PosixReadWrite|wire.SMB1PosixCreate, 0o600))[2:])
+	p.want1(p.writeMsg1(fid, 0, []byte("content")), wire.StatusOK)
+	other := two.open("file", opening{rd, shareAll, wire.Open, 0})
+	doomed := two.open("file", opening{rd | wire.AccessDelete, shareAll, wire.Open, wire.OptionDeleteOnClose})
+	p.want1(p.unlinkMsg("/file", 0), wire.StatusOK)
+	p.want1(p.unlinkMsg("/file", 0), wire.StatusObjectNameNotFound)
+	fresh := le.Uint16(p.trans2Data(p.posixOpenMsg("/file", wire.SMB1PosixReadWrite|wire.SMB1PosixCreate|wire.SMB1PosixExclusive, 0o600))[2:])
+	p.want1(p.writeMsg1(fresh, 0, []byte("new")), wire.StatusOK)
+	if r := p.ask1(p.readMsg1(fid, 0, 100)); !bytes.Contains(r, []byte("content")) {
+		t.Errorf("%v, % x", r.Status(), []byte(r))
+	}
+	if r := two.want(two.readMsg(other, 0, 100), wire.StatusOK); string(r[80:]) != "content" {
+		t.Errorf("read %q", r[80:])
+	}
+	if r := p.ask1(p.trans2(7, 0, words(fid, uint16(wire.SMB1InfoUnixBasic)), nil)); r.Status() != wire.StatusOK {
+		t.Error(r.Status())
+	}
+	two.want(two.closeMsg(doomed), wire.StatusOK)
+	two.want(two.closeMsg(other), wire.StatusOK)
+	p.want1(p.msg(wire.SMB1Close, words(fid, uint32(0)), nil), wire.StatusOK)
+	if p.content("file") != "new" {
+		t.Error("the file that has the name now is gone, or another")
+	}
+	p.want1(p.msg(wire.SMB1Close, words(fresh, uint32(0)), nil), wire.StatusOK)
+	keeps := two.open("file", opening{rd, wire.ShareRead | wire.ShareWrite, wire.Open, 0})
+	p.want1(p.unlinkMsg("/file", 0), wire.StatusSharingViolation)
+	two.want(two.closeMsg(keeps), wire.StatusOK)
+	p.want1(p.unlinkMsg("/file", 0), wire.StatusOK)
+	if st := p.srv.Stats(); st.Opens != 0 || len(p.srv.files.files) != 0 {
+		t.Errorf("left: %+v, %d files", st, len(p.srv.files.files))
+	}
+}
+
 func TestSMB1UnixChangesAreAudited(t *testing.T) {
 	var log bytes.Buffer
 	p := newPeer1(t, func(c *Config) { c.Audit = audit.NewLogger(&log) }).logOn1("pub").posix()

@@ -194,5 +194,23 @@ func (c *Conn) posixUnlink(r *smb1Request, name string, data []byte) wire.Status
 	default:
 		return wire.StatusInvalidParameter
 	}
-	return c.withPathFor(r, name, &cr, wire.AccessDelete, c.doom)
+	return c.withPathFor(r, name, &cr, wire.AccessDelete, c.unlinkNow)
+}
+
+// unlinkNow takes the name of what is open away at once, if it is no directory: who else has the file open, and shares
+// that it is deleted, goes on with it, as POSIX has it and as Windows does when it is asked for that (MS-FSCC 2.4.12,
+// FILE_DISPOSITION_POSIX_SEMANTICS).
+func (c *Conn) unlinkNow(o *open) wire.Status {
+	if o.file.IsDir() {
+		return c.doom(o)
+	}
+	if err := o.file.Stat(); err != nil {
+		return wire.StatusOf(err)
+	}
+	if err := o.file.CanRemove(); err != nil {
+		return wire.StatusOf(err)
+	}
+	err := o.file.Remove()
+	o.removed(o.file, err)
+	return wire.StatusOf(err)
 }
