@@ -27,9 +27,6 @@ func (c *Conn) compound(msg []byte) error {
 		return err
 	}
 	n, err := c.answer(msg, b[at:at+room])
-	if c.rep.loan != nil {
-		c.lendOut(c.rep.loan, at+wire.ReadResponseData)
-	}
 	c.req, c.rep = request{}, reply{} // they hold slices of the rings
 	if e := c.send(b, n); e != nil {
 		return e

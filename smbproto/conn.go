@@ -23,6 +23,8 @@ type Conn struct {
 	a   *ioarea.Area
 	in  *ioarea.Ring // a.In, to be woken by others also when the area is another stream's
 	out *ioarea.Ring // a.Out, from which others take back what was lent, likewise
+	// askedBack counts when they do.
+	askedBack atomic.Uint64
 	// stream is what stands behind the area, or nil: others ask it, likewise.
 	stream ioarea.Stream
 	log    *slog.Logger

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 
-	"ustack/smbproto/vfs"
 	"ustack/smbproto/wire"
 )
 
@@ -33,7 +32,6 @@ type reply struct {
 	session uint64 // ids for the header, where the request's are not right
 	tree    uint32
 	fileID  wire.FileID // for the requests that are related to this one
-	loan    *vfs.Loan   // what a READ answers with, in place of what follows its response's fixed part; nil: that is in msg
 }
 
 // needs are what must be there before a handler runs.

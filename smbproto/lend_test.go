@@ -2,6 +2,8 @@ package smbproto
 
 import (
 	"bytes"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"ustack/smbproto/vfs"
@@ -146,5 +148,68 @@ func TestAConnectionThatEndsReturnsItsLoans(t *testing.T) {
 	p.a.Out.DropLoans()
 	if n := p.srv.loans.Out(); n != 0 {
 		t.Errorf("%d loans left", n)
+	}
+}
+
+// A READ that meets another's cutting the file says what was there before or after, or less: never zeros.
+func TestAReadOfWhatIsBeingCutShowsNoZeros(t *testing.T) {
+	content := bytes.Repeat([]byte{'x'}, 1<<20)
+	p := newPeer(t, nil).logOn("pub")
+	q := connect(t, p.srv, p.dir).logOn("pub")
+	id, other := p.newFile("file"), q.open("file", anyOpen)
+	p.lent()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 300 {
+			cut := q.ask(q.setMsg(other, wire.FileEndOfFileInformation, le.AppendUint64(nil, 0)))
+			if written := q.ask(q.charged(q.writeMsg(other, 0, content))); status(cut) != wire.StatusOK || status(written) != wire.StatusOK {
+				t.Error(status(cut), status(written))
+				return
+			}
+		}
+	}()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+		p.handle(p.charged(p.readMsg(id, 0, len(content))))
+		r := p.take()[wire.FrameHeaderSize:]
+		if status(r) == wire.StatusOK && bytes.IndexByte(r[wire.ReadResponseData:], 0) >= 0 {
+			t.Error("zeros")
+		}
+	}
+}
+
+// What is asked back before the connection has it is read in place of that.
+func TestWhatIsAskedBackEarlyIsRead(t *testing.T) {
+	content := pattern(256 << 10)
+	p := newPeer(t, nil).logOn("pub")
+	id := p.newFile("file")
+	p.want(p.charged(p.writeMsg(id, 0, content)), wire.StatusOK)
+	p.lent()
+	var done atomic.Bool
+	var running sync.WaitGroup
+	running.Go(func() {
+		for other := new(vfs.Loan); !done.Load(); {
+			p.c.TakeBack(other)
+		}
+	})
+	read := 0
+	for i := 0; i < 100_000 && read < 10; i++ {
+		p.handle(p.charged(p.readMsg(id, 0, len(content))))
+		if p.srv.loans.Out() == 0 {
+			read++
+		}
+		if r := p.take()[wire.FrameHeaderSize:]; status(r) != wire.StatusOK || !bytes.Equal(r[wire.ReadResponseData:], content) {
+			t.Fatal(status(r), "or other bytes")
+		}
+	}
+	done.Store(true)
+	running.Wait()
+	if read == 0 {
+		t.Error("all was lent")
 	}
 }

@@ -39,21 +39,14 @@ func (c *Conn) read(r *request, w *reply) wire.Status {
 		}
 		return status
 	}
-	var m int
-	var status wire.Status
-	if w.loan, status = c.lend(r, o, len(dst), req.Offset(), n); w.loan != nil {
-		m = len(w.loan.Bytes())
-	} else if status == wire.StatusOK {
+	m, status := c.lend(r, o, len(dst), req)
+	if m == 0 && status == wire.StatusOK {
 		m, status = c.readAt(o, dst, req.Offset(), n)
 	}
 	if status != wire.StatusOK {
 		return status
 	}
 	if m < int(min(req.MinimumCount(), math.MaxInt32)) {
-		if w.loan != nil {
-			w.loan.Returned()
-			w.loan = nil
-		}
 		return wire.StatusEndOfFile
 	}
 	c.haveRead(o, req.Offset(), m)
@@ -92,30 +85,41 @@ func (c *Conn) mayRead(o *open, off uint64, n int) wire.Status {
 	return wire.StatusOK
 }
 
-// lend has the file lend what a READ asks for, up to room bytes, where nobody has to read it but the kernel that sends it: in a
-// frame of its own that is neither signed nor encrypted. Without a loan and an error it is to be read.
-func (c *Conn) lend(r *request, o *open, room int, off uint64, n int) (*vfs.Loan, wire.Status) {
+// lend has the file lend what a READ asks for, up to room bytes, to the out ring, where nobody has to read it but the kernel that
+// sends it: in a frame of its own that is neither signed nor encrypted. The answer must be committed then. It says how much that is; 0,
+// without an error: it is to be read.
+func (c *Conn) lend(r *request, o *open, room int, req wire.ReadRequest) (m int, status wire.Status) {
 	if room < vfs.LendLeast || !r.alone || r.signed || c.sealing != nil || !c.out.MayLend() {
-		return nil, wire.StatusOK
+		return 0, wire.StatusOK
 	}
+	off, n := req.Offset(), int(min(req.Length(), math.MaxInt32))
 	if status := c.mayRead(o, off, n); status != wire.StatusOK {
-		return nil, status
+		return 0, status
 	}
-	return o.file.Lend(int64(off), min(n, room), c), wire.StatusOK
-}
-
-// lendOut puts a loan at its place in the out ring, for which at bytes come before it in the frame.
-func (c *Conn) lendOut(l *vfs.Loan, at int) {
-	if !c.out.Lend(at, l.Bytes(), l) {
+	asked := c.askedBack.Load()
+	l := o.file.Lend(int64(off), min(n, room), c)
+	if l == nil {
+		return 0, wire.StatusOK
+	}
+	if m = len(l.Bytes()); m < int(min(req.MinimumCount(), math.MaxInt32)) {
+		l.Returned()
+		return 0, wire.StatusOK
+	}
+	if !c.out.Lend(wire.FrameHeaderSize+wire.ReadResponseData, l.Bytes(), l) {
 		panic("smbproto: a loan that the out ring does not take") // it said that it would, and nobody else lends to it
 	}
-	if l.Gone() { // while it was neither here nor there
+	if c.askedBack.Load() != asked { // perhaps for this one, while it was neither here nor there
 		c.out.TakeBack(l)
+		return 0, wire.StatusOK
 	}
+	return m, wire.StatusOK
 }
 
 // TakeBack implements vfs.Borrower.
-func (c *Conn) TakeBack(l *vfs.Loan) { c.out.TakeBack(l) }
+func (c *Conn) TakeBack(l *vfs.Loan) {
+	c.askedBack.Add(1) // first: see lend
+	c.out.TakeBack(l)
+}
 
 // haveRead notes that n bytes at off have been read.
 func (c *Conn) haveRead(o *open, off uint64, n int) {

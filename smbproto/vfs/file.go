@@ -95,6 +95,7 @@ func (f *File) WriteAt(b []byte, off int64) (n int, err error) {
 		return f.writeStream(b, off)
 	}
 	f.changing(off, off+int64(len(b)))
+	defer f.changed()
 	for n < len(b) {
 		m, err := unix.Pwrite(f.fd, b[n:], off+int64(n))
 		if err == unix.EINTR {
@@ -129,5 +130,6 @@ func (f *File) Truncate(size int64) error {
 		return ErrNoHandle
 	}
 	f.changing(size, math.MaxInt64)
+	defer f.changed()
 	return retry(func() error { return unix.Ftruncate(f.fd, size) })
 }

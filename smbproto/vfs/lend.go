@@ -28,13 +28,15 @@ const (
 // A Borrower is whom something was lent to.
 type Borrower interface {
 	// TakeBack copies what a loan says to memory of the borrower's own, calls Returned, and returns then. If the borrower does not have
-	// it any more, or not yet, it does nothing: it looks at Gone when it has got it. Any goroutine calls it.
+	// it any more, or not yet, it does nothing; so who was asked, for whatever, between his call of Lend and when he has what
+	// that returned, returns it, and reads. Any goroutine calls it.
 	TakeBack(*Loan)
 }
 
 // Loans are those of all roots that share it. It may be used from any goroutine.
 type Loans struct {
-	out atomic.Int64 // loans that were not returned
+	out     atomic.Int64 // loans that were not returned
+	changes [64]changes  // by ID; of some files together
 
 	mu      sync.Mutex
 	byFile  map[ID]*Loan // the last one of a file
@@ -65,7 +67,6 @@ type Loan struct {
 	b     []byte
 	win   *window
 	to    Borrower
-	gone  atomic.Bool
 
 	// Guarded by the lock of loans.
 	id          ID
@@ -76,9 +77,6 @@ type Loan struct {
 
 // Bytes are what is lent. They must not be read but by the kernel.
 func (l *Loan) Bytes() []byte { return l.b }
-
-// Gone reports whether it was taken back, or is about to be.
-func (l *Loan) Gone() bool { return l.gone.Load() }
 
 // CopyLent copies memory of a loan to dst.
 func (l *Loan) CopyLent(dst, src []byte) { copyMapped(dst, src) }
@@ -139,6 +137,10 @@ func (f *File) Lend(off int64, n int, to Borrower) *Loan {
 	if ls == nil || f.noLoans || f.named || f.pathOnly || f.IsDir() {
 		return nil
 	}
+	begun, underway := ls.changesOf(f.ID()).look()
+	if underway {
+		return nil
+	}
 	var st unix.Stat_t
 	if retry(func() error { return unix.Fstat(f.fd, &st) }) != nil {
 		return nil
@@ -157,12 +159,18 @@ func (f *File) Lend(off int64, n int, to Borrower) *Loan {
 	if !cachedPages(f.win.mem, at, n) {
 		return nil
 	}
-	return ls.lend(f, f.win, at, n, to)
+	return ls.lend(f, f.win, at, n, to, begun)
 }
 
-func (ls *Loans) lend(f *File, w *window, at, n int, to Borrower) *Loan {
+// lend returns nil if the file has begun to change since look has said begun.
+func (ls *Loans) lend(f *File, w *window, at, n int, to Borrower, begun uint64) *Loan {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
+	ls.out.Add(1) // before it looks: who changes the file says so before he looks here
+	if ls.changesOf(f.ID()).begun.Load() != begun {
+		ls.out.Add(-1)
+		return nil
+	}
 	l := ls.spare
 	if l == nil {
 		l = &Loan{loans: ls}
@@ -171,7 +179,6 @@ func (ls *Loans) lend(f *File, w *window, at, n int, to Borrower) *Loan {
 	}
 	w.refs++
 	l.b, l.win, l.to = w.mem[at:at+n:at+n], w, to
-	l.gone.Store(false)
 	l.id, l.from = f.ID(), w.off+int64(at)
 	l.until = l.from + int64(n)
 	ls.number++
@@ -181,7 +188,6 @@ func (ls *Loans) lend(f *File, w *window, at, n int, to Borrower) *Loan {
 		l.next.prev = l
 	}
 	ls.byFile[l.id] = l
-	ls.out.Add(1)
 	return l
 }
 
@@ -225,30 +231,4 @@ func (f *File) closeWindow() {
 	if last {
 		w.unmap()
 	}
-}
-
-// changing takes back what is lent of [from, until) of the file, which is about to change, and returns when that has been copied,
-// whoever has begun it.
-func (f *File) changing(from, until int64) {
-	ls := f.root.opts.Loans
-	if ls == nil || ls.out.Load() == 0 {
-		return
-	}
-	// One that is lent from now on is of a request that overlaps this one.
-	for l, to, before := ls.find(f.ID(), from, until, math.MaxUint64); l != nil; l, to, before = ls.find(f.ID(), from, until, before) {
-		to.TakeBack(l)
-	}
-}
-
-// find finds the last loan of a range with a number below before, and says which that was.
-func (ls *Loans) find(id ID, from, until int64, before uint64) (l *Loan, to Borrower, number uint64) {
-	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	for l := ls.byFile[id]; l != nil; l = l.next {
-		if l.number < before && l.from < until && l.until > from {
-			l.gone.Store(true)
-			return l, l.to, l.number
-		}
-	}
-	return nil, nil, 0
 }

@@ -17,6 +17,7 @@ func Copy(dst, src *File, to, from, n int64) (written int64, err error) {
 		return copyThrough(dst, src, to, from, n)
 	}
 	dst.changing(to, to+n)
+	defer dst.changed()
 	for written < n {
 		off, at := from+written, to+written
 		m, err := unix.CopyFileRange(src.fd, &off, dst.fd, &at, int(n-written), 0)
@@ -63,6 +64,7 @@ func (f *File) Zero(off, end int64, punch bool) error {
 		return f.zeroStream(off, end)
 	}
 	f.changing(off, end)
+	defer f.changed()
 	// What is zero is zero: where one way is missing the other will do, or where there is no room for what the range lacks.
 	modes := [2]uint32{unix.FALLOC_FL_ZERO_RANGE, unix.FALLOC_FL_PUNCH_HOLE}
 	if punch || f.mayReserve(end, min(f.lacks(f.Size()), uint64(end-off))) != nil {
