@@ -148,7 +148,7 @@ func (f *File) Lend(off int64, n int, to Borrower) *Loan {
 	if n = int(min(int64(n), st.Size-off)); n < LendLeast {
 		return nil
 	}
-	if f.win == nil && !mayAskForPages(f.fd, &st) {
+	if f.win == nil && !(mayAskForPages(f.fd, &st) && pagesAreTheFile(f.fd)) {
 		f.noLoans = true
 		return nil
 	}

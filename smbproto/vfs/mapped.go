@@ -77,3 +77,18 @@ func cachedPages(mem []byte, at, n int) bool {
 func mayAskForPages(fd int, st *unix.Stat_t) bool {
 	return int(st.Uid) == os.Geteuid() || unix.Faccessat(fd, "", unix.W_OK, unix.AT_EMPTY_PATH|unix.AT_EACCESS) == nil
 }
+
+// pagesAreTheFile reports whether what is mapped of a file is what read(2) gives, for as long as it is open. That is so
+// of file systems that are this system's own. Below overlayfs a file that somebody opens for writing becomes another,
+// and one of FUSE, or of another machine, changes without the mapping: only read(2) asks.
+func pagesAreTheFile(fd int) bool {
+	var st unix.Statfs_t
+	if retry(func() error { return unix.Fstatfs(fd, &st) }) != nil {
+		return false
+	}
+	switch uint32(st.Type) {
+	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC, unix.TMPFS_MAGIC:
+		return true
+	}
+	return false
+}
