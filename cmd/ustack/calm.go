@@ -2,6 +2,7 @@ package main
 
 import (
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 	"unsafe"
@@ -18,7 +19,8 @@ import (
 // scheduler is not told of and that does nothing but wait.
 //
 // That costs nearly a hundredth of a processor, so it is done only while there are connections, and the process has
-// used more than that of late. The collector stops it by a signal, which ends the call, and in calmTurn at the latest.
+// used more than that of late. The collector stops it by a signal, which ends the call; where there are none (canCalm) each
+// collection, and timers, would wait for calmTurn, so there is no calm.
 type calm struct {
 	mu     sync.Mutex
 	change sync.Cond // of what follows
@@ -38,6 +40,17 @@ const (
 	// calmShare is of what part of a processor the process has to use more.
 	calmShare = 1. / 32
 )
+
+// canCalm reports whether the runtime, with these settings of GODEBUG, sends signals to stop goroutines. The last setting counts.
+func canCalm(godebug string) bool {
+	can := true
+	for setting := range strings.SplitSeq(godebug, ",") {
+		if value, ok := strings.CutPrefix(setting, "asyncpreemptoff="); ok {
+			can = value == "0"
+		}
+	}
+	return can
+}
 
 func newCalm() *calm {
 	c := &calm{done: make(chan struct{})}

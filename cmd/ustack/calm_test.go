@@ -53,3 +53,15 @@ func TestCalmRestsWithTheProcess(t *testing.T) {
 		t.Error("nothing is much")
 	}
 }
+
+// What can't be stopped by a signal would keep the collector waiting.
+func TestCalmNeedsSignals(t *testing.T) {
+	for godebug, want := range map[string]bool{
+		"": true, "gctrace=1,asyncpreemptoff=0": true, "asyncpreemptoff=1": false, "gctrace=1,asyncpreemptoff=1": false,
+		"asyncpreemptoff=1,asyncpreemptoff=0": true, "noasyncpreemptoff=1": true,
+	} {
+		if got := canCalm(godebug); got != want {
+			t.Errorf("GODEBUG=%q: %v, want %v", godebug, got, want)
+		}
+	}
+}

@@ -40,7 +40,7 @@ type server struct {
 	hangUp func()
 	// totals leaves connections out of snapshots.
 	totals bool
-	// calm counts connections; nil where GOMAXPROCS is the user's own.
+	// calm counts connections; nil where GOMAXPROCS is the user's own, and where it could not be stopped.
 	calm *calm
 
 	mu      sync.Mutex
@@ -52,9 +52,13 @@ type server struct {
 // sizes that the service needs.
 func (f *stackFlags) run(ctx context.Context, log *slog.Logger, ports []uint16, in, out int, s *server) error {
 	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(max(1, f.Procs, f.Shards) + 1) // one of them waits
-		s.calm = newCalm()
-		defer s.calm.close()
+		procs := max(1, f.Procs, f.Shards)
+		if canCalm(os.Getenv("GODEBUG")) {
+			procs++ // that waits
+			s.calm = newCalm()
+			defer s.calm.close()
+		}
+		runtime.GOMAXPROCS(procs)
 	}
 	hangUps := make(chan os.Signal, 1)
 	signal.Notify(hangUps, syscall.SIGHUP) // from now on: one that comes early waits
