@@ -57,7 +57,10 @@ type tree struct {
 	id     uint32
 	share  *share
 	access wire.Access // the most that an open can get
-	posix  bool        // of SMB1: its client's names are those of POSIX. Its connection's goroutine alone asks
+
+	// Of SMB1, for its connection's goroutine alone:
+	unix  bool // the client uses the UNIX extensions, and may change something by them
+	posix bool // its names are those of POSIX
 }
 
 func (t *tree) isPipe() bool { return t.share.root == nil }

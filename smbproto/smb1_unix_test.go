@@ -15,7 +15,13 @@ import (
 // posix has the names of the peer's tree be those of POSIX from now on.
 func (p *peer1) posix() *peer1 {
 	p.t.Helper()
-	data := words(uint16(1), uint16(0), wire.SMB1UnixPathnames)
+	return p.unix(wire.SMB1UnixPathnames)
+}
+
+// unix says that the peer uses the extensions, with capabilities.
+func (p *peer1) unix(capabilities uint64) *peer1 {
+	p.t.Helper()
+	data := words(uint16(1), uint16(0), capabilities)
 	p.want1(p.trans2(4, len(data), words(uint16(0), uint16(wire.SMB1FsUnix)), data), wire.StatusOK)
 	return p
 }
@@ -180,7 +186,7 @@ func TestSMB1PosixNamesHaveNoWildcards(t *testing.T) {
 		}
 	}
 	p.want1(p.trans2(1, 0, findParams("/dir/file:x", 7), nil), wire.StatusObjectNameInvalid)
-	q := connect1(t, p.srv, p.dir).logOn1("pub")
+	q := connect1(t, p.srv, p.dir).logOn1("pub").unix(0)
 	q.want1(q.posixOpenMsg(`\dir\file:stream`, wire.SMB1PosixReadWrite|wire.SMB1PosixCreate, 0o600), wire.StatusObjectNameInvalid)
 }
 

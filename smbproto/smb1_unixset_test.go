@@ -213,6 +213,24 @@ func makeUnixTree(t *testing.T, dir string) {
 	}
 }
 
+// Levels of the extensions mean something to who has said that he uses them.
+func TestSMB1UnixChangesNothingForOtherClients(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub")
+	makeUnixTree(t, p.dir)
+	before := treeOf(t, p.dir)
+	for what, msg := range unixChanges(p) {
+		if s := p.ask1(msg).Status(); !s.IsError() {
+			t.Errorf("%s: %v", what, s)
+		}
+	}
+	p.want1(p.pathMsg(6, wire.SMB1InfoPosixUnlink, `\dir\file`, words(uint16(0))), wire.StatusInvalidLevel)
+	if after := treeOf(t, p.dir); after != before {
+		t.Errorf("there is now\n%s, there was\n%s", after, before)
+	}
+	p.unix(0)
+	p.want1(p.pathMsg(6, wire.SMB1InfoPosixUnlink, `\dir\file`, words(uint16(0))), wire.StatusOK)
+}
+
 func TestSMB1UnixChangesNothingOfReadOnlyShares(t *testing.T) {
 	p := newPeer1(t, nil).logOn1("ro").posix()
 	makeUnixTree(t, p.dir)

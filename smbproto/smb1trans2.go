@@ -136,7 +136,7 @@ func (c *Conn) setPath(r *smb1Request, t *transaction, out *transOut) wire.Statu
 	if status != wire.StatusOK {
 		return status
 	}
-	if wire.SMB1UnixSets(level) {
+	if wire.SMB1UnixSets(level) && r.tree.unix {
 		return c.setUnixPath(r, t, name, level, out)
 	}
 	access := wire.AccessWriteAttributes
@@ -201,7 +201,7 @@ func (c *Conn) waitToSetSMB1(r *smb1Request, w *smb1Reply, level uint16, b []byt
 
 // setLevel sets of an open what a level says.
 func (c *Conn) setLevel(r *smb1Request, o *open, level uint16, b []byte) wire.Status {
-	if wire.SMB1UnixSets(level) {
+	if wire.SMB1UnixSets(level) && r.tree.unix {
 		return c.setUnixFile(o, level, b)
 	}
 	switch level {

@@ -12,7 +12,8 @@ import (
 // unixCapabilities are what clients are told that can be done.
 const unixCapabilities = wire.SMB1UnixPathnames | wire.SMB1UnixPathOps
 
-// setFS: a client says which of the capabilities it will use, in this tree.
+// setFS: a client says which of the capabilities it will use, in this tree. Nothing is changed by the extensions for one that
+// has not said so.
 func (c *Conn) setFS(r *smb1Request, t *transaction, _ *transOut) wire.Status {
 	if wire.SMB1U16(t.params[2:]) != wire.SMB1FsUnix {
 		return wire.StatusInvalidLevel
@@ -24,6 +25,7 @@ func (c *Conn) setFS(r *smb1Request, t *transaction, _ *transOut) wire.Status {
 	case r.tree.isPipe(), major != 1:
 		return wire.StatusNotSupported
 	}
+	r.tree.unix = true
 	r.tree.posix = capabilities&wire.SMB1UnixPathnames != 0
 	return wire.StatusOK
 }

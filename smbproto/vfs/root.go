@@ -103,7 +103,7 @@ func (r *Root) Close() error {
 }
 
 // beneath opens the path with O_PATH, following links only as long as they stay
-// in the share. It is the only way from a path of more than one component to a handle.
+// in the share. It and beneathAs are the only ways from a path of more than one component to a handle.
 func (r *Root) beneath(p Path) (fd int, err error) {
 	if r.fallback != nil {
 		return r.beneathFallback(p)
