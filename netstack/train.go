@@ -6,7 +6,7 @@ import "ustack/tap"
 // header can tell. Where the device takes more (tap.BigSender), lent segments that
 // follow each other in a batch leave as one frame: one system call, one packet for the
 // kernel at the other end, one wake of who reads there, and one ACK. Its payload is
-// one slice, for Out is one.
+// one slice of Out, or a few, where some of it is lent from files.
 
 // train returns how many packets of the batch, from the first on, make one frame, and
 // the bytes of its payload. Packets that are dropped may be among them. 1 if there is
