@@ -299,7 +299,7 @@ func (k *Kernel) send() {
 // write writes as much as the kernel takes.
 func (k *Kernel) write(fd int) (int, error) {
 	out := k.area.Out
-	for {
+	for again := false; ; again = true {
 		bufs := out.Borrow(k.outBufs[:0], k.outFrom, k.outLen)
 		n, err := ignoreEINTR(func() (int, error) {
 			if len(bufs) == 1 {
@@ -308,7 +308,7 @@ func (k *Kernel) write(fd int) (int, error) {
 			return unix.Writev(fd, bufs)
 		})
 		out.Return()
-		if err != unix.EFAULT {
+		if err != unix.EFAULT || again { // by now nothing of it is lent
 			return n, err
 		}
 		out.TakeBackRange(k.outFrom, k.outLen)
