@@ -33,16 +33,7 @@ func TestSMB1EAsAreReadByWhoMay(t *testing.T) {
 	p.want1(all(reads), wire.StatusOK)
 	p.want1(all(writes), wire.StatusAccessDenied)
 
-	find := func() []byte {
-		names := append([]byte{3}, "KEY\x00"...)
-		data := append(words(uint32(4+len(names))), names...)
-		params := append(words(uint16(0x16), uint16(10), uint16(findClose), uint16(wire.SMB1FindEAs), uint32(0)), utf16le(`dir\f*`)...)
-		params = append(params, 0, 0)
-		msg := p.trans2Msg(1, params, data, len(params), len(data), 4000)
-		r := p.ask1(msg)
-		p.isAnswer(r, msg, wire.StatusOK)
-		return r
-	}
+	find := func() []byte { return p.findEA(`dir\f*`, "KEY") }
 	if !bytes.Contains(find(), []byte("secret")) {
 		t.Error("an EA that may be read is not listed")
 	}
@@ -54,6 +45,57 @@ func TestSMB1EAsAreReadByWhoMay(t *testing.T) {
 	if bytes.Contains(find(), []byte("secret")) {
 		t.Error("an EA that may not be read is listed")
 	}
+}
+
+// findEA lists what a pattern finds, with the EA of one name, and gives the whole answer.
+func (p *peer1) findEA(pattern, name string) []byte {
+	p.t.Helper()
+	names := append(append([]byte{byte(len(name))}, name...), 0)
+	data := append(words(uint32(4+len(names))), names...)
+	params := append(words(uint16(0x16), uint16(10), uint16(findClose), uint16(wire.SMB1FindEAs), uint32(0)), utf16le(pattern)...)
+	params = append(params, 0, 0)
+	msg := p.trans2Msg(1, params, data, len(params), len(data), 4000)
+	r := p.ask1(msg)
+	p.isAnswer(r, msg, wire.StatusOK)
+	return r
+}
+
+// To list a directory, and the EAs in it, takes no right beyond reading: neither of the share nor of descriptors.
+func TestSMB1ListsWhatMayOnlyBeRead(t *testing.T) {
+	needXattrs(t)
+	p := newPeer1(t, nil).logOn1("pub")
+	p.open1("dir", opening{wire.AccessAll, shareAll, wire.Create, wire.OptionDirectory})
+	p.open1(`dir\file`, opening{wire.AccessAll, shareAll, wire.Create, 0})
+	dir := filepath.Join(p.dir, "dir")
+	if err := unix.Setxattr(filepath.Join(dir, "file"), "user.KEY", []byte("value"), 0); err != nil {
+		t.Fatal(err)
+	}
+	lists := func(p *peer1) {
+		t.Helper()
+		params := findParams(`\dir\*`, findClose)
+		if b := p.trans2Data(p.trans2Msg(1, params, nil, len(params), 0, 4000)); !bytes.Contains(b, utf16le("file")) {
+			t.Error("FIND_FIRST2 does not list the file")
+		}
+		pattern := append(append([]byte{4}, utf16le(`\dir\*`)...), 0, 0, 5, 0, 0)
+		b := p.want1(p.msg(wire.SMB1Search, words(uint16(10), uint16(0x16)), pattern), wire.StatusOK)
+		if n := b.Word(0); n != 3 {
+			t.Errorf("SEARCH lists %d entries, want ., .. and the file", n)
+		}
+		if !bytes.Contains(p.findEA(`\dir\f*`, "KEY"), []byte("value")) {
+			t.Error("the EA is not listed")
+		}
+	}
+	lists(connect1(t, p.srv, p.dir).logOn1("ro"))
+
+	d := dacl(func(l *sd.ACL) { l.AppendACE(sd.Allow, 0, wire.AccessReadOnly, sd.Everyone) })
+	d.Owner, d.Group = sd.System, sd.System
+	for _, path := range []string{dir, filepath.Join(dir, "file")} {
+		if err := unix.Setxattr(path, securityName, d.Append(nil), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.want1(p.createMsg1(`dir\new`, opening{wire.AccessAll, shareAll, wire.Create, 0}, 0), wire.StatusAccessDenied)
+	lists(p)
 }
 
 // A tree connect is the connection's, but what it is of is told to those only whom the share admits.

@@ -167,7 +167,7 @@ func (s *smb1Search) entryEAs(level wire.SMB1FindLevel, names []string) []wire.E
 // mayReadEAs says whether the user may read those of the entry, as who opens it must.
 func (s *smb1Search) mayReadEAs() bool {
 	o := &s.open
-	cr := creation{desired: wire.AccessReadEA}
+	cr := creation{desired: wire.AccessReadEA, disposition: wire.Open}
 	f, _, err := o.tree.share.root.Open(o.file.Path().Join(o.search.name), vfs.How{Exact: o.file.Exact(), Guard: guard{s.session.token.Load(), o.tree, &cr}})
 	if err != nil {
 		return false

@@ -42,7 +42,7 @@ func (c *Conn) beginSearchSMB1(r *smb1Request, name string, attrs uint16, exact 
 	if !r.session.admits(r.tree.share) {
 		return nil, wire.StatusAccessDenied
 	}
-	cr := creation{desired: wire.AccessReadData}
+	cr := creation{desired: wire.AccessReadData, disposition: wire.Open}
 	how := vfs.How{Read: true, Directory: true, Exact: exact, Guard: guard{r.session.token.Load(), r.tree, &cr}}
 	f, _, err := r.tree.share.root.Open(path, how)
 	if err != nil {
