@@ -288,6 +288,7 @@ func (k *Kernel) send() {
 		if err != nil {
 			k.sendErr = err
 			out.Refuse(err)
+			k.closeRead()
 			return
 		}
 		k.bytesOut.Add(uint64(k.outN))
@@ -296,17 +297,24 @@ func (k *Kernel) send() {
 	}
 }
 
+// atOnce is how many slices one call writes at most: for more unix.Writev allocates.
+const atOnce = 8
+
 // write writes as much as the kernel takes.
 func (k *Kernel) write(fd int) (int, error) {
 	out := k.area.Out
 	for again := false; ; again = true {
 		bufs := out.Borrow(k.outBufs[:0], k.outFrom, k.outLen)
-		n, err := ignoreEINTR(func() (int, error) {
-			if len(bufs) == 1 {
-				return unix.Write(fd, bufs[0])
-			}
-			return unix.Writev(fd, bufs)
-		})
+		bufs = bufs[:min(len(bufs), atOnce)]
+		n, err := 0, out.Lost()
+		if err == nil {
+			n, err = ignoreEINTR(func() (int, error) {
+				if len(bufs) == 1 {
+					return unix.Write(fd, bufs[0])
+				}
+				return unix.Writev(fd, bufs)
+			})
+		}
 		out.Return()
 		if err != unix.EFAULT || again { // by now nothing of it is lent
 			return n, err
@@ -349,6 +357,11 @@ func (k *Kernel) closeWrite() {
 	if notSocket && !k.both {
 		_ = k.wr.Close()
 	}
+}
+
+// closeRead ends what comes in: where nothing more can be said, a handler that waits for the next request would wait for ever.
+func (k *Kernel) closeRead() {
+	_ = k.rc.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RD) })
 }
 
 // resetOnClose has the close of a TCP socket reset the connection: an orderly

@@ -1,6 +1,7 @@
 package ioarea_test
 
 import (
+	"errors"
 	"net"
 	"testing"
 
@@ -9,16 +10,32 @@ import (
 )
 
 func TestTheKernelReadsWhatWasLent(t *testing.T) {
+	a, client, end := overKernel(t)
+	loantest.Exchange(t, a, client)
+	if err := end(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAKernelsStreamEndsWithWhatIsLost(t *testing.T) {
+	a, client, end := overKernel(t)
+	loantest.Lose(t, a, client)
+	if err := end(); !errors.Is(err, loantest.ErrBroken) {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
+// overKernel returns an area over the kernel's TCP, its peer, and what closes both.
+func overKernel(t *testing.T) (a *ioarea.Area, client net.Conn, end func() error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	client, err := net.Dial("tcp", l.Addr().String())
+	client, err = net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer client.Close()
 	server, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)
@@ -28,17 +45,13 @@ func TestTheKernelReadsWhatWasLent(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	a, err := ioarea.StartKernel(pool, server.(*net.TCPConn), server.(*net.TCPConn), func(err error) { ended <- err })
+	a, err = ioarea.StartKernel(pool, server.(*net.TCPConn), server.(*net.TCPConn), func(err error) { ended <- err })
 	if err != nil {
 		t.Fatal(err)
 	}
-	loantest.Exchange(t, a, client)
-	a.Close()
-	client.Close()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
-	if err := pool.Close(); err != nil {
-		t.Error(err)
+	return a, client, func() error {
+		a.Close()
+		client.Close()
+		return errors.Join(<-ended, pool.Close())
 	}
 }

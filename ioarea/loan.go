@@ -16,8 +16,8 @@ import (
 
 // A Lender has lent memory to a ring.
 type Lender interface {
-	// CopyLent copies src, memory that was lent, to dst, which is as long. A page that is there no more is zeros.
-	CopyLent(dst, src []byte)
+	// CopyLent copies src, memory that was lent, to dst, which is as long. An error says that nobody can tell any more what was lent.
+	CopyLent(dst, src []byte) error
 	// Returned says that the ring needs the memory no more. It is called once, on any goroutine, without a lock.
 	Returned()
 }
@@ -40,6 +40,8 @@ type loans struct {
 	n     atomic.Int32 // changed with the lock held; 0 seen by the consumer is true for what is committed
 	mu    sync.Mutex
 	first [MaxLoans]loan // n of them, by offset
+
+	lost atomic.Pointer[error] // why something that was lent can't be told any more
 
 	borrowed bool // the consumer's own: it has the lock
 }
@@ -106,6 +108,14 @@ func (r *Ring) Borrow(dst [][]byte, off uint64, n int) [][]byte {
 	return dst
 }
 
+// Lost is why committed bytes can't be told any more, or nil: then the stream must not go on. The consumer asks when it has borrowed.
+func (r *Ring) Lost() error {
+	if err := r.loans.lost.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
 // Return gives back what Borrow gave.
 func (r *Ring) Return() {
 	if l := &r.loans; l.borrowed {
@@ -140,7 +150,9 @@ func (r *Ring) takeBack(which func(*loan) bool) {
 			return
 		}
 		o := &l.first[found]
-		o.from.CopyLent(r.at(o.off, len(o.b)), o.b)
+		if err := o.from.CopyLent(r.at(o.off, len(o.b)), o.b); err != nil {
+			l.lost.Store(&err)
+		}
 		out := l.remove(found)
 		l.mu.Unlock()
 		out.from.Returned()

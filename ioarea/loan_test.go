@@ -17,7 +17,10 @@ type testLender struct {
 	returned int
 }
 
-func (l *testLender) CopyLent(dst, src []byte) { copy(dst, src) }
+func (l *testLender) CopyLent(dst, src []byte) error {
+	copy(dst, src)
+	return nil
+}
 
 func (l *testLender) Returned() {
 	l.mu.Lock()

@@ -139,16 +139,22 @@ func (f *flow) lentAt(s *segment) (off uint64, ok bool) {
 }
 
 // writeLent writes a frame of headers h and the payload of s, which lies in the flow's Out at off. Bytes that Out has
-// from a file that has been cut meanwhile are fetched to Out, as zeros, so that the frame can be written.
+// from a file that has been cut meanwhile are fetched to Out, as zeros, so that the frame can be written. What can't be told any more ends
+// the flow.
 func (q *queue) writeLent(f *flow, h []byte, off uint64, payload int) (written int, err error) {
 	out := f.area.Out
 	for range 2 {
 		bufs := out.Borrow(append(q.out[:0], q.vnetOut[:], h), off, payload)
-		if err = tap.ErrFault; len(bufs) <= len(q.out) {
+		lost := out.Lost()
+		if err = tap.ErrFault; lost == nil && len(bufs) <= len(q.out) {
 			written, err = q.q.Writev(bufs)
 		}
 		out.Return()
 		clear(q.out[:])
+		if lost != nil {
+			f.notify(evKilled)
+			return 0, lost
+		}
 		if err != tap.ErrFault {
 			break
 		}

@@ -23,7 +23,7 @@ func TestWhatIsLentLeavesByAKernelsTAP(t *testing.T) {
 				t.Fatal(err)
 			}
 			loantest.Exchange(t, a, c)
-			a.Close()
+			loantest.Lose(t, a, c)
 		})
 	}
 }

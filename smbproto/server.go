@@ -70,6 +70,7 @@ func (s *Server) Close() error {
 	for _, sh := range s.settings().shares {
 		errs = append(errs, sh.drop())
 	}
+	s.loans.Close()
 	return errors.Join(append(errs, s.closeWatcher())...)
 }
 

@@ -3,6 +3,7 @@ package loantest
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"sync/atomic"
 	"testing"
@@ -18,6 +19,7 @@ type File struct {
 	Mem      []byte // must not be read behind where Cut has cut
 	Copies   atomic.Int32
 	returned atomic.Int32
+	broken   atomic.Bool
 	fd       int
 	value    byte
 }
@@ -52,14 +54,21 @@ func New(t testing.TB, size int, value byte) *File {
 func (f *File) Cut(size int64) error { return unix.Ftruncate(f.fd, size) }
 
 // CopyLent implements ioarea.Lender.
-func (f *File) CopyLent(dst, src []byte) {
+func (f *File) CopyLent(dst, src []byte) error {
 	f.Copies.Add(1)
 	n, err := unix.Pread(f.fd, dst, int64(len(f.Mem)-len(src))) // lent up to its end
-	if err != nil {
-		panic(err) // a file in memory
+	if err == nil && f.broken.Load() {
+		err = ErrBroken
 	}
-	clear(dst[n:])
+	clear(dst[max(n, 0):])
+	return err
 }
+
+// ErrBroken is what a broken file says.
+var ErrBroken = errors.New("loantest: broken")
+
+// Break has what is missing of the file be an error.
+func (f *File) Break() { f.broken.Store(true) }
 
 // Returned implements ioarea.Lender.
 func (f *File) Returned() { f.returned.Add(1) }
@@ -109,5 +118,36 @@ func Exchange(t testing.TB, a *ioarea.Area, peer io.Reader) {
 	}
 	if files[0].Copies.Load() != 0 || files[1].Copies.Load() != 1 {
 		t.Errorf("copied %d and %d times", files[0].Copies.Load(), files[1].Copies.Load())
+	}
+}
+
+// Lose has a handler of an area say what a broken file holds, which ends the stream: its peer gets all that came before, and nothing else.
+func Lose(t testing.TB, a *ioarea.Area, peer io.Reader) {
+	t.Helper()
+	const size = 400_000
+	f := New(t, size, 'x')
+	f.Break()
+	if err := f.Cut(0); err != nil {
+		t.Fatal(err)
+	}
+	b, err := a.Out.Reserve(1+size, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(b)
+	b[0] = '<'
+	if !a.Out.Lend(1, f.Mem, f) {
+		t.Fatal("the stream takes no loans")
+	}
+	a.Out.Commit(len(b))
+	if err := a.In.Wait(1, time.Minute); err == nil || errors.Is(err, ioarea.ErrTimeout) {
+		t.Fatalf("the handler, which waits for a request, hears %v", err)
+	}
+	if a.Out.Refused() == nil {
+		t.Error("the handler is not told that nothing more can be said")
+	}
+	a.Close()
+	if got, err := io.ReadAll(peer); err == nil || len(got) > 1 {
+		t.Errorf("the peer reads %d bytes, and %v, want a stream that breaks", len(got), err)
 	}
 }

@@ -24,8 +24,10 @@ type File struct {
 	loc      location
 	dir      *dirReader
 	closed   bool
-	win      *window // what of it is mapped, to be lent
-	noLoans  bool    // it can't be mapped
+	win      *window // what of it is mapped, to be lent; guarded by the lock of Loans
+	mayLoan  bool    // it can be lent
+	noLoans  bool    // it can't
+	first    [1]byte // see Lend
 }
 
 // file makes the File that owns a handle of O_PATH, and closes the handle if it can't.

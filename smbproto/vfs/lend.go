@@ -11,18 +11,14 @@ import (
 // Lending: a large READ need not copy what the file holds; the pages of the page cache are mapped, and whoever sends
 // them has the kernel read them there. What makes that as good as a copy: before anything of this process changes what a file
 // holds, all that is lent of the range is taken back, which copies it. Another process that writes there is seen or not seen,
-// as by a read that it overlaps, until the bytes have been sent. If it cuts the file, what is missing reads as zeros.
+// as by a read that it overlaps, until the bytes have been sent. If it cuts the file, what is missing reads as zeros. What the disk does not
+// give any more can't be told: whoever has borrowed it gets an error.
 //
 // Nobody in this process ever touches the mapped bytes: a page that is there no more would end it. CopyLent has the kernel copy them.
 
 const (
-	// LendLeast is from how many bytes on lending pays: it costs two system calls, and a read one.
+	// LendLeast is from how many bytes on lending pays: it costs three system calls, and more where something is to be mapped.
 	LendLeast = 64 << 10
-	// windowSize is how much of a file is mapped at once, bytes, and windowAlign what its beginning is a multiple of.
-	windowSize  = 256 << 20
-	windowAlign = 2 << 20
-	// mostWindows bounds the mappings of all files. Where all of one was read, its page tables take 512 KiB.
-	mostWindows = 256
 )
 
 // A Borrower is whom something was lent to.
@@ -42,7 +38,9 @@ type Loans struct {
 	byFile  map[ID]*Loan // the last one of a file
 	number  uint64
 	spare   *Loan
-	windows int
+	windows windows
+
+	unmapping sync.WaitGroup
 }
 
 // NewLoans returns nil where the system lacks what lending takes.
@@ -51,6 +49,13 @@ func NewLoans() *Loans {
 		return nil
 	}
 	return &Loans{byFile: map[ID]*Loan{}}
+}
+
+// Close returns when nothing is mapped any more. All files have been closed, and all loans returned.
+func (ls *Loans) Close() {
+	if ls != nil {
+		ls.unmapping.Wait()
+	}
 }
 
 // Out is the number of loans that were not returned.
@@ -78,8 +83,8 @@ type Loan struct {
 // Bytes are what is lent. They must not be read but by the kernel.
 func (l *Loan) Bytes() []byte { return l.b }
 
-// CopyLent copies memory of a loan to dst.
-func (l *Loan) CopyLent(dst, src []byte) { copyMapped(dst, src) }
+// CopyLent copies memory of a loan to dst, or says why the disk does not give it any more.
+func (l *Loan) CopyLent(dst, src []byte) error { return l.win.copy(dst, src) }
 
 // Returned ends the loan: nobody may use its bytes any more. It must be called once.
 func (l *Loan) Returned() {
@@ -98,35 +103,9 @@ func (l *Loan) Returned() {
 	win := l.win
 	l.b, l.win, l.to, l.prev = nil, nil, nil, nil
 	l.next, ls.spare = ls.spare, l
-	last := ls.letGo(win)
 	ls.out.Add(-1)
+	ls.letGo(win)
 	ls.mu.Unlock()
-	if last {
-		win.unmap()
-	}
-}
-
-// A window is a mapped part of a file. Its fields never change, but for refs, which the lock of Loans guards.
-type window struct {
-	mem  []byte
-	off  int64
-	refs int
-}
-
-func (w *window) holds(off int64, n int) bool {
-	return w != nil && off >= w.off && off+int64(n) <= w.off+int64(len(w.mem))
-}
-
-func (w *window) unmap() { _ = unix.Munmap(w.mem) } // a mapping that stays costs address space
-
-// letGo reports whether nobody has the window any more; the lock is held.
-func (ls *Loans) letGo(w *window) bool {
-	w.refs--
-	if w.refs > 0 {
-		return false
-	}
-	ls.windows--
-	return true
 }
 
 // Lend lends up to n bytes at off to a borrower, less only at the end of the file. It returns nil where less than LendLeast
@@ -148,21 +127,33 @@ func (f *File) Lend(off int64, n int, to Borrower) *Loan {
 	if n = int(min(int64(n), st.Size-off)); n < LendLeast {
 		return nil
 	}
-	if f.win == nil && !(mayAskForPages(f.fd, &st) && pagesAreTheFile(f.fd)) {
-		f.noLoans = true
+	if !f.mayLoan {
+		if !mayAskForPages(f.fd, &st) || !pagesAreTheFile(f.fd) {
+			f.noLoans = true
+			return nil
+		}
+		f.mayLoan = true
+	}
+	w := f.window(ls, off, n)
+	if w == nil {
 		return nil
 	}
-	if !f.win.holds(off, n) && !f.moveWindow(ls, off, n) {
-		return nil
+	at := int(off - w.off)
+	var l *Loan
+	if cachedPages(w.mem, at, n) {
+		_, _ = unix.Pread(f.fd, f.first[:], off) // so that the file has been accessed: it is read, whoever reads it
+		l = ls.lend(f, w, at, n, to, begun)
 	}
-	at := int(off - f.win.off)
-	if !cachedPages(f.win.mem, at, n) {
-		return nil
+	if l == nil {
+		ls.mu.Lock()
+		ls.letGo(w)
+		ls.mu.Unlock()
 	}
-	return ls.lend(f, f.win, at, n, to, begun)
+	return l
 }
 
-// lend returns nil if the file has begun to change since look has said begun.
+// lend makes the loan that takes over the caller's hold of the window, or returns nil if the file has begun to change since look
+// has said begun.
 func (ls *Loans) lend(f *File, w *window, at, n int, to Borrower, begun uint64) *Loan {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
@@ -177,7 +168,6 @@ func (ls *Loans) lend(f *File, w *window, at, n int, to Borrower, begun uint64) 
 	} else {
 		ls.spare = l.next
 	}
-	w.refs++
 	l.b, l.win, l.to = w.mem[at:at+n:at+n], w, to
 	l.id, l.from = f.ID(), w.off+int64(at)
 	l.until = l.from + int64(n)
@@ -189,46 +179,4 @@ func (ls *Loans) lend(f *File, w *window, at, n int, to Borrower, begun uint64) 
 	}
 	ls.byFile[l.id] = l
 	return l
-}
-
-// moveWindow maps the part of the file that begins at off or before.
-func (f *File) moveWindow(ls *Loans, off int64, n int) bool {
-	f.closeWindow()
-	ls.mu.Lock()
-	full := ls.windows >= mostWindows
-	if !full {
-		ls.windows++
-	}
-	ls.mu.Unlock()
-	if full {
-		return false
-	}
-	w := &window{off: off &^ (windowAlign - 1), refs: 1}
-	var err error
-	w.mem, err = unix.Mmap(f.fd, w.off, max(windowSize, n+windowAlign), unix.PROT_READ, unix.MAP_SHARED)
-	if err != nil {
-		f.noLoans = true // the file system does not map
-		ls.mu.Lock()
-		ls.windows--
-		ls.mu.Unlock()
-		return false
-	}
-	f.win = w
-	return true
-}
-
-// closeWindow gives the file's window up; what is lent of it keeps it.
-func (f *File) closeWindow() {
-	w := f.win
-	if w == nil {
-		return
-	}
-	f.win = nil
-	ls := f.root.opts.Loans
-	ls.mu.Lock()
-	last := ls.letGo(w)
-	ls.mu.Unlock()
-	if last {
-		w.unmap()
-	}
 }

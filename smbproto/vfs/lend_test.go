@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -28,7 +29,7 @@ func (k *keeper) TakeBack(l *Loan) {
 	k.early = k.early || k.loan != l
 	if k.loan == l {
 		k.copy = make([]byte, len(l.Bytes()))
-		l.CopyLent(k.copy, l.Bytes())
+		_ = l.CopyLent(k.copy, l.Bytes())
 		k.loan = nil
 		l.Returned()
 	}
@@ -40,7 +41,7 @@ func (k *keeper) read() []byte {
 	defer k.mu.Unlock()
 	if k.loan != nil {
 		k.copy = make([]byte, len(k.loan.Bytes()))
-		k.loan.CopyLent(k.copy, k.loan.Bytes())
+		_ = k.loan.CopyLent(k.copy, k.loan.Bytes())
 	}
 	return k.copy
 }
@@ -93,8 +94,9 @@ func lendingRoot(t *testing.T, content []byte) (dir string, r *Root) {
 		t.Skip("needs a directory for temporary files on a file system that is lent from")
 	}
 	t.Cleanup(func() {
-		if loans.Out() != 0 || len(loans.byFile) != 0 || loans.windows != 0 {
-			t.Errorf("%d loans, of %d files, %d windows are left", loans.Out(), len(loans.byFile), loans.windows)
+		loans.Close()
+		if loans.Out() != 0 || len(loans.byFile) != 0 || loans.windows != (windows{}) {
+			t.Errorf("%d loans, of %d files, %d windows are left", loans.Out(), len(loans.byFile), loans.windows.n)
 		}
 		must(t, r.Close())
 	})
@@ -372,9 +374,65 @@ func TestCopyMappedStopsNowhere(t *testing.T) {
 	}
 	for _, at := range []int{0, 1, page - 1, page, page + 1, 3*page + 7} {
 		dst := bytes.Repeat([]byte{0xee}, len(mem)-at)
-		copyMapped(dst, mem[at:])
-		if !bytes.Equal(dst, content[at:]) {
-			t.Errorf("from %d on: not what is there, and zeros", at)
+		if err := copyMapped(dst, mem[at:], func([]byte) bool { return true }); err != nil || !bytes.Equal(dst, content[at:]) {
+			t.Errorf("from %d on: %v, or not what is there, and zeros", at, err)
 		}
+		// What the file has, and nobody gives, is not zeros.
+		if err := copyMapped(dst, mem[at:], func([]byte) bool { return false }); err != unix.EIO {
+			t.Errorf("from %d on: %v", at, err)
+		}
+	}
+}
+
+// Who reads files that many others keep open is lent to as well.
+func TestWindowsGoToWhoReads(t *testing.T) {
+	dir, r := lendingRoot(t, noise(LendLeast))
+	files := make([]*File, mostWindows+10)
+	kept := make([]*keeper, 3)
+	for i := range files {
+		must(t, os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), noise(LendLeast), 0o644))
+		files[i] = openFile(t, r, fmt.Sprint(i), How{Read: true})
+		k := lend(files[i], 0, LendLeast)
+		if k == nil {
+			t.Fatalf("file %d is not lent", i)
+		}
+		if i < len(kept) {
+			kept[i] = k
+		} else {
+			k.giveBack()
+		}
+	}
+	if n := r.opts.Loans.windows.n; n != mostWindows {
+		t.Errorf("%d windows, want %d", n, mostWindows)
+	}
+	for i, k := range kept {
+		if files[i].win == nil || !bytes.Equal(k.read(), noise(LendLeast)) {
+			t.Errorf("a window was taken from file %d, of which something is lent", i)
+		}
+		k.giveBack()
+	}
+	if files[len(kept)].win != nil {
+		t.Error("it was not the one that nobody has used for longest")
+	}
+	if k := lend(files[len(kept)], 0, LendLeast); k == nil {
+		t.Error("it is not lent again")
+	} else {
+		k.giveBack()
+	}
+}
+
+func TestALentFileHasBeenAccessed(t *testing.T) {
+	_, r := lendingRoot(t, noise(1<<20))
+	f := openFile(t, r, "file", How{Read: true})
+	lend(f, 0, 1<<20).giveBack() // which maps it
+	long := unix.NsecToTimespec(1e18)
+	must(t, unix.UtimesNanoAt(unix.AT_FDCWD, throughProc(f.fd), []unix.Timespec{long, long}, 0))
+	lend(f, 0, 1<<20).giveBack()
+	var st unix.Stat_t
+	must(t, unix.Fstat(f.fd, &st))
+	var fs unix.Statfs_t
+	must(t, unix.Fstatfs(f.fd, &fs))
+	if fs.Flags&unix.ST_NOATIME == 0 && st.Atim.Sec == long.Sec {
+		t.Error("it was not")
 	}
 }

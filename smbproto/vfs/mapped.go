@@ -11,24 +11,32 @@ import (
 // Memory of mapped files, which may have become shorter, is read by the kernel alone, on our behalf: what it can't
 // read is an error of a call there, and a signal here.
 
-// copyMapped copies src, which is mapped, to dst, which is as long. What is not there is zeros.
-func copyMapped(dst, src []byte) {
+// copyMapped copies src, which is mapped, to dst, which is as long. A page that can't be read is zeros if it lies behind the end of the file,
+// which behind says of what begins in it, and an error otherwise: its disk does not give it any more.
+func copyMapped(dst, src []byte, behind func([]byte) bool) error {
 	page := os.Getpagesize()
+	again := false // it may have been cut, and have become longer since
 	for len(src) > 0 {
 		n, err := copyFromItself(dst, src)
 		switch {
 		case n > 0:
+			again = false
 		case err == unix.EINTR, err == unix.ENOMEM:
 			continue
 		case err != unix.EFAULT: // it was tried, and needs no permission
 			panic("vfs: process_vm_readv of this process: " + err.Error())
-		default: // not even the first byte
+		case behind(src): // and not even the first byte
 			at := int(uintptr(unsafe.Pointer(unsafe.SliceData(src))) & uintptr(page-1))
 			n = min(page-at, len(src))
 			clear(dst[:n])
+		case again:
+			return unix.EIO
+		default:
+			again = true
 		}
 		dst, src = dst[n:], src[n:]
 	}
+	return nil
 }
 
 // copyFromItself is process_vm_readv of this process, which may always do that.

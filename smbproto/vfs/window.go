@@ -1,0 +1,168 @@
+package vfs
+
+import (
+	"errors"
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// windowSize is how much of a file is mapped at once, bytes, and windowAlign what its beginning is a multiple of.
+	windowSize  = 256 << 20
+	windowAlign = 2 << 20
+	// mostWindows bounds the mappings of all files. Where all of one was read, its page tables take 512 KiB.
+	mostWindows = 256
+	// unmapAtOnce is how much is unmapped by one call, for a third of a millisecond at most.
+	unmapAtOnce = 8 << 20
+)
+
+// A window is a mapped part of a file. What follows mem never changes but under the lock of Loans.
+type window struct {
+	off int64
+	fd  int // to ask how long the file is, also when its File is closed
+	mem []byte
+
+	refs            int   // by its file, while it has one, by who is about to lend from it, and by loans
+	file            *File // whose present window it is
+	fresher, staler *window
+}
+
+// windows are all of them, and those of files in the order of their last use; guarded by the lock of Loans.
+type windows struct {
+	n               int
+	freshest, stale *window // the ends of the list
+}
+
+func (ws *windows) push(w *window) {
+	w.fresher, w.staler = nil, ws.freshest
+	if ws.freshest != nil {
+		ws.freshest.fresher = w
+	} else {
+		ws.stale = w
+	}
+	ws.freshest = w
+}
+
+func (ws *windows) remove(w *window) {
+	if w.fresher != nil {
+		w.fresher.staler = w.staler
+	} else {
+		ws.freshest = w.staler
+	}
+	if w.staler != nil {
+		w.staler.fresher = w.fresher
+	} else {
+		ws.stale = w.fresher
+	}
+	w.fresher, w.staler = nil, nil
+}
+
+func (w *window) holds(off int64, n int) bool {
+	return off >= w.off && off+int64(n) <= w.off+int64(len(w.mem))
+}
+
+// window returns a window of the file that has n bytes at off, and a hold of it, or nil.
+func (f *File) window(ls *Loans, off int64, n int) *window {
+	ls.mu.Lock()
+	if w := f.win; w != nil && w.holds(off, n) {
+		w.refs++
+		ls.windows.remove(w)
+		ls.windows.push(w)
+		ls.mu.Unlock()
+		return w
+	}
+	ls.leave(f)
+	room := ls.makeRoom()
+	ls.mu.Unlock()
+	if !room {
+		return nil
+	}
+	w, err := mapWindow(f.fd, off&^(windowAlign-1), max(windowSize, n+windowAlign))
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if err != nil {
+		ls.windows.n--
+		f.noLoans = errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EACCES) // the file system does not map, or it is open for output alone
+		return nil
+	}
+	w.refs, w.file, f.win = 2, f, w
+	ls.windows.push(w)
+	return w
+}
+
+func mapWindow(fd int, off int64, n int) (*window, error) {
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	p, err := unix.MmapPtr(fd, off, nil, uintptr(n), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return nil, errors.Join(err, closeAll(own))
+	}
+	return &window{off: off, fd: own, mem: unsafe.Slice((*byte)(p), n)}, nil
+}
+
+// makeRoom counts one more window, in the place of the one that has not been used for longest if there are too many, and reports false
+// if all are in use. The lock is held.
+func (ls *Loans) makeRoom() bool {
+	if ls.windows.n >= mostWindows {
+		w := ls.windows.stale
+		for w != nil && w.refs > 1 {
+			w = w.fresher
+		}
+		if w == nil {
+			return false
+		}
+		ls.leave(w.file)
+	}
+	ls.windows.n++
+	return true
+}
+
+// leave takes a file's window from it; what is lent of it keeps it. The lock is held.
+func (ls *Loans) leave(f *File) {
+	if w := f.win; w != nil {
+		f.win, w.file = nil, nil
+		ls.windows.remove(w)
+		ls.letGo(w)
+	}
+}
+
+// letGo gives up a hold of a window. The lock is held.
+func (ls *Loans) letGo(w *window) {
+	if w.refs--; w.refs > 0 {
+		return
+	}
+	ls.windows.n--
+	// To unmap a window takes some milliseconds, and this may be the loop that serves all connections.
+	ls.unmapping.Go(func() {
+		for mem := w.mem; len(mem) > 0; {
+			n := min(unmapAtOnce, len(mem))
+			_ = unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(mem)), uintptr(n)) // what stays costs address space
+			mem = mem[n:]
+			runtime.Gosched()
+		}
+		unix.Close(w.fd)
+	})
+}
+
+// closeWindow gives the file's window up.
+func (f *File) closeWindow() {
+	if ls := f.root.opts.Loans; ls != nil {
+		ls.mu.Lock()
+		ls.leave(f)
+		ls.mu.Unlock()
+	}
+}
+
+// copy copies src, a part of the window, to dst, which is as long. What is behind the end of the file is zeros.
+func (w *window) copy(dst, src []byte) error {
+	return copyMapped(dst, src, func(at []byte) bool {
+		var st unix.Stat_t
+		err := retry(func() error { return unix.Fstat(w.fd, &st) })
+		off := w.off + int64(uintptr(unsafe.Pointer(unsafe.SliceData(at)))-uintptr(unsafe.Pointer(unsafe.SliceData(w.mem))))
+		return err == nil && off >= st.Size
+	})
+}
