@@ -13,6 +13,7 @@ import (
 
 	"github.com/songgao/water"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/link/fdbased"
@@ -67,7 +68,7 @@ func New(c Config) (*Stack, error) {
 	}
 	dev, err := water.New(water.Config{DeviceType: water.TAP, PlatformSpecificParams: water.PlatformSpecificParams{Name: c.TAP}})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("make TAP device %s (needs CAP_NET_ADMIN): %w", c.TAP, err), pool.Close())
+		return nil, errors.Join(makeError(c.TAP, err), pool.Close())
 	}
 	s := &Stack{dev: dev, pool: pool, maxConns: c.MaxConns, conns: map[*Stream]struct{}{}}
 	mtu, err := setUp(dev.Name(), c.HostAddrs)
@@ -78,6 +79,17 @@ func New(c Config) (*Stack, error) {
 		return nil, errors.Join(err, dev.Close(), pool.Close())
 	}
 	return s, nil
+}
+
+// makeError says what keeps a device from being made.
+func makeError(name string, err error) error {
+	switch {
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		return fmt.Errorf("make TAP device %s (needs CAP_NET_ADMIN): %w", name, err)
+	case errors.Is(err, unix.EINVAL):
+		return fmt.Errorf("make TAP device %s: one of that name is there, and has several queues, or is no TAP; give another name: %w", name, err)
+	}
+	return fmt.Errorf("make TAP device %s: %w", name, err)
 }
 
 // setUp configures the kernel's side of the device.
