@@ -122,6 +122,10 @@ func (c *Conn) auditSetInfo(r *request, was string, status wire.Status) {
 	where := []slog.Attr{slog.String("share", r.tree.share.Name), slog.String("path", was)}
 	class := wire.FileInfoClass(req.Class())
 	switch {
+	case req.Type() == wire.InfoFile && class == wire.FileDispositionInformation:
+		if d := wire.DispositionInfo(req.Buffer()); d.Valid() == nil && d.Delete() {
+			c.auditRefusal("delete", r, was, status)
+		}
 	case req.Type() == wire.InfoSecurity:
 		c.srv.auditEvent("set security", r.session, c.remote, status, where...)
 	case req.Type() != wire.InfoFile || class != wire.FileRenameInformation && class != wire.FileLinkInformation:
@@ -135,6 +139,16 @@ func (c *Conn) auditSetInfo(r *request, was string, status wire.Status) {
 		}
 		c.srv.auditEvent(event, r.session, c.remote, status, where...)
 	}
+}
+
+// auditRefusal is about what was refused of that of which a line is written elsewhere where it is done. A name that was to be
+// deleted is so only when the last open of its file is closed.
+func (c *Conn) auditRefusal(event string, r *request, path string, status wire.Status, more ...slog.Attr) {
+	if c.srv.cfg.Audit == nil || status == wire.StatusOK || status == wire.StatusPending {
+		return
+	}
+	where := []slog.Attr{slog.String("share", r.tree.share.Name), slog.String("path", path)}
+	c.srv.auditEvent(event, r.session, c.remote, status, append(where, more...)...)
 }
 
 // auditRemoval is about a name that was deleted, or could not be, by the last close of its file.

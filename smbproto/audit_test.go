@@ -3,6 +3,9 @@ package smbproto
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -92,5 +95,60 @@ func TestAnAuditLogCostsReadAndWriteNothing(t *testing.T) {
 	}
 	if log.Len() != before {
 		t.Errorf("lines of READ and WRITE: %s", log.String()[before:])
+	}
+}
+
+// What is not deleted, and not renamed, has one line that says why.
+func TestAnAuditLogTellsOfDeletesThatAreRefused(t *testing.T) {
+	var log bytes.Buffer
+	dir := t.TempDir()
+	srv := newServerIn(t, dir, func(c *Config) {
+		allowSMB1(c)
+		c.Audit = audit.NewLogger(&log)
+	})
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "file"), nil, 0o600), os.MkdirAll(filepath.Join(dir, "dir", "sub"), 0o700),
+		os.MkdirAll(filepath.Join(dir, "other", "sub"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	two := connect(t, srv, dir).logOn("pub")
+	id := two.open("file", opening{wire.AccessReadData, shareAll, wire.Open, 0})
+	full := two.open("dir", opening{wire.AccessAll, shareAll, wire.Open, wire.OptionDirectory})
+	one, ro := connect1(t, srv, dir).logOn1("pub"), connect1(t, srv, dir).logOn1("ro")
+	fid := one.open1("file", opening{wire.AccessReadData, shareAll, wire.Open, 0})
+	unix := connect1(t, srv, dir).logOn1("ro").posix()
+	path := func(name string) []byte { return append(append([]byte{4}, utf16le(name)...), 0, 0) }
+	setFile := words(fid, uint16(0x102), uint16(0))
+	for _, c := range []struct {
+		ask  func() wire.Status
+		want string
+	}{
+		{func() wire.Status { return status(two.ask(two.setMsg(id, wire.FileDispositionInformation, []byte{1}))) }, `delete STATUS_ACCESS_DENIED pub \file`},
+		{func() wire.Status {
+			return status(two.ask(two.setMsg(full, wire.FileDispositionInformation, []byte{1})))
+		}, `delete STATUS_DIRECTORY_NOT_EMPTY pub \dir`},
+		{func() wire.Status {
+			return status(two.ask(two.setMsg(full, wire.FileDispositionInformation, []byte{0})))
+		}, ``},
+		{func() wire.Status {
+			return one.ask1(one.trans2Msg(8, setFile, []byte{1}, len(setFile), 1, 100)).Status()
+		}, `delete STATUS_ACCESS_DENIED pub \file`},
+		{func() wire.Status { return one.ask1(one.pathMsg(6, uint16(0x102), `\dir`, []byte{1})).Status() }, `delete STATUS_DIRECTORY_NOT_EMPTY pub \dir`},
+		{func() wire.Status { return ro.ask1(ro.pathMsg(6, uint16(0x102), `\file`, []byte{1})).Status() }, `delete STATUS_ACCESS_DENIED ro \file`},
+		{func() wire.Status {
+			return ro.ask1(ro.msg(wire.SMB1Delete, words(uint16(0x16)), path(`\file`))).Status()
+		}, `delete STATUS_ACCESS_DENIED ro \file`},
+		{func() wire.Status { return one.ask1(one.msg(wire.SMB1DeleteDirectory, nil, path(`\dir`))).Status() }, `delete STATUS_SHARING_VIOLATION pub \dir`},
+		{func() wire.Status { return one.ask1(one.msg(wire.SMB1DeleteDirectory, nil, path(`\other`))).Status() }, `delete STATUS_DIRECTORY_NOT_EMPTY pub \other`},
+		{func() wire.Status { return unix.ask1(unix.unlinkMsg("/file", 0)).Status() }, `delete STATUS_ACCESS_DENIED ro \file`},
+		{func() wire.Status {
+			names := append(append([]byte{4}, utf16le("file")...), 0, 0, 4, 0)
+			return ro.ask1(ro.msg(wire.SMB1Rename, words(uint16(0x16)), append(append(names, utf16le("new")...), 0, 0))).Status()
+		}, `rename STATUS_ACCESS_DENIED ro \file \new`},
+	} {
+		log.Reset()
+		s := c.ask()
+		if got := strings.Join(events(t, &log, "share", "path", "to"), "\n"); got != c.want || (s == wire.StatusOK) != (c.want == "") {
+			t.Errorf("%v: %q, want %q", s, got, c.want)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package smbproto
 
 import (
+	"log/slog"
 	"strings"
 
 	"ustack/smbproto/wire"
@@ -98,7 +99,7 @@ func (c *Conn) deleteSMB1(r *smb1Request, _ *smb1Reply) wire.Status {
 
 func (c *Conn) unlink(r *smb1Request, path string, attrs uint16) wire.Status {
 	cr := creation{disposition: wire.Open, options: wire.OptionNonDirectory, removes: true, link: true}
-	return c.withPathFor(r, path, &cr, wire.AccessDelete, func(o *open) wire.Status {
+	return c.removePath(r, path, &cr, func(o *open) wire.Status {
 		if status := c.fillFitting(o, attrs); status != wire.StatusOK {
 			return status
 		}
@@ -130,12 +131,18 @@ func (c *Conn) renameNames(r *smb1Request, from, to string, attrs uint16) wire.S
 			target = strings.TrimSuffix(to, pattern) + fillWildcards(pattern, lastOf(path))
 		}
 		cr := creation{share: wire.ShareRead | wire.ShareWrite, disposition: wire.Open, link: true, removes: true}
-		return c.withPathFor(r, path, &cr, wire.AccessDelete|wire.AccessReadAttributes, func(o *open) wire.Status {
+		told := false
+		status := c.withPathFor(r, path, &cr, wire.AccessDelete|wire.AccessReadAttributes, func(o *open) wire.Status {
 			if status := c.fillFitting(o, attrs|uint16(wire.AttributeDirectory)); status != wire.StatusOK {
 				return status
 			}
+			told = true
 			return c.renameAudited(o, target, false)
 		})
+		if !told {
+			c.auditRefusal("rename", &r.request, `\`+path, status, slog.String("to", `\`+strings.TrimPrefix(target, `\`)))
+		}
+		return status
 	}
 	if r.hasWildcards(from) {
 		return c.namesOf(r, from, attrs, move)

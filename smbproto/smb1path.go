@@ -104,6 +104,13 @@ func (c *Conn) with(r *smb1Request, cr *creation, do func(o *open) wire.Status) 
 	return c.abandon(o, status)
 }
 
+// removePath is withPathFor to delete what a path leads to, with a line in the audit log if that is refused.
+func (c *Conn) removePath(r *smb1Request, name string, cr *creation, do func(o *open) wire.Status) wire.Status {
+	status := c.withPathFor(r, name, cr, wire.AccessDelete, do)
+	c.auditRefusal("delete", &r.request, `\`+r.path(name), status)
+	return status
+}
+
 const shareEverything = wire.ShareRead | wire.ShareWrite | wire.ShareDelete
 
 // createDirectory: MS-CIFS 2.2.4.1.
@@ -130,7 +137,7 @@ func (c *Conn) deleteDirectory(r *smb1Request, _ *smb1Reply) wire.Status {
 		return status
 	}
 	cr := creation{disposition: wire.Open, options: wire.OptionDirectory, removes: true}
-	return c.withPathFor(r, name, &cr, wire.AccessDelete, c.doom)
+	return c.removePath(r, name, &cr, c.doom)
 }
 
 // checkDirectory: MS-CIFS 2.2.4.17.

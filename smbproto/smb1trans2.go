@@ -159,12 +159,17 @@ func (c *Conn) setPath(r *smb1Request, t *transaction, out *transOut) wire.Statu
 		removes:  class == wire.FileRenameInformation || class == wire.FileDispositionInformation && len(t.data) > 0 && t.data[0] != 0,
 		outdates: class == wire.FileEndOfFileInformation || class == wire.FileAllocationInformation,
 	}
+	opened := false
 	status = c.withPathFor(r, name, &cr, access, func(o *open) wire.Status {
+		opened = true
 		if level == wire.SMB1InfoEndOfFile {
 			return wire.StatusInvalidLevel // by name only in the form of NT, as Windows has it
 		}
 		return c.setLevel(r, o, level, t.data)
 	})
+	if !opened && cr.removes && class == wire.FileDispositionInformation {
+		c.auditRefusal("delete", &r.request, `\`+r.path(name), status)
+	}
 	return setDone(out, status)
 }
 
@@ -233,7 +238,13 @@ func (c *Conn) setLevel(r *smb1Request, o *open, level uint16, b []byte) wire.St
 			c.auditMove(event, o, was, target, status)
 		}
 		return status
-	case wire.FileFullEAInformation, wire.FileBasicInformation, wire.FileDispositionInformation, wire.FileAllocationInformation,
+	case wire.FileDispositionInformation:
+		status := c.setFile(o, class, b)
+		if d := wire.DispositionInfo(b); d.Valid() == nil && d.Delete() {
+			c.auditRefusal("delete", &r.request, o.name(), status)
+		}
+		return status
+	case wire.FileFullEAInformation, wire.FileBasicInformation, wire.FileAllocationInformation,
 		wire.FileEndOfFileInformation, wire.FilePositionInformation, wire.FileModeInformation:
 	default:
 		return wire.StatusInvalidLevel

@@ -194,7 +194,7 @@ func (c *Conn) posixUnlink(r *smb1Request, name string, data []byte) wire.Status
 	default:
 		return wire.StatusInvalidParameter
 	}
-	return c.withPathFor(r, name, &cr, wire.AccessDelete, c.unlinkNow)
+	return c.removePath(r, name, &cr, c.unlinkNow)
 }
 
 // unlinkNow takes the name of what is open away at once, if it is no directory: who else has the file open, and shares
@@ -210,7 +210,9 @@ func (c *Conn) unlinkNow(o *open) wire.Status {
 	if err := o.file.CanRemove(); err != nil {
 		return wire.StatusOf(err)
 	}
-	err := o.file.Remove()
-	o.removed(o.file, err)
-	return wire.StatusOf(err)
+	if err := o.file.Remove(); err != nil {
+		return wire.StatusOf(err)
+	}
+	o.removed(o.file, nil)
+	return wire.StatusOK
 }
