@@ -165,7 +165,7 @@ func (c *Config) setDefaults() error {
 		c.Auth.ServerName = "USTACK"
 	}
 	if c.MachineSID == "" {
-		c.MachineSID = machineSID(c.Auth.ServerName)
+		c.MachineSID = MachineSID(c.Auth.ServerName)
 	}
 	if c.MachineSID.Sub(0) == "" {
 		return fmt.Errorf("%w: no user's SID can begin with %v", ErrConfig, c.MachineSID)

@@ -599,7 +599,7 @@ func TestMachineSIDs(t *testing.T) {
 	if _, err := NewServer(cfg); !errors.Is(err, ErrConfig) {
 		t.Errorf("a SID that has no room for users: %v", err)
 	}
-	if a, b := machineSID("files"), machineSID("FILES"); a != b || a == machineSID("others") {
+	if a, b := MachineSID("files"), MachineSID("FILES"); a != b || a == MachineSID("others") {
 		t.Errorf("SIDs %v and %v of one name", a, b)
 	}
 	cfg.MachineSID = sd.NewSID(5, 21, 7, 8, 9)

@@ -10,13 +10,16 @@ import (
 	"ustack/smbproto/sd"
 )
 
-// machineSID is the SID of the domain that the server's own accounts are in, S-1-5-21 and three numbers (MS-DTYP 2.4.2.4). It
-// comes of the server's name, so it is the same after a restart.
-func machineSID(server string) sd.SID {
+// MachineSID is the default of Config.MachineSID: the SID of the domain that the server's own accounts are in, S-1-5-21 and three
+// numbers (MS-DTYP 2.4.2.4). It comes of the server's name, in whatever case, so it is the same after a restart.
+func MachineSID(server string) sd.SID {
 	sum := sha256.Sum256([]byte("machine " + strings.ToUpper(server)))
 	n := func(i int) uint32 { return binary.LittleEndian.Uint32(sum[4*i:]) }
 	return sd.NewSID(5, 21, n(0), n(1), n(2))
 }
+
+// UserSID is the SID of a user of a server whose own is machine.
+func UserSID(machine sd.SID, user string) sd.SID { return machine.Sub(auth.RID(user)) }
 
 // token is who a session's user is to security descriptors, MS-SMB2 3.3.1.8 Session.SecurityContext.
 func (s *Server) token(id auth.Identity) *sd.Token {
@@ -32,7 +35,7 @@ func (s *Server) token(id auth.Identity) *sd.Token {
 	}
 	group := domain.Sub(sd.DomainUsersRID)
 	t := &sd.Token{
-		User:   domain.Sub(auth.RID(id.User)),
+		User:   UserSID(domain, id.User),
 		Group:  group,
 		Groups: []sd.SID{group, sd.Everyone, sd.Network, sd.AuthenticatedUsers, sd.Users},
 	}

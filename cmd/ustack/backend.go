@@ -80,11 +80,21 @@ func listenAll(b backend, ports []uint16) (acceptor, error) {
 	return join(all), nil
 }
 
+// checkCounts refuses less than one of what there has to be one of; label is what the user calls a flag.
+func (f *stackFlags) checkCounts(label func(flag string) string) error {
+	for _, v := range []struct {
+		flag string
+		n    int
+	}{{"max-conns", f.MaxConns}, {"shards", f.Shards}, {"procs", f.Procs}} {
+		if v.n < 1 {
+			return fmt.Errorf("%s %d: want at least 1", label(v.flag), v.n)
+		}
+	}
+	return nil
+}
+
 // open makes the backend, for a process that becomes owner if it is not nil, with rings that hold at least in and out bytes.
 func (f *stackFlags) open(log *slog.Logger, in, out int, owner *account) (backend, error) {
-	if f.MaxConns < 1 {
-		return nil, fmt.Errorf("--max-conns %d: at least 1", f.MaxConns)
-	}
 	// Rounded here, so that what is logged is what is used.
 	in, err := ioarea.RoundSize(cmp.Or(int(f.RingIn), in))
 	if err != nil {

@@ -333,6 +333,10 @@ func TestBadFlagsGetAClearError(t *testing.T) {
 		{[]string{"serve", "echo", "--stack", "kernel", "--addr", "127.0.0.1", "--congestion", "bogus"}, "bogus"},
 		{[]string{"serve", "echo", "--stack", "kernel", "--addr", "127.0.0.1", "--congestion", "bogus"}, "available: "},
 		{[]string{"serve", "echo", "--stack", "kernel", "--addr", "127.0.0.1", "--max-conns", "0"}, "--max-conns"},
+		{[]string{"serve", "echo", "--stack", "kernel", "--addr", "127.0.0.1", "--procs", "0"}, "--procs 0: want at least 1"},
+		{[]string{"serve", "echo", "--addr", "10.0.0.2/24", "--shards", "0"}, "--shards 0: want at least 1"},
+		{[]string{"serve", "smb", "--stack", "kernel", "--addr", "::1", "--share", "a=" + dir, "--name", "SIXTEENLETTERSIN"}, "--name"},
+		{[]string{"serve", "smb", "--stack", "kernel", "--addr", "::1", "--share", "a=" + dir, "--machine-sid", "S-1-1-0"}, "--machine-sid"},
 		{[]string{"serve", "echo", "--stack", "kernel", "--addr", "127.0.0.1", "--ring-in", "1TiB"}, "--ring-in"},
 		{[]string{"serve", "echo", "--stack", "kernel", "--addr", "127.0.0.1", "--copy-all"}, "--copy-all: only with --stack netstack\n"},
 		{[]string{"serve", "--copy-all", "echo", "--stack", "kernel", "--addr", "127.0.0.1"}, "--copy-all"},
@@ -389,8 +393,11 @@ func TestUsersAreKeptInAPrivateFile(t *testing.T) {
 		}
 	}
 	run("remove", "bob")
-	if got := run("list"); got != "alice\n" {
+	if got := run("list", "--machine-sid", "S-1-5-21-1-2-3"); got != "alice\tS-1-5-21-1-2-3-1022288079\n" {
 		t.Errorf("users: %q", got)
+	}
+	if got, other := run("list", "--name", "files"), run("list", "--name", "OTHER"); got != run("list", "--name", "FILES") || got == other {
+		t.Errorf("users by the server's name: %q, by another %q", got, other)
 	}
 	fi, err := os.Stat(file)
 	if err != nil || fi.Mode().Perm() != 0o600 {

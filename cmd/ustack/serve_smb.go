@@ -117,7 +117,7 @@ func (c *serveSMBCmd) settings(log *slog.Logger) (smbproto.Config, error) {
 	if err != nil {
 		return cfg, err
 	}
-	machine, err := c.machineSID()
+	machine, err := parseMachineSID(c.label("machine-sid"), c.MachineSID)
 	if err != nil {
 		return cfg, err
 	}
@@ -190,7 +190,7 @@ func (c *serveSMBCmd) check() error {
 	case len(c.Port) == 0:
 		return fmt.Errorf("%s: want at least one", c.label("port"))
 	}
-	return nil
+	return errors.Join(checkNetBIOSName(c.label("name"), c.Name), c.checkCounts(c.label))
 }
 
 // freshUsers are the accounts as their file has them at each log-on.
@@ -213,5 +213,5 @@ func netbiosName() string {
 		return "USTACK"
 	}
 	h, _, _ = strings.Cut(h, ".")
-	return strings.ToUpper(h[:min(len(h), 15)])
+	return strings.ToUpper(h[:min(len(h), maxNetBIOSName)])
 }

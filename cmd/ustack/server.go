@@ -51,8 +51,11 @@ type server struct {
 // run opens the backend and serves until ctx ends. in and out are the least ring
 // sizes that the service needs.
 func (f *stackFlags) run(ctx context.Context, log *slog.Logger, ports []uint16, in, out int, s *server) error {
+	if err := f.checkCounts(func(flag string) string { return "--" + flag }); err != nil {
+		return err
+	}
 	if os.Getenv("GOMAXPROCS") == "" {
-		procs := max(1, f.Procs, f.Shards)
+		procs := max(f.Procs, f.Shards)
 		if canCalm(os.Getenv("GODEBUG")) {
 			procs++ // that waits
 			s.calm = newCalm()

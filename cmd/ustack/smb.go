@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"golang.org/x/term"
 
+	"ustack/smbproto"
 	"ustack/smbproto/auth"
 )
 
@@ -23,7 +25,7 @@ type smbCmd struct {
 type smbUserCmd struct {
 	Add    smbUserAddCmd    `cmd:"" help:"Add a user, or change the password of one."`
 	Remove smbUserRemoveCmd `cmd:"" help:"Remove a user."`
-	List   smbUserListCmd   `cmd:"" help:"List the users."`
+	List   smbUserListCmd   `cmd:"" help:"List the users, and their SIDs."`
 }
 
 type userFileFlag struct {
@@ -165,15 +167,36 @@ func (c *smbUserRemoveCmd) Run() error {
 	return users.Remove(c.Name)
 }
 
-type smbUserListCmd struct{ userFileFlag }
+type smbUserListCmd struct {
+	userFileFlag
+	Name       string `help:"NetBIOS name of the server, of which SIDs come (default: this machine's)."`
+	MachineSID string `name:"machine-sid" help:"SID that the SIDs of users begin with, where the server is given one."`
+}
+
+func (c *smbUserListCmd) Help() string {
+	return `
+Each line has a name and, behind a tab, the SID that names the user in security descriptors. --name and --machine-sid are to be
+as 'ustack serve smb' is given them.
+`
+}
 
 func (c *smbUserListCmd) Run() error {
+	machine, err := parseMachineSID("--machine-sid", c.MachineSID)
+	if err == nil {
+		err = checkNetBIOSName("--name", c.Name)
+	}
+	if err != nil {
+		return err
+	}
+	if machine == "" {
+		machine = smbproto.MachineSID(cmp.Or(c.Name, netbiosName()))
+	}
 	users, err := auth.OpenUserFile(c.UserFile)
 	if err != nil {
 		return err
 	}
 	for _, name := range users.Names() {
-		fmt.Println(name)
+		fmt.Printf("%s\t%v\n", name, smbproto.UserSID(machine, name))
 	}
 	return nil
 }

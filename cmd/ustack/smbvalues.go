@@ -58,16 +58,29 @@ func parseEncryption(label, s string) (smbproto.Encryption, error) {
 	return 0, fmt.Errorf("%s %q: want off, offered or required", label, s)
 }
 
-// machineSID is the SID that was given, if one was.
-func (c *serveSMBCmd) machineSID() (sd.SID, error) {
-	if c.MachineSID == "" {
+// parseMachineSID reads the SID of a machine or a domain, MS-DTYP 2.4.2.4; "" is none.
+func parseMachineSID(label, text string) (sd.SID, error) {
+	if text == "" {
 		return "", nil
 	}
-	s, err := sd.ParseSID(c.MachineSID)
+	s, err := sd.ParseSID(text)
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", c.label("machine-sid"), err)
+		return "", fmt.Errorf("%s: %w", label, err)
+	}
+	if !strings.HasPrefix(s.String(), "S-1-5-21-") || strings.Count(s.String(), "-") != 6 {
+		return "", fmt.Errorf("%s %s: want S-1-5-21 and three numbers behind it", label, text)
 	}
 	return s, nil
+}
+
+// maxNetBIOSName is the length of the longest NetBIOS name that a server can have, MS-NBTE 2.2.1: the 16th byte says what it is of.
+const maxNetBIOSName = 15
+
+func checkNetBIOSName(label, name string) error {
+	if len(name) > maxNetBIOSName {
+		return fmt.Errorf("%s %q: a NetBIOS name has at most %d bytes", label, name, maxNetBIOSName)
+	}
+	return nil
 }
 
 // parseShare reads NAME=PATH, with options behind it: NAME=PATH,ro,encrypt.

@@ -44,6 +44,35 @@ func TestEncryptionValues(t *testing.T) {
 	}
 }
 
+func TestAMachineSIDIsOneOfAMachine(t *testing.T) {
+	for text, ok := range map[string]bool{
+		"":                         true,
+		"S-1-5-21-1-2-3":           true,
+		"S-1-5-21-4294967295-0-0":  true,
+		"S-1-5-21-1-2":             false,
+		"S-1-5-21-1-2-3-500":       false,
+		"S-1-5-32":                 false,
+		"S-1-5-22-1-2-3":           false,
+		"S-1-1-0":                  false,
+		"S-1-6-21-1-2-3":           false,
+		"S-1-5-21-1-2-4294967296":  false,
+		"FILES":                    false,
+		"S-1-5-21-1-2-3-4-5-6-7-8": false,
+		"S-1-5-210-1-2-3":          false,
+		"S-1-0x500000000-21-1-2-3": false,
+		"S-1-5-21-1-2-3 ":          false,
+		"s-1-5-21-1-2-3":           false,
+	} {
+		s, err := parseMachineSID("--machine-sid", text)
+		if (err == nil) != ok || ok && text != "" && s.String() != text {
+			t.Errorf("%q: %v, %v", text, s, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), "--machine-sid") {
+			t.Errorf("%q: %v does not name the flag", text, err)
+		}
+	}
+}
+
 func TestShareOptions(t *testing.T) {
 	for s, want := range map[string]smbproto.Share{
 		"a=/x":               {Name: "a", Path: "/x"},

@@ -182,7 +182,7 @@ func TestAUserIsAddedToTheFileAsItIsThen(t *testing.T) {
 	if err := c.Wait(); err != nil {
 		t.Fatalf("%v: %s", err, said.String())
 	}
-	if got := user("list"); got != "alice\n" {
+	if got := user("list"); !strings.HasPrefix(got, "alice\t") || strings.Count(got, "\n") != 1 {
 		t.Errorf("users: %q", got)
 	}
 }
