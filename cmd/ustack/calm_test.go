@@ -3,7 +3,6 @@ package main
 import (
 	"runtime"
 	"testing"
-	"time"
 )
 
 // With one processor occupied and one left, goroutines run, and the collector gets through.
@@ -11,7 +10,7 @@ func TestCalmLeavesAProcessor(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
 	c := newCalm()
 	for range 20 {
-		c.add(1)
+		c.join()
 		turns := make(chan int)
 		go func() {
 			for i := range 1000 {
@@ -27,9 +26,9 @@ func TestCalmLeavesAProcessor(t *testing.T) {
 		if n != 1000 {
 			t.Fatalf("%d turns", n)
 		}
-		c.add(-1)
+		c.leave()
 	}
-	c.add(1)
+	c.join()
 	c.close() // with a connection left
 }
 
@@ -38,20 +37,17 @@ func TestCalmClosesWithoutConnections(t *testing.T) {
 	(*calm)(nil).close()
 }
 
-// It goes on only while the process has something to do: what it does it costs.
-func TestCalmRestsWithTheProcess(t *testing.T) {
-	c := &calm{}
-	now := time.Now()
-	c.looked, c.used, c.busy = now, processTime()-time.Hour, false
-	if c.look(now.Add(calmTurn / 2)); c.busy {
-		t.Error("it looks more than once in a turn")
-	}
-	if c.look(now.Add(2 * time.Hour)); !c.busy {
-		t.Error("half a processor is not much")
-	}
-	if c.look(now.Add(4 * time.Hour)); c.busy {
-		t.Error("nothing is much")
-	}
+// Who comes when it is about to close does not wait for ever.
+func TestCalmLetsWaitersGo(t *testing.T) {
+	c := newCalm()
+	joined := make(chan struct{})
+	go func() {
+		defer close(joined)
+		c.join()
+	}()
+	c.close()
+	<-joined
+	c.leave()
 }
 
 // What can't be stopped by a signal would keep the collector waiting.

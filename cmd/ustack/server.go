@@ -163,8 +163,8 @@ func (s *server) acceptAll(ln acceptor) error {
 }
 
 func (s *server) serveOne(a *ioarea.Area) {
-	s.calm.add(1)
-	defer s.calm.add(-1)
+	s.calm.join()
+	defer s.calm.leave()
 	st := a.Stream()
 	s.log.Debug("connection", "peer", st.RemoteAddr(), "stack", st.Kind())
 	err := s.serve(a)
