@@ -122,29 +122,33 @@ func (g guard) granted(f *vfs.File, wants wire.Access) (wire.Access, error) {
 
 // byParent is the rights that somebody has to what is in a directory for those that he has to the directory.
 func (g guard) byParent(f *vfs.File) (wire.Access, error) {
-	s, ok, err := f.ParentSecurity()
+	parent, ok, err := g.toParent(f)
 	if !ok || err != nil {
 		return 0, err
 	}
+	return toChild(parent), nil
+}
+
+// toParent is the rights to the directory that a file's name is in; ok is false for the root of a share.
+func (g guard) toParent(f *vfs.File) (granted wire.Access, ok bool, err error) {
+	s, ok, err := f.ParentSecurity()
+	if !ok || err != nil {
+		return 0, false, err
+	}
 	d, err := describe(s, g.tree)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
-	return toChild(d.Granted(g.token)), nil
+	return d.Granted(g.token), true, nil
 }
 
 // toLink is the rights to a symbolic link. It has no descriptor, and is a part of its directory: who may list that may read
 // it, and who may add to that may change it and take it away.
 func (g guard) toLink(f *vfs.File) (granted wire.Access, err error) {
-	s, ok, err := f.ParentSecurity()
+	parent, ok, err := g.toParent(f)
 	if !ok || err != nil {
 		return 0, err
 	}
-	d, err := describe(s, g.tree)
-	if err != nil {
-		return 0, err
-	}
-	parent := d.Granted(g.token)
 	if parent.Has(wire.AccessReadData) {
 		granted |= wire.AccessReadAttributes | wire.AccessReadData
 	}
