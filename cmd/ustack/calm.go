@@ -15,13 +15,15 @@ import (
 // then looks around every 20 us for a millisecond, and gives the processor to another thread if it finds that call
 // again, which has it look for longer: where calls take long, as writes of large files do, for good. On a server that answers one
 // request at a time that was a third of what a request cost.
-// A monitor that never sleeps comes to look around once in 10 ms instead. So a calm occupies one of Go's processors (GOMAXPROCS
-// must have one for it), by a system call that the scheduler is not told of and that does nothing but wait.
+// A monitor that never sleeps comes to look around once in 10 ms instead. So a calm has Go have one more processor, and occupies that, by a
+// system call that the scheduler is not told of and that does nothing but wait.
 //
 // It lets the first connection after a rest wait until the monitor has calmed down: once it meets long calls, it does not.
 // On a virtual machine all this costs nearly a hundredth of a processor while a connection is open, whatever that does. Where nobody
 // stops goroutines by signals (canCalm) each collection, and timers, would wait for calmTurn, so there is no calm.
 type calm struct {
+	procs int // processors that others have
+
 	mu      sync.Mutex
 	change  sync.Cond // of what follows
 	conns   int
@@ -53,8 +55,9 @@ func canCalm(godebug string) bool {
 	return can
 }
 
-func newCalm() *calm {
-	c := &calm{settled: make(chan struct{}), done: make(chan struct{})}
+// newCalm returns a calm beside procs processors.
+func newCalm(procs int) *calm {
+	c := &calm{procs: procs, settled: make(chan struct{}), done: make(chan struct{})}
 	c.change.L = &c.mu
 	go c.run()
 	return c
@@ -101,6 +104,7 @@ func (c *calm) run() {
 	// down to a tenth of the rate.
 	runtime.LockOSThread()
 	for c.begin() {
+		runtime.GOMAXPROCS(c.procs + 1)
 		settled := false
 		for began := time.Now(); c.goesOn(); {
 			turn := unix.NsecToTimespec(calmTurn.Nanoseconds())
@@ -114,6 +118,7 @@ func (c *calm) run() {
 				close(c.settled)
 			}
 		}
+		runtime.GOMAXPROCS(c.procs)
 		c.rest(settled)
 	}
 	close(c.settled)

@@ -7,8 +7,8 @@ import (
 
 // With one processor occupied and one left, goroutines run, and the collector gets through.
 func TestCalmLeavesAProcessor(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
-	c := newCalm()
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	c := newCalm(1)
 	for range 20 {
 		c.join()
 		turns := make(chan int)
@@ -33,13 +33,14 @@ func TestCalmLeavesAProcessor(t *testing.T) {
 }
 
 func TestCalmClosesWithoutConnections(t *testing.T) {
-	newCalm().close()
+	newCalm(1).close()
 	(*calm)(nil).close()
 }
 
 // Who comes when it is about to close does not wait for ever.
 func TestCalmLetsWaitersGo(t *testing.T) {
-	c := newCalm()
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	c := newCalm(1)
 	joined := make(chan struct{})
 	go func() {
 		defer close(joined)

@@ -56,12 +56,11 @@ func (f *stackFlags) run(ctx context.Context, log *slog.Logger, ports []uint16, 
 	}
 	if os.Getenv("GOMAXPROCS") == "" {
 		procs := max(f.Procs, f.Shards)
+		runtime.GOMAXPROCS(procs)
 		if canCalm(os.Getenv("GODEBUG")) {
-			procs++ // that waits
-			s.calm = newCalm()
+			s.calm = newCalm(procs)
 			defer s.calm.close()
 		}
-		runtime.GOMAXPROCS(procs)
 	}
 	hangUps := make(chan os.Signal, 1)
 	signal.Notify(hangUps, syscall.SIGHUP) // from now on: one that comes early waits
