@@ -16,10 +16,8 @@ import (
 //
 // Nobody in this process ever touches the mapped bytes: a page that is there no more would end it. CopyLent has the kernel copy them.
 
-const (
-	// LendLeast is from how many bytes on lending pays: it costs three system calls, and more where something is to be mapped.
-	LendLeast = 64 << 10
-)
+// LendLeast is from how many bytes on lending pays: it costs three system calls, and more where something is to be mapped.
+const LendLeast = 64 << 10
 
 // A Borrower is whom something was lent to.
 type Borrower interface {
@@ -134,7 +132,7 @@ func (f *File) Lend(off int64, n int, to Borrower) *Loan {
 		}
 		f.mayLoan = true
 	}
-	w := f.window(ls, off, n)
+	w := f.window(ls, off, n, st.Size)
 	if w == nil {
 		return nil
 	}

@@ -164,6 +164,25 @@ func TestAWindowLivesAsLongAsItsLoans(t *testing.T) {
 	}
 }
 
+// No more is mapped than there is; and what comes later is lent as well.
+func TestAWindowGrowsWithItsFile(t *testing.T) {
+	content := noise(5 << 20)
+	_, r := lendingRoot(t, content[:100_000])
+	f := openFile(t, r, "file", How{Read: true, Write: true})
+	first := lend(f, 0, 1<<20)
+	if n := len(f.win.mem); n != windowAlign {
+		t.Errorf("%d bytes are mapped of 100,000", n)
+	}
+	_, err := f.WriteAt(content[100_000:], 100_000)
+	must(t, err)
+	second := lend(f, 1<<20, 4<<20)
+	if second == nil || !bytes.Equal(second.read(), content[1<<20:]) || !bytes.Equal(first.read(), content[:100_000]) {
+		t.Error("another file")
+	}
+	first.giveBack()
+	second.giveBack()
+}
+
 func TestWhatIsLentDoesNotChange(t *testing.T) {
 	content := noise(1 << 20)
 	for name, change := range map[string]func(f, other *File) error{

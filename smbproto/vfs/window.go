@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	// windowSize is how much of a file is mapped at once, bytes, and windowAlign what its beginning is a multiple of.
+	// windowSize is how much of a file is mapped at once, bytes, if it has so much, and windowAlign what a window's beginning is a
+	// multiple of, and its length.
 	windowSize  = 256 << 20
 	windowAlign = 2 << 20
 	// mostWindows bounds the mappings of all files. Where all of one was read, its page tables take 512 KiB.
@@ -63,8 +64,8 @@ func (w *window) holds(off int64, n int) bool {
 	return off >= w.off && off+int64(n) <= w.off+int64(len(w.mem))
 }
 
-// window returns a window of the file that has n bytes at off, and a hold of it, or nil.
-func (f *File) window(ls *Loans, off int64, n int) *window {
+// window returns a window of the file, which is size bytes long, that has n bytes at off, and a hold of it, or nil.
+func (f *File) window(ls *Loans, off int64, n int, size int64) *window {
 	ls.mu.Lock()
 	if w := f.win; w != nil && w.holds(off, n) {
 		w.refs++
@@ -79,7 +80,11 @@ func (f *File) window(ls *Loans, off int64, n int) *window {
 	if !room {
 		return nil
 	}
-	w, err := mapWindow(f.fd, off&^(windowAlign-1), max(windowSize, n+windowAlign))
+	from, length := off&^(windowAlign-1), max(windowSize, n+windowAlign)
+	if rest := size - from; rest < int64(length) {
+		length = (int(rest) + windowAlign - 1) &^ (windowAlign - 1)
+	}
+	w, err := mapWindow(f.fd, from, length)
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	if err != nil {
