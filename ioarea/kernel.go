@@ -319,7 +319,11 @@ func (k *Kernel) write(fd int) (int, error) {
 		if err != unix.EFAULT || again { // by now nothing of it is lent
 			return n, err
 		}
-		out.TakeBackRange(k.outFrom, k.outLen)
+		tried := 0
+		for _, b := range bufs {
+			tried += len(b)
+		}
+		out.TakeBackRange(k.outFrom, tried)
 	}
 }
 

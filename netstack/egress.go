@@ -169,12 +169,7 @@ func (l *loop) write(o *outFrame) bool {
 			v.GSOType, v.GSOSize = 0, 0
 		}
 		v.Encode(q.vnetOut[:])
-		if payload > 0 {
-			return l.written(q.writeLent(o.lent, h, off, payload))
-		}
-		n, err := q.q.Writev(append(q.out[:0], q.vnetOut[:], h))
-		clear(q.out[:])
-		return l.written(n, err)
+		return l.written(q.writeLent(o.lent, h, off, payload))
 	}
 	v.Encode(q.vnetOut[:])
 	bufs := append(q.out[:0], q.vnetOut[:])

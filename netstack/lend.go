@@ -138,7 +138,7 @@ func (f *flow) lentAt(s *segment) (off uint64, ok bool) {
 	return off, off+uint64(s.payload) <= f.handed
 }
 
-// writeLent writes a frame of headers h and the payload of s, which lies in the flow's Out at off. Bytes that Out has
+// writeLent writes a frame of headers h and payload bytes, which lie in the flow's Out at off. Those that Out has
 // from a file that has been cut meanwhile are fetched to Out, as zeros, so that the frame can be written. What can't be told any more ends
 // the flow.
 func (q *queue) writeLent(f *flow, h []byte, off uint64, payload int) (written int, err error) {
