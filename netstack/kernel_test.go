@@ -136,6 +136,23 @@ func (h *kernelHost) dialKernel(t testing.TB, to netip.AddrPort) *net.TCPConn {
 	return conn
 }
 
+// connect returns both ends of a connection of a socket of the kernel's to the stack.
+func (h *kernelHost) connect(t testing.TB, to netip.Addr) (*net.TCPConn, *ioarea.Area) {
+	t.Helper()
+	addr := netip.AddrPortFrom(to, 9)
+	ln, err := h.stack.Listen(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	c := h.dialKernel(t, addr)
+	a, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, a
+}
+
 // kernelPush writes size bytes of the stream named by seed.
 func kernelPush(c io.Writer, size, seed uint64) error {
 	b := make([]byte, 256<<10)
@@ -266,16 +283,7 @@ func TestKernelHandlerSeesWhatReadvWrote(t *testing.T) {
 	const size = 4 << 20
 	rec := new(recorder)
 	h := newKernelHost(t, func(d tap.Device) tap.Device { rec.Device = d; return rec }, nil)
-	ln, err := h.stack.Listen(netip.AddrPortFrom(stackAddr4, 9))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	c := h.dialKernel(t, netip.AddrPortFrom(stackAddr4, 9))
-	a, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, a := h.connect(t, stackAddr4)
 	defer a.Close()
 	sent := make(chan error, 1)
 	go func() { sent <- kernelPush(c, size, 3) }()

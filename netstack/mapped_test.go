@@ -11,17 +11,7 @@ import (
 func TestWhatIsLentLeavesByAKernelsTAP(t *testing.T) {
 	for name, addr := range map[string]netip.Addr{"IPv4": stackAddr4, "IPv6": stackAddr6} {
 		t.Run(name, func(t *testing.T) {
-			h := newKernelHost(t, nil, nil)
-			ln, err := h.stack.Listen(netip.AddrPortFrom(addr, 9))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer ln.Close()
-			c := h.dialKernel(t, netip.AddrPortFrom(addr, 9))
-			a, err := ln.Accept()
-			if err != nil {
-				t.Fatal(err)
-			}
+			c, a := newKernelHost(t, nil, nil).connect(t, addr)
 			loantest.Exchange(t, a, c)
 			loantest.Lose(t, a, c)
 		})

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -184,6 +185,28 @@ func (p *peer) names(dir wire.FileID, pattern string) (names []string) {
 	}
 }
 
+// exchanging has two names exchanged, again and again, until stop, which skips the test where that can't be done.
+func exchanging(t *testing.T, a, b string) (stop func()) {
+	enough, over := make(chan struct{}), make(chan error, 1)
+	go func() {
+		var err error
+		for err == nil && running(enough) {
+			err = unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)
+		}
+		over <- err
+	}()
+	end := sync.OnceValue(func() error {
+		close(enough)
+		return <-over
+	})
+	t.Cleanup(func() { _ = end() }) // of a test that has failed before
+	return func() {
+		if err := end(); err != nil {
+			t.Skip("the file system can't exchange names: ", err)
+		}
+	}
+}
+
 // A directory that another process exchanges with a link out of the share, again and again, leads no request
 // outside: nothing there is read, changed, made, listed or deleted.
 func TestNoRaceLeadsOutside(t *testing.T) {
@@ -199,16 +222,7 @@ func TestNoRaceLeadsOutside(t *testing.T) {
 		os.WriteFile(filepath.Join(out, "file"), []byte("secret"), 0o444), os.WriteFile(filepath.Join(share, "d", "file"), []byte("inside"), 0o644))
 	before := treeOf(t, out)
 	p := connect(t, newServerIn(t, share, nil), share).logOn("pub")
-	stop, over := make(chan struct{}), make(chan error, 1)
-	go func() {
-		for running(stop) {
-			if err := unix.Renameat2(unix.AT_FDCWD, filepath.Join(share, "d"), unix.AT_FDCWD, filepath.Join(share, "l"), unix.RENAME_EXCHANGE); err != nil {
-				over <- err
-				return
-			}
-		}
-		over <- nil
-	}()
+	stop := exchanging(t, filepath.Join(share, "d"), filepath.Join(share, "l"))
 	mover := p.newFile("mover")
 	done := map[string]int{}
 	for i := 0; i < 1500; i++ {
@@ -246,10 +260,7 @@ func TestNoRaceLeadsOutside(t *testing.T) {
 			p.want(p.closeMsg(dir), wire.StatusOK)
 		}
 	}
-	close(stop)
-	if err := <-over; err != nil {
-		t.Skip("the file system can't exchange names: ", err)
-	}
+	stop()
 	if after := treeOf(t, out); after != before {
 		t.Errorf("outside there is now\n%s, there was\n%s", after, before)
 	}

@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"ustack/smbproto/wire"
 )
 
@@ -95,16 +93,7 @@ func TestNoRaceLeadsUnixRequestsOutside(t *testing.T) {
 	}
 	before := treeOf(t, out)
 	p := connect1(t, newServerIn(t, share, allowSMB1), share).logOn1("pub").posix()
-	stop, over := make(chan struct{}), make(chan error, 1)
-	go func() {
-		for running(stop) {
-			if err := unix.Renameat2(unix.AT_FDCWD, filepath.Join(share, "d"), unix.AT_FDCWD, filepath.Join(share, "l"), unix.RENAME_EXCHANGE); err != nil {
-				over <- err
-				return
-			}
-		}
-		over <- nil
-	}()
+	stop := exchanging(t, filepath.Join(share, "d"), filepath.Join(share, "l"))
 	done := map[string]int{}
 	for range 1500 {
 		ask := func(what string, msg []byte) wire.SMB1Header {
@@ -138,10 +127,7 @@ func TestNoRaceLeadsUnixRequestsOutside(t *testing.T) {
 		}
 		ask("rmdir", p.unlinkMsg("/d/newdir", 1))
 	}
-	close(stop)
-	if err := <-over; err != nil {
-		t.Skip("the file system can't exchange names: ", err)
-	}
+	stop()
 	if after := treeOf(t, out); after != before {
 		t.Errorf("outside there is now\n%s, there was\n%s", after, before)
 	}
