@@ -19,6 +19,7 @@ type outFrame struct {
 	pkt   *stack.PacketBuffer
 	queue *queue
 	drop  bool
+	ack   *flow   // a pure ACK of this flow, which may wait
 	lent  *flow   // the payload is in this flow's Out
 	seg   segment // if lent
 	news  bool    // if lent: it must be told that what it acknowledges has come
@@ -32,13 +33,23 @@ func (l *loop) enqueue(p *stack.PacketBuffer) {
 	l.wake()
 }
 
-// flush writes what was queued, in order, without pure ACKs that were overtaken.
+// flush writes what was queued, in order, without pure ACKs that were overtaken, and
+// without those that may wait if it is to hold them: they begin the next batch.
 // It reports whether it wrote anything. If the device takes no more, the rest
 // stays, and the loop comes again.
-func (l *loop) flush() bool {
+func (l *loop) flush(hold bool) bool {
 	l.collect()
 	wrote := 0
 	for wrote < len(l.batch) {
+		o := &l.batch[wrote]
+		if o.ack != nil && !o.drop {
+			if hold && o.ack.canWait(wrote) {
+				l.heldACKs = append(l.heldACKs, *o)
+				wrote++
+				continue
+			}
+			o.ack.told(wrote)
+		}
 		n := l.writeNext(wrote)
 		if n == 0 {
 			break
@@ -49,8 +60,13 @@ func (l *loop) flush() bool {
 			wrote++
 		}
 	}
+	held := len(l.heldACKs)
+	if held > 0 && l.acksHeld == 0 {
+		l.heldFrom = l.now
+	}
+	l.acksHeld = held
 	l.endBatch(wrote)
-	return wrote > 0
+	return wrote > held
 }
 
 // writeNext writes packet i of the batch, and with it those behind it that make one
@@ -118,6 +134,9 @@ func (l *loop) addToBatch(p *stack.PacketBuffer) {
 			if j := f.overtakes(s, i); j >= 0 && !again {
 				l.batch[j].drop = true
 				l.c.acksDropped.Add(1)
+			}
+			if f.ackPending == i {
+				o.ack = f
 			}
 		}
 	}
@@ -240,11 +259,16 @@ func vnetHeader(p *stack.PacketBuffer) tap.Hdr {
 	return h
 }
 
-// endBatch forgets the first wrote frames of the batch.
-func (l *loop) endBatch(wrote int) {
-	rest := copy(l.batch, l.batch[wrote:])
-	clear(l.batch[rest:])
-	l.batch = l.batch[:rest]
-	l.waiting = rest
+// endBatch begins the next batch with the ACKs that are held and what was not written.
+func (l *loop) endBatch(done int) {
+	rest := l.batch[done:]
+	l.waiting = len(rest)
+	next := append(l.heldACKs, rest...)
+	clear(l.batch)
+	l.batch, l.heldACKs = next, l.batch[:0]
 	l.batchNo++ // indices that flows remember are void
+	for i := range l.batch[:len(l.batch)-l.waiting] {
+		f := l.batch[i].ack
+		f.ackPending, f.ackBatch = i, l.batchNo
+	}
 }

@@ -77,10 +77,13 @@ type flow struct {
 	flight share // outward
 
 	// ACK filter.
-	ackSent    uint32 // last acknowledgement that went out
+	ackSent    uint32 // last acknowledgement that was given to a batch
+	ackTold    uint32 // last one that went out, or was given to a batch with what can't wait
 	ackPending int    // number of a pure ACK in batch ackBatch that may be overtaken, or -1
 	ackBatch   uint64
 	ackValue   uint32 // what it acknowledges
+	ackFills   bool   // it came after one that told of a gap
+	ackGap     bool   // the last pure ACK told of a gap, or was a duplicate
 	wndScale   uint8
 	scaled     bool // wndScale is known
 

@@ -64,7 +64,10 @@ type loop struct {
 	orphans    orphans
 	now        time.Time // of this batch
 	batch      []outFrame
-	waiting    int    // frames of it that the device did not take last time
+	waiting    int        // frames of it that the device did not take last time
+	heldACKs   []outFrame // ACKs that wait, while a batch is written
+	acksHeld   int        // how many of the batch did
+	heldFrom   time.Time
 	batchNo    uint64 // from 1 on
 	noTrains   uint64 // the batch in which the device refused one
 	gathered   gathered
@@ -179,7 +182,7 @@ func (l *loop) run() {
 			work = true
 			runtime.Gosched() // the handlers, and TCP again
 		}
-		if l.flush() {
+		if l.flush(l.acksHeld == 0 || l.now.Sub(l.heldFrom) < ackDelay) {
 			work = true
 		}
 		l.windows.share(l.now)
@@ -282,6 +285,9 @@ func (l *loop) runSignals() bool {
 
 // park rests until a frame comes or somebody signals.
 func (l *loop) park() {
+	if l.acksHeld > 0 {
+		l.flush(false)
+	}
 	select {
 	case <-l.kick: // for a rest that is over
 	default:
@@ -302,7 +308,7 @@ func (l *loop) park() {
 		}
 	}
 	var retry <-chan time.Time
-	if len(l.batch) > 0 { // the device took no more
+	if l.waiting > 0 { // the device took no more
 		t := time.NewTimer(100 * time.Microsecond)
 		defer t.Stop()
 		retry = t.C

@@ -376,7 +376,7 @@ func (s *Stack) close() error {
 				late = fmt.Errorf("netstack: %d connections are still held by their handlers", s.conns.len())
 			}
 		}
-		s.onAll(func(l *loop) { l.flush(); l.stopping = true })
+		s.onAll(func(l *loop) { l.flush(false); l.stopping = true })
 		for _, l := range s.loops {
 			<-l.done
 		}
