@@ -36,7 +36,8 @@ var errStopped = fmt.Errorf("netstack: the stack was closed: %w", net.ErrClosed)
 // turns on one thread, and no packet crosses to another.
 //
 // A batch is: read until the device is empty, or batchFrames; let TCP run; move
-// In; let the handlers run; move Out; write. Nothing is held when it is over.
+// In; let the handlers run; move Out; write. Nothing but an ACK that waits for a reply
+// (ackfilter.go) is held when it is over.
 type loop struct {
 	dev       tap.Device // or the shard's part of it
 	shards    []*loop    // all, this one included; never changes

@@ -30,7 +30,7 @@ type Stats struct {
 	StraysLost uint64 `json:"strays_lost"`
 
 	Steered     uint64 `json:"steered"`      // flows that were given a queue of their own
-	ACKsDropped uint64 `json:"acks_dropped"` // pure ACKs overtaken in their batch
+	ACKsDropped uint64 `json:"acks_dropped"` // pure ACKs that were overtaken before they went out
 	Refused     uint64 `json:"refused"`      // connections refused because the table was full
 	Parks       uint64 `json:"parks"`        // times that the loop rested
 	WriteWaits  uint64 `json:"write_waits"`  // writes that found the device full, and waited
