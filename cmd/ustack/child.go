@@ -21,7 +21,10 @@ const (
 )
 
 // A lab is what scripts/lab.sh has put up.
-type lab struct{ name string }
+type lab struct {
+	name string
+	with []string // further flags of user-space TCP's server
+}
 
 func (l lab) namespace(side string) string { return "ustack-" + l.name + "-" + side[:1] }
 

@@ -18,13 +18,14 @@ import (
 type compareCmd struct {
 	Lab       string        `help:"Name of the lab, as scripts/lab.sh has it." default:"lab"`
 	Out       string        `help:"Directory for compare.json, compare.csv, compare.html and the charts." type:"path"`
-	Results   string        `help:"Page of results to write, such as docs/results.md: what stands between its markers is replaced. Of the whole comparison only: no --quick, --only, --baselines, --run, and 5 pairs at least." type:"path"`
+	Results   string        `help:"Page of results to write, such as docs/results.md: what stands between its markers is replaced. Of the whole comparison only: no --quick, --only, --baselines, --run, --with, --sysctl, --file-size, and 5 pairs at least." type:"path"`
 	Quick     bool          `help:"A part of the workloads and baselines, within 60 s."`
 	Only      string        `help:"Only workloads that this regular expression matches, as 'bulk in, 1 flow, two-cpus'."`
 	Baselines []string      `help:"Only these baselines: veth, veth-plain, loopback, relay, stock, copy, tap-read, tap-write, smbd."`
 	Pairs     int           `help:"Rounds of each workload, in which each contender is measured once (default: 5, 3 with --quick)."`
 	RunTime   time.Duration `name:"run" help:"How long the load of each run lasts, instead of a share of --time."`
 	Time      time.Duration `help:"Time to share out among the runs (default: 19m30s, 48s with --quick)."`
+	compareChange
 }
 
 // mostOverhead bounds what a run may cost beyond its load where --run is given.
@@ -51,14 +52,22 @@ Examples:
   ./scripts/compare.sh --out compare            (with a lab of its own)
   ustack compare --quick --out compare          (in a lab that is up)
   ustack compare --only '^bulk in, 1 flow' --baselines veth,relay,tap-read --pairs 9
+  ustack compare --only 'random reads, depth 1,' --baselines smbd --with=--spin=-1ns
 `
 }
 
-func (c *compareCmd) Run(ctx context.Context) error {
+func (c *compareCmd) Run(ctx context.Context) (err error) {
 	steps, report, err := c.plan(ctx)
 	if err != nil {
 		return err
 	}
+	l := lab{name: c.Lab, with: c.With}
+	said, restore, err := l.setSysctls(ctx, c.Sysctl)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, restore()) }()
+	report.Environment.Settings = append(report.Environment.Settings, said...)
 	began := time.Now()
 	runs := 0
 	for _, s := range steps {
@@ -75,7 +84,7 @@ func (c *compareCmd) Run(ctx context.Context) error {
 		}
 	}
 	r := &runner{
-		lab: lab{c.Lab}, report: report, budget: compare.NewBudget(total, runs, c.RunTime),
+		lab: l, report: report, budget: compare.NewBudget(total, runs, c.RunTime),
 		progress: os.Stderr, peaks: map[string]float64{},
 		keep: func() error { return c.keep(report, steps, began) },
 	}
@@ -135,7 +144,8 @@ func (c *compareCmd) plan(ctx context.Context) ([]compare.Step, *compare.Report,
 	if err != nil {
 		return nil, nil, err
 	}
-	l := lab{c.Lab}
+	c.apply(steps)
+	l := lab{name: c.Lab}
 	if err := l.check(); err != nil {
 		return nil, nil, err
 	}
@@ -151,7 +161,7 @@ func (c *compareCmd) plan(ctx context.Context) ([]compare.Step, *compare.Report,
 	}
 	steps = c.withoutMissing(ctx, steps, report)
 	smbd := slices.ContainsFunc(steps, func(s compare.Step) bool { return slices.Contains(s.Contenders, compare.Smbd) })
-	report.Environment.Settings = slices.Concat(compareSettings, versions(ctx, smbd))
+	report.Environment.Settings = slices.Concat(compareSettings, versions(ctx, smbd), c.settings())
 	if c.Results != "" && len(report.Skipped) > 0 {
 		return nil, nil, fmt.Errorf("--results: %w: %s is missing: %s", errPart, report.Skipped[0].Contender, report.Skipped[0].Reason)
 	}
@@ -163,7 +173,7 @@ func (c *compareCmd) withoutMissing(ctx context.Context, steps []compare.Step, r
 	reasons := map[string]string{}
 	for _, k := range compare.Contenders {
 		if slices.ContainsFunc(steps, func(s compare.Step) bool { return slices.Contains(s.Contenders, k.Name) }) {
-			if why := (lab{c.Lab}).missing(ctx, k.Name); why != "" {
+			if why := (lab{name: c.Lab}).missing(ctx, k.Name); why != "" {
 				reasons[k.Name] = why
 				report.Skipped = append(report.Skipped, compare.Skipped{Contender: k.Name, Reason: why})
 				fmt.Fprintf(os.Stderr, "without %s: %s\n", k.Name, why)

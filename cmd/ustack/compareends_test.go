@@ -27,6 +27,9 @@ func TestAPartDoesNotReplaceThePageOfResults(t *testing.T) {
 		{compareCmd{Results: page, Only: "."}, 2, "--only"},
 		{compareCmd{Results: page, Baselines: []string{compare.Veth}}, 2, "--baselines"},
 		{compareCmd{Results: page, RunTime: time.Second}, 2, "--run"},
+		{compareCmd{Results: page, compareChange: compareChange{With: []string{"--spin=1us"}}}, 2, "--with"},
+		{compareCmd{Results: page, compareChange: compareChange{Sysctl: []string{"a.b=1"}}}, 2, "--sysctl"},
+		{compareCmd{Results: page, compareChange: compareChange{FileSize: 1 << 30}}, 2, "--file-size"},
 		{compareCmd{Results: page, Pairs: 4}, 2, "--pairs 4"},
 		{compareCmd{Results: page}, 1, "one processor"},
 	} {

@@ -25,6 +25,8 @@ func (c *compareCmd) whole(cpus int) error {
 		part = "--run"
 	case c.Pairs != 0 && c.Pairs < compare.LeastPairs:
 		part = fmt.Sprintf("--pairs %d, want at least %d", c.Pairs, compare.LeastPairs)
+	case c.changed() != "":
+		part = c.changed()
 	case cpus < 2:
 		part = "one processor, want two"
 	}

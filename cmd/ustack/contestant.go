@@ -57,6 +57,9 @@ func (l lab) enter(ctx context.Context, name string, w *compare.Workload, server
 		}
 		args = append(args, own...)
 	}
+	if name == compare.Ustack {
+		args = append(args, l.with...) // behind the others: the last counts
+	}
 	if len(s.beside) > 0 {
 		h, err := l.startHelper(ctx, "client", serverCPU, s.beside...)
 		if err != nil {

@@ -63,7 +63,7 @@ func (c *demoCmd) Run(ctx context.Context, log *slog.Logger) error {
 	if c.Rounds < 1 || c.Size < 1 {
 		return fmt.Errorf("--rounds %d --size %d: both at least 1", c.Rounds, c.Size)
 	}
-	l := lab{c.Lab}
+	l := lab{name: c.Lab}
 	if err := l.check(); err != nil {
 		return err
 	}
