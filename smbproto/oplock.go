@@ -93,6 +93,8 @@ func (t *fileTable) clear(st *fileState, o *open, e *entry, violates bool) (wait
 	switch {
 	case violates:
 		takes = wire.LeaseHandle
+	case e.renames:
+		takes = wire.LeaseHandle // what is to be written back is the file's by any name, MS-FSA 2.1.4.12
 	case e.removes:
 		takes |= wire.LeaseHandle
 	}
