@@ -96,10 +96,11 @@ func (s *fileState) dropWaiting(o *open) {
 // waitingLock is a lock that was asked for and is in another's way.
 type waitingLock struct {
 	byteRange
-	p    *pending
-	id   lockID
-	more []byteRange // of SMB1: others that the request asks for, in this order
-	got  []byteRange // likewise: those that it has got, and gives back if it does not get the others
+	p     *pending
+	id    lockID
+	more  []byteRange // of SMB1: others that the request asks for, in this order
+	got   []byteRange // likewise: those that it has got, and gives back if it does not get the others
+	large bool        // likewise: it was asked for in the form of 64 bits, in which alone it is cancelled
 }
 
 // asked counts the locks that wait.

@@ -243,6 +243,35 @@ func TestSMB1LocksWait(t *testing.T) {
 	p.isAnswer(r, waits, wire.StatusFileLockConflict)
 }
 
+// A lock that waits is cancelled by its range in the form in which it was asked for, and by nothing else.
+func TestSMB1LocksAreCancelledAsTheyWereAskedFor(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub")
+	fid := p.open1("file", all1)
+	p.want1(p.lockMsg1(fid, 10, 10, 0), wire.StatusOK)
+	waits := p.lockMsg1(fid, 10, 10, 1<<32-1)
+	if r := p.ask1(waits); r != nil {
+		t.Fatalf("answered at once: %v", r.Status())
+	}
+	cancels := func(off uint64) []byte {
+		m := p.lockMsg1(fid, off, 10, 0)
+		m[wire.SMB1HeaderSize+1+6] |= smb1LockCancel
+		return m
+	}
+	p.want1(cancels(11), wire.StatusCancelFailed)
+	p.want1(p.msg(wire.SMB1LockingAndX, andX(fid, uint8(smb1LockCancel), uint8(0), uint32(0), uint16(0), uint16(1)),
+		words(p.pid, uint32(10), uint32(10))), wire.StatusCancelFailed)
+	cancel := cancels(10)
+	if err := p.feed(frame(cancel)); err != nil {
+		t.Fatal(err)
+	}
+	first, second := wire.SMB1Header(p.reply()), wire.SMB1Header(p.reply())
+	if second == nil {
+		second = p.wake()
+	}
+	p.isAnswer(first, cancel, wire.StatusOK)
+	p.isAnswer(second, waits, wire.StatusFileLockConflict)
+}
+
 // FuzzSMB1Session feeds a connection of SMB1, which has logged on and opened a file and a directory: messages, each
 // behind two bytes of length. Whatever comes, nothing panics and nothing stays open.
 func FuzzSMB1Session(f *testing.F) {

@@ -78,11 +78,11 @@ func (c *Conn) lockingAndX(r *smb1Request, w *smb1Reply) wire.Status {
 	}
 	switch {
 	case kind&smb1LockCancel != 0:
-		if !o.state.cancelLock(asked[0]) {
+		if !o.state.cancelLock(asked[0], large) {
 			return wire.StatusCancelFailed
 		}
 	case len(asked) > 0:
-		if status := c.lockSMB1(r, w, asked, timeout); status != wire.StatusOK {
+		if status := c.lockSMB1(r, w, asked, large, timeout); status != wire.StatusOK {
 			return status
 		}
 	}
@@ -91,7 +91,7 @@ func (c *Conn) lockingAndX(r *smb1Request, w *smb1Reply) wire.Status {
 }
 
 // lockSMB1 gets all of the locks, or has them wait for as many milliseconds (all ones: for ever). The table's lock is held.
-func (c *Conn) lockSMB1(r *smb1Request, w *smb1Reply, asked []byteRange, timeout uint32) wire.Status {
+func (c *Conn) lockSMB1(r *smb1Request, w *smb1Reply, asked []byteRange, large bool, timeout uint32) wire.Status {
 	o := r.open
 	st := o.state
 	status, got := wire.StatusOK, 0
@@ -108,7 +108,7 @@ func (c *Conn) lockSMB1(r *smb1Request, w *smb1Reply, asked []byteRange, timeout
 	switch {
 	case status != wire.StatusLockNotGranted:
 	case timeout != 0 && r.last:
-		status = c.waitForLock(&r.request, &w.reply, waitingLock{byteRange: asked[got], more: asked[got+1:], got: asked[:got:got]})
+		status = c.waitForLock(&r.request, &w.reply, waitingLock{byteRange: asked[got], more: asked[got+1:], got: asked[:got:got], large: large})
 	default:
 		status = o.smb1.refuse(asked[got])
 	}
@@ -150,10 +150,11 @@ func (q lockQueue) expire(p *pending) {
 	})
 }
 
-// cancelLock ends the waiting of a lock that the client names by its range; false if there is none.
-func (s *fileState) cancelLock(of byteRange) (found bool) {
+// cancelLock ends the waiting of a lock that the client names by its range, in the form in which it has asked for it;
+// false if there is none.
+func (s *fileState) cancelLock(of byteRange, large bool) (found bool) {
 	s.stopWaiting(func(l *waitingLock) bool {
-		if found || !l.owned(of.owner, of.pid) || l.off != of.off || l.length != of.length {
+		if found || l.large != large || !l.owned(of.owner, of.pid) || l.off != of.off || l.length != of.length {
 			return false
 		}
 		found = true
