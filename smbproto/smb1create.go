@@ -73,7 +73,7 @@ func (c *Conn) openSMB1(r *smb1Request, cr *creation, deny denyMode) (*open, wir
 	}
 	o, action, status := c.openFile(&r.request, &c.smb1.rep.reply, cr)
 	if status == wire.StatusSharingViolation && deny != denyModes {
-		o, action, status = c.openAgain(r, cr, deny)
+		o, action, status = c.openAgain(r, cr)
 	}
 	c.auditCreateSMB1(r, cr, status)
 	if status != wire.StatusOK {

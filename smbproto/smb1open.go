@@ -98,9 +98,15 @@ func executable(name string) bool {
 	return false
 }
 
-// openAgain opens a file in compatibility mode once more for the process that has it open so already, and may
-// write it: among its own, DOS denied nothing.
-func (c *Conn) openAgain(r *smb1Request, cr *creation, deny denyMode) (*open, wire.CreateAction, wire.Status) {
+// again reports whether what an open has open in compatibility mode, or by FCB, its process may open so once more: a
+// program only if it was opened by FCB, for in compatibility mode it is shared by its share mode.
+func (o *smb1Open) again(name string) bool {
+	return o.deny == denyFCB || o.deny == denyDOS && !executable(name)
+}
+
+// openAgain opens a file in compatibility mode, or by FCB, once more for the process that has it open so already, and
+// may write it: among its own, DOS denied nothing.
+func (c *Conn) openAgain(r *smb1Request, cr *creation) (*open, wire.CreateAction, wire.Status) {
 	t := &c.srv.files
 	how, impossible := cr.how()
 	if impossible {
@@ -114,7 +120,7 @@ func (c *Conn) openAgain(r *smb1Request, cr *creation, deny denyMode) (*open, wi
 		return nil, 0, wire.StatusOf(err)
 	}
 	for _, o := range c.smb1.files {
-		if o.session != r.session || o.smb1.pid != r.pid || o.smb1.deny != deny || o.file == nil ||
+		if o.session != r.session || o.smb1.pid != r.pid || !o.smb1.again(string(cr.path)) || o.file == nil ||
 			!o.access.Has(wire.AccessWriteData) || o.file.ID() != f.ID() || o.file.Stream() != f.Stream() {
 			continue
 		}
