@@ -127,6 +127,25 @@ func TestSMB1Chains(t *testing.T) {
 	}
 }
 
+// What leads through a directory called "." leads to none that is there, in a search as in an open; to search in one is to
+// name what can't be.
+func TestSMB1PathsThroughDotsAreNotThere(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub")
+	if err := os.Mkdir(filepath.Join(p.dir, "dir"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]wire.Status{
+		`\dir\x`: wire.StatusNoSuchFile, `\dir\..\dir\x`: wire.StatusNoSuchFile,
+		`\dir\.\x`: wire.StatusObjectNameInvalid, `\dir\.\.\x`: wire.StatusObjectPathNotFound, `\dir\.\.\.`: wire.StatusObjectPathNotFound,
+	} {
+		find := append(append(words(uint16(0), uint16(10), uint16(0), uint16(0x104), uint32(0)), utf16le(path)...), 0, 0)
+		if r := p.ask1(p.trans2Msg(1, find, nil, len(find), 0, 60_000)); r.Status() != want {
+			t.Errorf("%s: %v, want %v", path, r.Status(), want)
+		}
+	}
+	p.want1(p.createMsg1(`\dir\.\.\x`, all1, 0), wire.StatusObjectPathNotFound)
+}
+
 // A search goes on behind whichever entry the client names.
 func TestSMB1SearchesGoOn(t *testing.T) {
 	p := newPeer1(t, nil).logOn1("pub")
