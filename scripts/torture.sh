@@ -58,7 +58,7 @@ start
 
 # What suites want to be told: smb2.ea a name that no EA may have, one of the server's own;
 # smb2.samba3misc the share's directory; smb2.set-sparse-ioctl and smb2.zero-data-ioctl a file of
-# it, which the latter does not make, and a range.
+# it, which the latter does not make, and a range. base.iometer wants the file of the program of that name.
 options=(--option=torture:acl_xattr_name=ustack.stream.x --option=torture:localdir="$work/share"
 	--option=torture:filename=file --option=torture:offset=4096 --option=torture:beyond_final_zero=12288)
 
@@ -73,6 +73,7 @@ for suite in "${suites[@]}"; do
 	[[ ! $suite =~ ^(base|raw)\. ]] || own=(--option="client min protocol=NT1" --option="client max protocol=NT1")
 	# These cut one of their connections off: by packet filters of the client's namespace.
 	[[ ! $suite =~ replay|multichannel ]] || own+=(--option=torture:use_iptables=yes --option=torture:iptables_command="$(command -v iptables)")
+	[[ $suite != base.iometer ]] || head -c 1M /dev/zero >"$work/share/iobw.tst"
 	[[ $suite != smb2.zero-data-ioctl ]] || head -c 16K /dev/zero >"$work/share/file"
 	timeout -k 5 "$limit" "${exec_in[@]}" smbtorture "//$at/share" -U tester%secret-1 "$suite" \
 		--basedir="$work" "${options[@]}" "${own[@]}" >"$out/$suite" 2>&1 </dev/null && note= || { [[ $? -lt 124 ]] && note= || note="not done in $limit s"; }
