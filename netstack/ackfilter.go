@@ -43,23 +43,24 @@ func (f *flow) overtakes(s *segment, i int) int {
 		f.ackSent = s.ack
 		f.advertised.Store(uint32(s.window) << f.wndScale)
 		if f.ackPending < 0 {
-			f.ackTold = s.ack
+			f.ackTold, f.wndTold = s.ack, f.advertised.Load()
 		}
 	}
 	return overtaken
 }
 
 // canWait reports whether number i of the batch is an ACK of f that may wait for a reply to
-// go with: one that nothing has followed, that fills no gap, and that acknowledges less than two segments (RFC 5681, section
-// 4.2) and less than half of what the peer may send.
+// go with: one that nothing has followed, that fills no gap, and that acknowledges less than
+// two segments (RFC 5681, section 4.2) and less than half of the window that the peer was
+// told of: it has as much left to send meanwhile, whatever window this ACK opens.
 func (f *flow) canWait(i int) bool {
-	news := f.ackValue - f.ackTold
-	return f.ackPending == i && !f.ackFills && f.ackBatch == f.l.batchNo && news < 2*uint32(max(f.mss, header.TCPDefaultMSS)) && news < f.advertised.Load()/2
+	most := min(2*uint32(max(f.mss, header.TCPDefaultMSS)), f.wndTold/2)
+	return f.ackPending == i && !f.ackFills && f.ackBatch == f.l.batchNo && f.ackValue-f.ackTold < most
 }
 
 // told says that number i of the batch, an ACK of f, is about to go out.
 func (f *flow) told(i int) {
 	if f.ackPending == i && f.ackBatch == f.l.batchNo {
-		f.ackTold = f.ackValue
+		f.ackTold, f.wndTold = f.ackValue, f.advertised.Load()
 	}
 }

@@ -62,7 +62,7 @@ func newAckLoop(q *takingQueue) *loop {
 			q.t.Fatal("no headers")
 		}
 		p.DecRef()
-		l.flows[s.outbound()] = &flow{l: l, key: s.outbound(), queue: l.queues[0], ackPending: -1}
+		l.flows[s.outbound()] = &flow{l: l, key: s.outbound(), queue: l.queues[0], ackPending: -1, wndTold: 0xffff}
 	}
 	return l
 }
@@ -75,7 +75,7 @@ func TestASmallACKWaitsForWhatGoesOutAnyway(t *testing.T) {
 	data := func(n uint32) segment { return with(ack(n), func(s *segment) { s.payload = 100 }) }
 	other := func(s segment) segment { return with(s, func(s *segment) { s.srcPort = 446 }) }
 	gap := func(n uint32) segment { return with(ack(n), func(s *segment) { s.options = sack }) }
-	small := func(n uint32) segment { return with(ack(n), func(s *segment) { s.window = 100 }) }
+	small := func(s segment) segment { return with(s, func(s *segment) { s.window = 100 }) }
 	type batch struct {
 		says []segment
 		goes []segment // in this batch, while ACKs may wait
@@ -94,7 +94,8 @@ func TestASmallACKWaitsForWhatGoesOutAnyway(t *testing.T) {
 		{"not if two come together", []batch{{all{ack(most / 2)}, nil}, {all{ack(most)}, all{ack(most)}}}, nil},
 		{"before a duplicate, which tells of a loss", []batch{{all{ack(4)}, nil}, {all{ack(4)}, all{ack(4), ack(4)}}}, nil},
 		{"not what fills a gap", []batch{{all{gap(4)}, all{ack(4)}}, {all{ack(40)}, all{ack(40)}}, {all{ack(44)}, nil}}, all{ack(44)}},
-		{"not where the peer may send little", []batch{{all{small(99)}, all{ack(99)}}}, nil},
+		{"not where the peer may send little", []batch{{all{small(data(4))}, all{data(4)}}, {all{small(ack(54))}, all{ack(54)}}}, nil},
+		{"not where that opens a window", []batch{{all{small(data(4))}, all{data(4)}}, {all{ack(94)}, all{ack(94)}}, {all{ack(98)}, nil}}, all{ack(98)}},
 		{"not a reset, nor behind one", []batch{{all{ack(4), with(ack(4), func(s *segment) { s.flags |= flagRST })}, all{ack(4), with(ack(4), func(s *segment) { s.flags |= flagRST })}}}, nil},
 		{"while another connection talks", []batch{{all{ack(4), other(data(9)), other(ack(20))}, all{other(data(9))}}, {all{data(4)}, all{data(4)}}}, all{other(ack(20))}},
 	} {

@@ -79,6 +79,7 @@ type flow struct {
 	// ACK filter.
 	ackSent    uint32 // last acknowledgement that was given to a batch
 	ackTold    uint32 // last one that went out, or was given to a batch with what can't wait
+	wndTold    uint32 // the window that went with ackTold
 	ackPending int    // number of a pure ACK in batch ackBatch that may be overtaken, or -1
 	ackBatch   uint64
 	ackValue   uint32 // what it acknowledges
