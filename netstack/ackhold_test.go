@@ -54,7 +54,7 @@ func packetOf(s segment) *stack.PacketBuffer {
 
 // newAckLoop is a loop with flows of two local ports that writes to q, and has nothing else.
 func newAckLoop(q *takingQueue) *loop {
-	l := &loop{queues: []*queue{{q: q}}, flows: map[flowKey]*flow{}, batchNo: 1}
+	l := &loop{queues: []*queue{{q: q}}, flows: map[flowKey]*flow{}, batchNo: 1, conns: &connTable{flows: map[*flow]struct{}{}}}
 	for _, port := range []uint16{445, 446} {
 		var s segment
 		p := packetOf(segment{srcPort: port, flags: flagACK})
@@ -147,6 +147,27 @@ func TestACKsThatWaitStayBeforeWhatTheDeviceDidNotTake(t *testing.T) {
 	q.may = 100
 	l.flush(true)
 	if len(q.said) != 2 || q.said[0].srcPort != 446 || q.said[1].payload != 7 || len(l.batch) != 0 {
+		t.Errorf("sent %+v, and %d frames are left", q.said, len(l.batch))
+	}
+}
+
+// What TCP says of a connection that has been released, the filter does not see.
+func TestAnACKOfAConnectionThatEndsWaitsForNothing(t *testing.T) {
+	q := &takingQueue{t: t, may: 100}
+	l := newAckLoop(q)
+	say := func(flags uint8) {
+		l.txQueued = append(l.txQueued, packetOf(segment{srcPort: 445, flags: flags, ack: 4, window: 0xffff}))
+		l.flush(true)
+	}
+	say(flagACK)
+	if len(q.said) > 0 || l.acksHeld != 1 {
+		t.Fatalf("sent %+v, and %d ACKs wait", q.said, l.acksHeld)
+	}
+	for _, f := range l.flows {
+		l.forget(f)
+	}
+	say(flagACK | flagRST)
+	if len(q.said) != 2 || q.said[0].flags != flagACK || q.said[1].flags != flagACK|flagRST || len(l.batch) > 0 {
 		t.Errorf("sent %+v, and %d frames are left", q.said, len(l.batch))
 	}
 }

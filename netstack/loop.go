@@ -243,9 +243,11 @@ func (l *loop) sweep() {
 	l.trim.find(l.flows, l.now)
 }
 
-// forget takes a flow out of the tables.
+// forget takes a flow out of the tables. An ACK of it that waits is followed by nothing
+// that it could go with, and must not come behind what TCP still says.
 func (l *loop) forget(f *flow) {
 	f.yield()
+	f.ackPending = -1
 	l.expectNone(f.key)
 	if l.flows[f.key] == f {
 		delete(l.flows, f.key)
