@@ -35,8 +35,9 @@ func (l *loop) enqueue(p *stack.PacketBuffer) {
 
 // flush writes what was queued, in order, without pure ACKs that were overtaken, and
 // without those that may wait if it is to hold them: they begin the next batch.
-// It reports whether it wrote anything. If the device takes no more, the rest
-// stays, and the loop comes again.
+// It reports whether it wrote anything but ACKs that waited before, which only time has
+// made due: who polls has not found work in them (spin.go). If the device takes no more,
+// the rest stays, and the loop comes again.
 func (l *loop) flush(hold bool) bool {
 	l.collect()
 	wrote := 0
@@ -60,13 +61,13 @@ func (l *loop) flush(hold bool) bool {
 			wrote++
 		}
 	}
-	held := len(l.heldACKs)
-	if held > 0 && l.acksHeld == 0 {
+	held, before := len(l.heldACKs), l.acksHeld
+	if held > 0 && before == 0 {
 		l.heldFrom = l.now
 	}
 	l.acksHeld = held
 	l.endBatch(wrote)
-	return wrote > held
+	return wrote > max(held, before)
 }
 
 // writeNext writes packet i of the batch, and with it those behind it that make one
