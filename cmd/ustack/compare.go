@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"regexp"
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"ustack/cmd/ustack/compare"
@@ -61,12 +63,17 @@ func (c *compareCmd) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if len(c.Sysctl) > 0 { // no signal ends the program before they are put back, and no second one either
+		caught, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+		defer stop()
+		ctx = caught
+	}
 	l := lab{name: c.Lab, with: c.With}
 	said, restore, err := l.setSysctls(ctx, c.Sysctl)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, restore()) }()
+	defer func() { err = afterRestore(err, restore()) }()
 	report.Environment.Settings = append(report.Environment.Settings, said...)
 	began := time.Now()
 	runs := 0

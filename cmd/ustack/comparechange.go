@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strconv"
@@ -69,41 +71,66 @@ func (l lab) setSysctls(ctx context.Context, settings []string) (said []string, 
 	for _, setting := range settings {
 		key, value, ok := strings.Cut(setting, "=")
 		if !ok || !sysctlKey.MatchString(key) {
-			return nil, nil, errors.Join(fmt.Errorf("--sysctl %q: want KEY=VALUE, as in net.ipv4.tcp_rmem=4096", setting), restore())
+			return nil, nil, errors.Join(fmt.Errorf("--sysctl %q: want KEY=VALUE, as in net.ipv4.tcp_fin_timeout=30", setting), restore())
 		}
 		for i, side := range []string{"client", "server"} {
 			was, err := l.sysctl(ctx, side, key)
 			if err == nil {
+				// Before it is set: what fails, or is interrupted, may have changed it, or the first of its numbers.
+				undo = append(undo, func() error { return l.putBack(context.WithoutCancel(ctx), side, key, was) })
 				err = l.setSysctl(ctx, side, key, value)
 			}
 			if err != nil {
-				return nil, nil, errors.Join(fmt.Errorf("--sysctl %s: %w", setting, err), restore())
+				return nil, nil, errors.Join(fmt.Errorf("--sysctl %q: %w", setting, err), restore())
 			}
-			undo = append(undo, func() error { return l.setSysctl(context.WithoutCancel(ctx), side, key, was) })
 			if i == 0 {
-				said = append(said, fmt.Sprintf("%s=%s instead of %s", key, value, was))
+				said = append(said, fmt.Sprintf("%s=%s instead of %s", key, value, strings.Join(strings.Fields(was), " ")))
 			}
 		}
 	}
 	return said, restore, nil
 }
 
+// afterRestore is how a comparison has ended that ended with err, and with restored when settings
+// were put back. Of one that was interrupted no more is told, but of settings that are left is.
+func afterRestore(err, restored error) error {
+	if restored != nil && errors.Is(err, context.Canceled) {
+		return restored
+	}
+	return errors.Join(err, restored)
+}
+
 func sysctlFile(key string) string { return "/proc/sys/" + strings.ReplaceAll(key, ".", "/") }
 
 // sysctl is a setting in a side's namespace.
 func (l lab) sysctl(ctx context.Context, side, key string) (string, error) {
-	out, err := l.command(ctx, side, nil, "cat", sysctlFile(key)).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out)))
-	}
-	return strings.TrimSpace(string(out)), nil
+	return outputOf(l.command(ctx, side, nil, "cat", sysctlFile(key)))
 }
 
 func (l lab) setSysctl(ctx context.Context, side, key, value string) error {
 	c := l.command(ctx, side, nil, "tee", sysctlFile(key))
 	c.Stdin = strings.NewReader(value + "\n")
-	if out, err := c.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out)))
+	_, err := outputOf(c)
+	return err
+}
+
+// putBack makes a setting what it was, if it is not.
+func (l lab) putBack(ctx context.Context, side, key, was string) error {
+	now, err := l.sysctl(ctx, side, key)
+	if err == nil && now != was {
+		err = l.setSysctl(ctx, side, key, was)
+	}
+	if err != nil {
+		return fmt.Errorf("--sysctl: %s was %q at the %s, and can't be put back: %w", key, was, side, err)
 	}
 	return nil
+}
+
+// outputOf is what a command says, or why it failed.
+func outputOf(c *exec.Cmd) (string, error) {
+	out, err := c.Output()
+	if e, ok := errors.AsType[*exec.ExitError](err); ok {
+		err = fmt.Errorf("%w: %s", err, bytes.TrimSpace(e.Stderr))
+	}
+	return strings.TrimSpace(string(out)), err
 }

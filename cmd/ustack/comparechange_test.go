@@ -1,9 +1,14 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"os"
 	"slices"
+	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"ustack/cmd/ustack/compare"
 )
@@ -23,6 +28,11 @@ func TestSysctlsAreSetAndPutBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	const several = "net.ipv4.tcp_rmem"
+	severalWere, err := l.sysctl(t.Context(), "client", several)
+	if err != nil {
+		t.Fatal(err)
+	}
 	said, restore, err := l.setSysctls(t.Context(), []string{key + "=33", "net/ipv4/tcp_fin_timeout=34"})
 	if err != nil {
 		t.Fatal(err)
@@ -35,11 +45,45 @@ func TestSysctlsAreSetAndPutBack(t *testing.T) {
 		t.Error(err)
 	}
 	is(was)
-	for _, bad := range []string{"", "vm", key, "=1", "../../etc/x=1", "net.ipv4.=1", "net.ipv4.no_such_thing=1", key + "=zebra"} {
+	for _, bad := range []string{"", "vm", key, "=1", "../../etc/x=1", "net.ipv4.=1", "net.ipv4.no_such_thing=1", key + "=zebra", "net.ipv4.tcp_rmem=4097 zebra"} {
 		if _, _, err := l.setSysctls(t.Context(), []string{key + "=35", bad}); err == nil {
 			t.Errorf("%q is taken", bad)
 		}
 		is(was)
+	}
+	if now, err := l.sysctl(t.Context(), "client", several); err != nil || now != severalWere {
+		t.Errorf("of a setting that is refused half is left: %q, %v; it was %q", now, err, severalWere)
+	}
+	said, restore, err = l.setSysctls(t.Context(), []string{several + "=4097 131073 6291457"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := several + "=4097 131073 6291457 instead of " + strings.ReplaceAll(severalWere, "\t", " "); !slices.Equal(said, []string{want}) {
+		t.Errorf("it says %q, want %q", said, want)
+	}
+	if err := restore(); err != nil {
+		t.Error(err)
+	}
+	if now, err := l.sysctl(t.Context(), "server", several); err != nil || now != severalWere {
+		t.Errorf("of several numbers it is %q, %v; it was %q", now, err, severalWere)
+	}
+}
+
+// Whoever interrupts a comparison hears of settings that are left.
+func TestWhatIsNotPutBackIsTold(t *testing.T) {
+	failed, left := errors.New("failed"), errors.New("left")
+	for _, c := range []struct{ err, restored, told, not error }{
+		{nil, left, left, nil},
+		{failed, left, failed, nil},
+		{context.Canceled, left, left, context.Canceled}, // of which main says nothing
+		{context.Canceled, nil, context.Canceled, nil},
+	} {
+		if err := afterRestore(c.err, c.restored); !errors.Is(err, c.told) || c.not != nil && errors.Is(err, c.not) {
+			t.Errorf("%v, then %v: %v", c.err, c.restored, err)
+		}
+	}
+	if err := afterRestore(nil, nil); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -58,6 +102,10 @@ func TestAComparisonIsMadeWithChangesThatEndWithIt(t *testing.T) {
 	}
 	if err := c.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
+	}
+	for range 20 { // as scripts/in-lab.sh does, once, when it is interrupted by Ctrl-C as well
+		_ = c.cmd.Process.Signal(syscall.SIGTERM)
+		time.Sleep(time.Millisecond)
 	}
 	report, _ := c.end(t)
 	if now, err := l.sysctl(t.Context(), "server", key); err != nil || now != was {
