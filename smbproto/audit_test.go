@@ -137,7 +137,7 @@ func TestAnAuditLogTellsOfDeletesThatAreRefused(t *testing.T) {
 		{func() wire.Status {
 			return ro.ask1(ro.msg(wire.SMB1Delete, words(uint16(0x16)), path(`\file`))).Status()
 		}, `delete STATUS_ACCESS_DENIED ro \file`},
-		{func() wire.Status { return one.ask1(one.msg(wire.SMB1DeleteDirectory, nil, path(`\dir`))).Status() }, `delete STATUS_SHARING_VIOLATION pub \dir`},
+		{func() wire.Status { return one.ask1(one.msg(wire.SMB1DeleteDirectory, nil, path(`\dir`))).Status() }, `delete STATUS_DIRECTORY_NOT_EMPTY pub \dir`},
 		{func() wire.Status { return one.ask1(one.msg(wire.SMB1DeleteDirectory, nil, path(`\other`))).Status() }, `delete STATUS_DIRECTORY_NOT_EMPTY pub \other`},
 		{func() wire.Status { return unix.ask1(unix.unlinkMsg("/file", 0)).Status() }, `delete STATUS_ACCESS_DENIED ro \file`},
 		{func() wire.Status {

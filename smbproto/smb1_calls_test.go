@@ -85,6 +85,28 @@ func TestSMB1OldCalls(t *testing.T) {
 	ask(wire.SMB1Search, noFiles, words(uint16(10), uint16(0)), append(path1(`\none*`), 5, 0, 0))
 }
 
+// DELETE_DIRECTORY goes by what others share: those who let the directory be deleted keep it until they close it.
+func TestSMB1RemovesDirectoriesThatOthersHaveOpen(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub")
+	other := connect(t, p.srv, p.dir).logOn("pub")
+	remove := func() []byte { return p.msg(wire.SMB1DeleteDirectory, nil, append([]byte{4}, utf16le("dir\x00")...)) }
+	dir := func(share wire.ShareAccess) wire.FileID {
+		return other.open("dir", opening{wire.AccessAll, share, wire.OpenIf, wire.OptionDirectory})
+	}
+	keeps := dir(shareAll &^ wire.ShareDelete)
+	p.want1(remove(), wire.StatusSharingViolation)
+	other.want(other.closeMsg(keeps), wire.StatusOK)
+	lets := dir(shareAll)
+	p.want1(remove(), wire.StatusOK)
+	if _, s := other.tryOpen("dir", opening{wire.AccessAll, shareAll, wire.Open, 0}); s != wire.StatusDeletePending {
+		t.Errorf("opened while it is to be deleted: %v", s)
+	}
+	other.want(other.closeMsg(lets), wire.StatusOK)
+	if _, err := os.Stat(filepath.Join(p.dir, "dir")); !os.IsNotExist(err) {
+		t.Errorf("%v, want it gone", err)
+	}
+}
+
 // Commands of one message work on what those before them have opened, up to the first that fails.
 func TestSMB1Chains(t *testing.T) {
 	p := newPeer1(t, nil).logOn1("pub")

@@ -130,13 +130,13 @@ func (c *Conn) mkdir(r *smb1Request, name string, eas []wire.EA) wire.Status {
 	return c.withPathFor(r, name, &cr, wire.AccessReadAttributes, nil)
 }
 
-// deleteDirectory: MS-CIFS 2.2.4.2.
+// deleteDirectory: MS-CIFS 2.2.4.2. Who has the directory open and lets it be deleted is no hindrance.
 func (c *Conn) deleteDirectory(r *smb1Request, _ *smb1Reply) wire.Status {
 	name, status := r.onePath()
 	if status != wire.StatusOK {
 		return status
 	}
-	cr := creation{disposition: wire.Open, options: wire.OptionDirectory, removes: true}
+	cr := creation{share: shareEverything, disposition: wire.Open, options: wire.OptionDirectory, removes: true}
 	return c.removePath(r, name, &cr, c.doom)
 }
 
