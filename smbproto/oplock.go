@@ -91,7 +91,7 @@ func (t *fileTable) clear(st *fileState, o *open, e *entry, violates bool) (wait
 	leaseStat := !e.overwrites && o.access&^leaseStatAccess == 0
 	takes := wire.LeaseWrite
 	switch {
-	case violates:
+	case violates, e.renames: // to rename a file is to change nothing in it
 		takes = wire.LeaseHandle
 	case e.renames:
 		takes = wire.LeaseHandle // what is to be written back is the file's by any name, MS-FSA 2.1.4.12

@@ -223,3 +223,29 @@ func TestSMB1RenamesWaitForHandles(t *testing.T) {
 		t.Errorf("%v, %d requests still wait", err, len(p.c.pending))
 	}
 }
+
+// A rename by name changes nothing of what the file holds: who may keep back what was written goes on with that, and is not asked.
+func TestSMB1RenamesByNameLeaveWhatIsWrittenBack(t *testing.T) {
+	holder := newPeer1(t, nil).logOn1("pub")
+	other := connect1(t, holder.srv, holder.dir).logOn1("pub")
+	b := holder.want1(holder.createMsg1("file", all1, smb1CreateOplock), wire.StatusOK)
+	fid := le.Uint16(b.Words[5:])
+	if b.Byte(4) != smb1OplockExclusive {
+		t.Fatalf("oplock of level %d", b.Byte(4))
+	}
+	other.want1(other.pathMsg(6, renameLevel, "file", renameInfo1("new")), wire.StatusOK)
+	if r := holder.wake(); r != nil {
+		t.Errorf("the holder is told % x", []byte(r))
+	}
+	holder.want1(holder.renameMsg1(fid, "newer"), wire.StatusOK)
+	if _, err := os.Stat(filepath.Join(holder.dir, "newer")); err != nil {
+		t.Error(err)
+	}
+	// It has the oplock still: an open for the data breaks it.
+	if r := other.ask1(other.createMsg1("newer", all1, 0)); r != nil {
+		t.Fatalf("answered at once: %v", r.Status())
+	}
+	if holder.wake() == nil {
+		t.Error("the holder is not told")
+	}
+}
