@@ -82,7 +82,7 @@ func (c *Conn) rename(o *open, b wire.RenameInfo) wire.Status {
 	}
 	files.paths.Lock()
 	defer files.paths.Unlock()
-	if files.streamsOpen(o) || files.openBelow(o.file) {
+	if files.openBelow(o.file) {
 		return wire.StatusAccessDenied // their paths would lead nowhere
 	}
 	return c.renameTo(o, to, b.Replace())
@@ -173,21 +173,26 @@ func (t *fileTable) openBelow(dir *vfs.File) bool {
 	return false
 }
 
-// renamed tells the others that have o's file by the name that it had.
+// renamed tells the others that have o's file, or a stream of it, by the name that it had.
 func (t *fileTable) renamed(o *open, was vfs.Name) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var errs []error
 	tell := func(f *vfs.File) {
-		if f != o.file && f.Name().Same(was) {
+		if f != o.file && f.EntryName().Same(was) {
 			errs = append(errs, f.Relocate(o.file))
 		}
 	}
-	for _, other := range o.state.opens {
+	for other := range o.state.all {
 		tell(other.file)
 	}
 	for _, f := range o.state.doomed {
 		tell(f)
+	}
+	for _, st := range o.state.streams.open {
+		for _, f := range st.doomed {
+			tell(f)
+		}
 	}
 	return errors.Join(errs...)
 }

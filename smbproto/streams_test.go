@@ -523,14 +523,49 @@ func TestLocksAreOfEachStream(t *testing.T) {
 	}
 }
 
-// A directory with a stream open is not renamed, nor one above it.
-func TestAnOpenStreamKeepsItsDirectory(t *testing.T) {
+// A directory with a stream of something in it open is not renamed.
+func TestAnOpenStreamKeepsTheDirectoryAbove(t *testing.T) {
 	p := withStreams(t)
 	if err := os.MkdirAll(filepath.Join(p.dir, "d", "sub"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	d := p.openAll("d")
-	p.renamedOnceClosed(d, "e", "d:s", `d\sub:s`, `d\sub\file:s`)
+	p.renamedOnceClosed(d, "e", `d\sub:s`, `d\sub\file:s`)
+}
+
+// A directory is renamed though streams of its own are open: they know where it is.
+func TestOpenStreamsGoWithTheirDirectory(t *testing.T) {
+	p := withStreams(t)
+	if err := os.Mkdir(filepath.Join(p.dir, "d"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p.put("d:s", "data")
+	d, s, gone, deletes := p.openAll("d"), p.openAll("d:s"), p.openAll("d:gone"), p.openAll("d:gone")
+	p.dispose(deletes, 1)
+	p.want(p.closeMsg(deletes), wire.StatusOK)
+	if got := p.rename(d, "e", false); got != wire.StatusOK {
+		t.Fatal(got)
+	}
+	if got := p.openOf(s).name(); got != `\e:s` {
+		t.Errorf("the stream is %q", got)
+	}
+	if got := p.openOf(gone).state.doomed[0].Path(); got != "e" {
+		t.Errorf("the one to be deleted is of %q", got)
+	}
+	p.want(p.writeMsg(s, 0, []byte("DA")), wire.StatusOK)
+	p.want(p.closeMsg(gone), wire.StatusOK)
+	p.wantStreams(d, ":s:$DATA 4")
+	if got := p.get("e:s"); got != "DAta" {
+		t.Errorf("by the new name it has %q", got)
+	}
+	if got := p.dispose(s, 1); got != wire.StatusOK {
+		t.Error(got)
+	}
+	p.want(p.closeMsg(s), wire.StatusOK)
+	p.wantStreams(d)
+	if got := p.rename(d, "f", false); got != wire.StatusOK {
+		t.Error(got)
+	}
 }
 
 // Two who write to different places of a stream lose nothing of each other's.

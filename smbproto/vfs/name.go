@@ -25,8 +25,17 @@ func (f *File) Name() Name {
 	if f.loc.stream != "" {
 		return Name{f.loc.of, f.loc.stream, ""} // by whatever name of the file
 	}
-	return Name{f.loc.dir, f.loc.base, f.root.full(f.loc.path)}
+	return f.loc.name(f.root)
 }
+
+// EntryName is Name, and of a named stream that of its file.
+func (f *File) EntryName() Name {
+	f.loc.mu.Lock()
+	defer f.loc.mu.Unlock()
+	return f.loc.name(f.root)
+}
+
+func (l *location) name(r *Root) Name { return Name{l.dir, l.base, r.full(l.path)} }
 
 // Below reports whether the file was opened by a path through the directory. Any
 // goroutine may ask.
