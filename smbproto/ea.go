@@ -27,8 +27,11 @@ func readEAs(b []byte, root *vfs.Root) ([]wire.EA, wire.Status) {
 }
 
 // setEAs: FileFullEaInformation, MS-FSA 2.1.5.15.5. That a client must know of an EA
-// (FILE_NEED_EA) is not remembered.
+// (FILE_NEED_EA) is not remembered. As with Windows, a file's EAs are neither set nor read by a stream of it.
 func setEAs(o *open, b []byte) wire.Status {
+	if o.file.Named() {
+		return wire.StatusInvalidParameter
+	}
 	eas, status := readEAs(b, o.tree.share.root)
 	if status != wire.StatusOK {
 		return status
@@ -51,6 +54,8 @@ func (o *open) readableEAs() ([]wire.EA, wire.Status) {
 		return nil, wire.StatusAccessDenied
 	case o.file == nil || !o.file.HasEAs():
 		return nil, wire.StatusEASNotSupported
+	case o.file.Named():
+		return nil, wire.StatusInvalidParameter // they are the file's
 	}
 	eas, err := o.file.EAs()
 	return eas, wire.StatusOf(err)

@@ -106,7 +106,11 @@ func TestEAsAreSetAndGot(t *testing.T) {
 		}
 	}
 	stream := p.openAll("file:stream")
-	p.wantEAs(p.eaMsg(stream, 0, 0, 4096, nil), wire.StatusOK, "One", "111", "three", "33")
+	p.wantEAs(p.eaMsg(stream, 0, 0, 4096, nil), wire.StatusInvalidParameter) // they are the file's
+	if s := p.setEAs(stream, "One", "1"); s != wire.StatusInvalidParameter {
+		t.Errorf("set by a stream: %v", s)
+	}
+	p.wantEAs(all(), wire.StatusOK, "One", "111", "three", "33")
 	dir := p.open("dir", opening{wire.AccessAll, shareAll, wire.Create, wire.OptionDirectory})
 	if s := p.setEAs(dir, "of", "a directory"); s != wire.StatusOK {
 		t.Error(s)
@@ -247,7 +251,9 @@ func TestFilesAreMadeWithEAs(t *testing.T) {
 			if c.status != wire.StatusOK {
 				return
 			}
-			id := wire.ReadFileID(r[128:])
+			p.want(p.closeMsg(wire.ReadFileID(r[128:])), wire.StatusOK)
+			file, _, _ := strings.Cut(c.name, ":")
+			id := p.open(file, all(wire.Open))
 			p.wantEAs(p.eaMsg(id, 0, 0, 4096, nil), wire.StatusOK, c.want...)
 			p.want(p.closeMsg(id), wire.StatusOK)
 		})

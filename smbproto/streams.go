@@ -9,7 +9,7 @@ import (
 )
 
 // A named stream of a file (MS-FSA 2.1.1.5) is opened as a file is, has share modes and locks of
-// its own, and is deleted alone. It has the file's attributes, times and EAs. Where it is kept, vfs says.
+// its own, and is deleted alone. It has the file's attributes and times. Where it is kept, vfs says.
 
 // setName takes the name of a CREATE apart, MS-FSA 2.1.5.1. One that asks for data can't be a
 // directory's.
