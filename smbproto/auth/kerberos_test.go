@@ -314,7 +314,7 @@ func TestAListOfMechanismsIsProvedByTheTicketsKey(t *testing.T) {
 func TestATicketThatProvesNothingIsRefused(t *testing.T) {
 	r := newRealm(t, etypeID.AES256_CTS_HMAC_SHA1_96, etypeID.RC4_HMAC)
 	other := newRealm(t, etypeID.AES256_CTS_HMAC_SHA1_96)
-	if err := other.keys.AddEntry(service, realmName, "another secret", r.now.Add(time.Second), 2, etypeID.AES256_CTS_HMAC_SHA1_96); err != nil {
+	if err := other.keys.AddEntry(service, realmName, "another secret", other.now.Add(time.Second), 2, etypeID.AES256_CTS_HMAC_SHA1_96); err != nil {
 		t.Fatal(err)
 	}
 	const aes = etypeID.AES256_CTS_HMAC_SHA1_96
