@@ -10,11 +10,13 @@ import (
 
 const (
 	// windowSize is how much of a file is mapped at once, bytes, if it has so much, and windowAlign what a window's beginning is a
-	// multiple of, and its length.
-	windowSize  = 256 << 20
-	windowAlign = 2 << 20
-	// mostWindows bounds the mappings of all files. Where all of one was read, its page tables take 512 KiB.
-	mostWindows = 256
+	// multiple of, and its length. To map a page and to unmap it costs as much as to copy it, so what is read again has to find it mapped.
+	windowSize  int64 = 4 << 30
+	windowAlign       = 2 << 20
+	// mostWindows bounds the mappings of all files, each of which keeps a descriptor, and mostMapped their bytes. Where all of them was
+	// read, page tables take 128 MiB.
+	mostWindows       = 256
+	mostMapped  int64 = 64 << 30
 	// unmapAtOnce is how much is unmapped by one call, for a third of a millisecond at most.
 	unmapAtOnce = 8 << 20
 )
@@ -33,6 +35,7 @@ type window struct {
 // windows are all of them, and those of files in the order of their last use; guarded by the lock of Loans.
 type windows struct {
 	n               int
+	mapped          int64   // bytes of them
 	freshest, stale *window // the ends of the list
 }
 
@@ -75,20 +78,19 @@ func (f *File) window(ls *Loans, off int64, n int, size int64) *window {
 		return w
 	}
 	ls.leave(f)
-	room := ls.makeRoom()
+	from := off &^ (windowAlign - 1)
+	length := min(max(windowSize, int64(n)+windowAlign), (size-from+windowAlign-1)&^(windowAlign-1))
+	room := ls.makeRoom(length)
 	ls.mu.Unlock()
 	if !room {
 		return nil
 	}
-	from, length := off&^(windowAlign-1), max(windowSize, n+windowAlign)
-	if rest := size - from; rest < int64(length) {
-		length = (int(rest) + windowAlign - 1) &^ (windowAlign - 1)
-	}
-	w, err := mapWindow(f.fd, from, length)
+	w, err := mapWindow(f.fd, from, int(length))
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	if err != nil {
 		ls.windows.n--
+		ls.windows.mapped -= length
 		f.noLoans = errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EACCES) // the file system does not map, or it is open for output alone
 		return nil
 	}
@@ -109,20 +111,23 @@ func mapWindow(fd int, off int64, n int) (*window, error) {
 	return &window{off: off, fd: own, mem: unsafe.Slice((*byte)(p), n)}, nil
 }
 
-// makeRoom counts one more window, in the place of the one that has not been used for longest if there are too many, and reports false
-// if all are in use. The lock is held.
-func (ls *Loans) makeRoom() bool {
-	if ls.windows.n >= mostWindows {
-		w := ls.windows.stale
+// makeRoom counts one more window, of length bytes, in the place of those that have not been used for longest if there are too many, and
+// reports false if all are in use. The lock is held.
+func (ls *Loans) makeRoom(length int64) bool {
+	ws := &ls.windows
+	for w := ws.stale; ws.n >= mostWindows || ws.mapped+length > mostMapped; {
 		for w != nil && w.refs > 1 {
 			w = w.fresher
 		}
 		if w == nil {
 			return false
 		}
+		next := w.fresher
 		ls.leave(w.file)
+		w = next
 	}
-	ls.windows.n++
+	ws.n++
+	ws.mapped += length
 	return true
 }
 
@@ -141,6 +146,7 @@ func (ls *Loans) letGo(w *window) {
 		return
 	}
 	ls.windows.n--
+	ls.windows.mapped -= int64(len(w.mem))
 	// To unmap a window takes some milliseconds, and this may be the loop that serves all connections.
 	ls.unmapping.Go(func() {
 		for mem := w.mem; len(mem) > 0; {
