@@ -167,6 +167,10 @@ func (ls *Loans) lend(f *File, w *window, at, n int, to Borrower, begun uint64) 
 		ls.spare = l.next
 	}
 	l.b, l.win, l.to = w.mem[at:at+n:at+n], w, to
+	if w.until == 0 {
+		w.from = at
+	}
+	w.from, w.until = min(w.from, at), max(w.until, at+n)
 	l.id, l.from = f.ID(), w.off+int64(at)
 	l.until = l.from + int64(n)
 	ls.number++

@@ -403,44 +403,6 @@ func TestCopyMappedStopsNowhere(t *testing.T) {
 	}
 }
 
-// However large the files are, what is mapped is bounded, and what is lent stays.
-func TestWindowsAreBoundedByTheirBytes(t *testing.T) {
-	dir, r := lendingRoot(t, noise(LendLeast))
-	const more = 3
-	files := make([]*File, mostMapped/windowSize+more)
-	var kept *keeper
-	for i := range files {
-		name := fmt.Sprint(i)
-		must(t, os.WriteFile(filepath.Join(dir, name), noise(LendLeast), 0o644))
-		must(t, os.Truncate(filepath.Join(dir, name), windowSize+1))
-		files[i] = openFile(t, r, name, How{Read: true})
-		k := lend(files[i], 0, LendLeast)
-		if k == nil {
-			t.Fatalf("file %d is not lent", i)
-		}
-		if i == 0 {
-			kept = k
-		} else {
-			k.giveBack()
-		}
-		if ws := &r.opts.Loans.windows; ws.mapped > mostMapped || ws.mapped != int64(ws.n)*windowSize {
-			t.Fatalf("%d bytes are mapped in %d windows", ws.mapped, ws.n)
-		}
-	}
-	for i, f := range files {
-		if gone := i >= 1 && i <= more; (f.win == nil) != gone {
-			t.Errorf("file %d has a window: %t", i, f.win != nil)
-		}
-	}
-	kept.giveBack()
-	for _, f := range files {
-		f.Close()
-	}
-	if ws := &r.opts.Loans.windows; ws.mapped != 0 || ws.n != 0 {
-		t.Errorf("%d bytes stay mapped, in %d windows", ws.mapped, ws.n)
-	}
-}
-
 // Who reads files that many others keep open is lent to as well.
 func TestWindowsGoToWhoReads(t *testing.T) {
 	dir, r := lendingRoot(t, noise(LendLeast))

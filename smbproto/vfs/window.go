@@ -13,11 +13,14 @@ const (
 	// multiple of, and its length. To map a page and to unmap it costs as much as to copy it, so what is read again has to find it mapped.
 	windowSize  int64 = 4 << 30
 	windowAlign       = 2 << 20
+	// windowLeast is how much of it is mapped where mostMapped leaves no more: so many fit there that large files that are read in turn do
+	// not take each other's windows.
+	windowLeast int64 = mostMapped / mostWindows
 	// mostWindows bounds the mappings of all files, each of which keeps a descriptor, and mostMapped their bytes. Where all of them was
-	// read, page tables take 128 MiB.
+	// read, page tables take 128 MiB. As much again may be on its way out.
 	mostWindows       = 256
 	mostMapped  int64 = 64 << 30
-	// unmapAtOnce is how much is unmapped by one call, for a third of a millisecond at most.
+	// unmapAtOnce is how much of what was lent is unmapped by one call, for a third of a millisecond at most.
 	unmapAtOnce = 8 << 20
 )
 
@@ -27,6 +30,7 @@ type window struct {
 	fd  int // to ask how long the file is, also when its File is closed
 	mem []byte
 
+	from, until     int   // what of mem has been lent lies between, and may have pages
 	refs            int   // by its file, while it has one, by who is about to lend from it, and by loans
 	file            *File // whose present window it is
 	fresher, staler *window
@@ -36,6 +40,8 @@ type window struct {
 type windows struct {
 	n               int
 	mapped          int64   // bytes of them
+	going           int     // those that are being unmapped, which n does not count
+	goingBytes      int64   // likewise
 	freshest, stale *window // the ends of the list
 }
 
@@ -64,7 +70,7 @@ func (ws *windows) remove(w *window) {
 }
 
 func (w *window) holds(off int64, n int) bool {
-	return off >= w.off && off+int64(n) <= w.off+int64(len(w.mem))
+	return off >= w.off && off-w.off <= int64(len(w.mem)-n)
 }
 
 // window returns a window of the file, which is size bytes long, that has n bytes at off, and a hold of it, or nil.
@@ -79,7 +85,7 @@ func (f *File) window(ls *Loans, off int64, n int, size int64) *window {
 	}
 	ls.leave(f)
 	from := off &^ (windowAlign - 1)
-	length := min(max(windowSize, int64(n)+windowAlign), (size-from+windowAlign-1)&^(windowAlign-1))
+	length := windowLength(from, n, size, mostMapped-ls.windows.mapped)
 	room := ls.makeRoom(length)
 	ls.mu.Unlock()
 	if !room {
@@ -99,6 +105,20 @@ func (f *File) window(ls *Loans, off int64, n int, size int64) *window {
 	return w
 }
 
+// windowLength is how much is mapped from a place on for n bytes that are at most windowAlign behind it, where room bytes may be mapped
+// without another window being given up.
+func windowLength(from int64, n int, size, room int64) int64 {
+	length := windowSize
+	if min(length, size-from) > room {
+		length = windowLeast
+	}
+	length = max(length, int64(n)+windowAlign)
+	if rest := size - from; rest < length { // which may be of as many bytes as an int64 counts
+		length = (rest + windowAlign - 1) &^ (windowAlign - 1)
+	}
+	return length
+}
+
 func mapWindow(fd int, off int64, n int) (*window, error) {
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
@@ -112,9 +132,12 @@ func mapWindow(fd int, off int64, n int) (*window, error) {
 }
 
 // makeRoom counts one more window, of length bytes, in the place of those that have not been used for longest if there are too many, and
-// reports false if all are in use. The lock is held.
+// reports false if all are in use, or if windows come faster than they are unmapped. The lock is held.
 func (ls *Loans) makeRoom(length int64) bool {
 	ws := &ls.windows
+	if ws.going >= mostWindows || ws.goingBytes >= mostMapped {
+		return false
+	}
 	for w := ws.stale; ws.n >= mostWindows || ws.mapped+length > mostMapped; {
 		for w != nil && w.refs > 1 {
 			w = w.fresher
@@ -145,18 +168,33 @@ func (ls *Loans) letGo(w *window) {
 	if w.refs--; w.refs > 0 {
 		return
 	}
-	ls.windows.n--
-	ls.windows.mapped -= int64(len(w.mem))
+	ws, length := &ls.windows, int64(len(w.mem))
+	ws.n, ws.mapped = ws.n-1, ws.mapped-length
+	ws.going, ws.goingBytes = ws.going+1, ws.goingBytes+length
 	// To unmap a window takes some milliseconds, and this may be the loop that serves all connections.
 	ls.unmapping.Go(func() {
-		for mem := w.mem; len(mem) > 0; {
-			n := min(unmapAtOnce, len(mem))
-			_ = unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(mem)), uintptr(n)) // what stays costs address space
-			mem = mem[n:]
-			runtime.Gosched()
-		}
-		unix.Close(w.fd)
+		w.unmap()
+		ls.mu.Lock()
+		defer ls.mu.Unlock()
+		ws.going, ws.goingBytes = ws.going-1, ws.goingBytes-length
 	})
+}
+
+// unmap unmaps what was lent little by little, for other goroutines may wait for the processor, and what has no pages at once.
+func (w *window) unmap() {
+	for at := 0; at < len(w.mem); {
+		end := len(w.mem)
+		switch from := w.from &^ (unmapAtOnce - 1); {
+		case at < from:
+			end = from
+		case at < w.until:
+			end = min(at+unmapAtOnce, end)
+		}
+		_ = unix.MunmapPtr(unsafe.Pointer(&w.mem[at]), uintptr(end-at)) // what stays costs address space
+		at = end
+		runtime.Gosched()
+	}
+	unix.Close(w.fd)
 }
 
 // closeWindow gives the file's window up.
