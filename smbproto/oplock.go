@@ -91,10 +91,8 @@ func (t *fileTable) clear(st *fileState, o *open, e *entry, violates bool) (wait
 	leaseStat := !e.overwrites && o.access&^leaseStatAccess == 0
 	takes := wire.LeaseWrite
 	switch {
-	case violates, e.renames: // to rename a file is to change nothing in it
+	case violates, e.renames: // what is to be written back is the file's by any name, MS-FSA 2.1.4.12
 		takes = wire.LeaseHandle
-	case e.renames:
-		takes = wire.LeaseHandle // what is to be written back is the file's by any name, MS-FSA 2.1.4.12
 	case e.removes:
 		takes |= wire.LeaseHandle
 	}

@@ -1,6 +1,8 @@
 package smbproto
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"ustack/smbproto/wire"
@@ -52,5 +54,25 @@ func TestSMB1ProcessesDenyThemselvesNothing(t *testing.T) {
 		if s := opens(c.second); s != c.want {
 			t.Errorf("%s as %#x, and as %#x: %v, want %v", c.name, c.first, c.second, s, c.want)
 		}
+	}
+}
+
+// A program is shared in compatibility mode, by whatever name it is opened once more: others who have it open so are asked.
+func TestSMB1ProcessesPassOverNoOthersShareMode(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub")
+	other := connect(t, p.srv, p.dir).logOn("pub")
+	p.open1("a.exe", all1)
+	p.want1(p.msg(wire.SMB1ProcessExit, nil, nil), wire.StatusOK)
+	if err := os.Link(filepath.Join(p.dir, "a.exe"), filepath.Join(p.dir, "a.dat")); err != nil {
+		t.Fatal(err)
+	}
+	p.flags2 &^= wire.SMB1Flags2Unicode
+	opens := func(name string, mode uint16) []byte {
+		return p.msg(wire.SMB1Open, words(mode, uint16(0)), path1(name))
+	}
+	p.want1(opens("a.exe", smb1AccessWrite), wire.StatusOK)
+	other.open("a.exe", opening{wire.AccessWriteData, wire.ShareWrite, wire.Open, 0}) // nobody is to read it
+	for _, name := range []string{"a.exe", "a.dat"} {
+		p.want1(opens(name, smb1AccessRead), wire.StatusSharingViolation)
 	}
 }

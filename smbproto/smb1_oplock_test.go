@@ -47,28 +47,6 @@ func TestSMB1OplocksBreak(t *testing.T) {
 	}
 }
 
-// A rename by path takes nothing from who may keep what it has written, but not the handle: it does not even wait.
-func TestSMB1RenamesLeaveExclusiveOplocks(t *testing.T) {
-	holder := newPeer1(t, nil).logOn1("pub")
-	other := connect1(t, holder.srv, holder.dir).logOn1("pub")
-	b := holder.want1(holder.createMsg1("file", all1, smb1CreateOplock), wire.StatusOK)
-	if b.Byte(4) != smb1OplockExclusive {
-		t.Fatalf("oplock of level %d", b.Byte(4))
-	}
-	other.want1(other.pathMsg(6, renameLevel, "file", renameInfo1("new")), wire.StatusOK)
-	if notice := holder.wake(); notice != nil {
-		t.Errorf("the holder is told % x", []byte(notice))
-	}
-	// It is there still: who opens the file waits for its end.
-	waits := other.createMsg1("new", all1, 0)
-	if r := other.ask1(waits); r != nil {
-		t.Fatalf("answered at once: %v", r.Status())
-	}
-	if notice := holder.wake(); notice == nil || notice.Command() != wire.SMB1LockingAndX {
-		t.Errorf("the holder is told % x", []byte(notice))
-	}
-}
-
 // The calls of before NT ask for an oplock in the header, or the flags, and are told there.
 func TestSMB1OldOpensHaveOplocks(t *testing.T) {
 	p := newPeer1(t, nil).logOn1("pub")

@@ -98,10 +98,11 @@ func executable(name string) bool {
 	return false
 }
 
-// again reports whether what an open has open in compatibility mode, or by FCB, its process may open so once more: a
-// program only if it was opened by FCB, for in compatibility mode it is shared by its share mode.
-func (o *smb1Open) again(name string) bool {
-	return o.deny == denyFCB || o.deny == denyDOS && !executable(name)
+// again reports whether what an open has open in compatibility mode, or by FCB, its process may open so once more: if it
+// may write it and shares it with nobody, so that no other's share mode is passed over. A program is shared in
+// compatibility mode.
+func (o *open) again() bool {
+	return o.smb1.deny != denyModes && o.share == 0 && o.file != nil && o.access.Has(wire.AccessWriteData)
 }
 
 // openAgain opens a file in compatibility mode, or by FCB, once more for the process that has it open so already, and
@@ -120,8 +121,7 @@ func (c *Conn) openAgain(r *smb1Request, cr *creation) (*open, wire.CreateAction
 		return nil, 0, wire.StatusOf(err)
 	}
 	for _, o := range c.smb1.files {
-		if o.session != r.session || o.smb1.pid != r.pid || !o.smb1.again(string(cr.path)) || o.file == nil ||
-			!o.access.Has(wire.AccessWriteData) || o.file.ID() != f.ID() || o.file.Stream() != f.Stream() {
+		if o.session != r.session || o.smb1.pid != r.pid || !o.again() || o.file.ID() != f.ID() || o.file.Stream() != f.Stream() {
 			continue
 		}
 		also := &open{
