@@ -5,7 +5,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 child=
 clean() {
-	trap - EXIT INT TERM HUP
+	trap - EXIT
+	trap '' INT TERM HUP # one more Ctrl-C, also to what takes the lab down, leaves nothing behind
 	if [[ -n $child ]]; then
 		kill -TERM "$child" 2>/dev/null || true
 		wait "$child" 2>/dev/null || true
@@ -27,8 +28,8 @@ commit() {
 make_lab() {
 	work=$1 lab=r$$
 	trap clean EXIT
-	trap 'exit 130' INT
-	trap 'exit 143' TERM HUP
+	trap "trap '' INT TERM HUP; exit 130" INT
+	trap "trap '' INT TERM HUP; exit 143" TERM HUP
 	GOTMPDIR=$work go -C "$root" build -ldflags "-X main.commit=$(commit)" -o "$work/ustack" ./cmd/ustack
 	"$root/scripts/lab.sh" -n "$lab" up
 }
