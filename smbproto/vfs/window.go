@@ -20,6 +20,9 @@ const (
 	// read, page tables take 128 MiB. As much again may be on its way out.
 	mostWindows       = 256
 	mostMapped  int64 = 64 << 30
+	// mostHeld is how many bytes windows of which something is lent may have while others get more than windowLeast: or one client that
+	// acknowledges nothing would keep all there is with its few loans.
+	mostHeld = mostMapped / 2
 	// unmapAtOnce is how much of what was lent is unmapped by one call, for a third of a millisecond at most.
 	unmapAtOnce = 8 << 20
 )
@@ -40,6 +43,7 @@ type window struct {
 type windows struct {
 	n               int
 	mapped          int64   // bytes of them
+	held            int64   // bytes of those that can't be given up for another, as somebody but their file has hold of them
 	going           int     // those that are being unmapped, which n does not count
 	goingBytes      int64   // likewise
 	freshest, stale *window // the ends of the list
@@ -77,7 +81,9 @@ func (w *window) holds(off int64, n int) bool {
 func (f *File) window(ls *Loans, off int64, n int, size int64) *window {
 	ls.mu.Lock()
 	if w := f.win; w != nil && w.holds(off, n) {
-		w.refs++
+		if w.refs++; w.refs == 2 {
+			ls.windows.held += int64(len(w.mem))
+		}
 		ls.windows.remove(w)
 		ls.windows.push(w)
 		ls.mu.Unlock()
@@ -85,7 +91,7 @@ func (f *File) window(ls *Loans, off int64, n int, size int64) *window {
 	}
 	ls.leave(f)
 	from := off &^ (windowAlign - 1)
-	length := windowLength(from, n, size, mostMapped-ls.windows.mapped)
+	length := windowLength(from, n, size, min(mostMapped-ls.windows.mapped, mostHeld-ls.windows.held))
 	room := ls.makeRoom(length)
 	ls.mu.Unlock()
 	if !room {
@@ -101,12 +107,13 @@ func (f *File) window(ls *Loans, off int64, n int, size int64) *window {
 		return nil
 	}
 	w.refs, w.file, f.win = 2, f, w
+	ls.windows.held += length
 	ls.windows.push(w)
 	return w
 }
 
 // windowLength is how much is mapped from a place on for n bytes that are at most windowAlign behind it, where room bytes may be mapped
-// without another window being given up.
+// without being in another window's way.
 func windowLength(from int64, n int, size, room int64) int64 {
 	length := windowSize
 	if min(length, size-from) > room {
@@ -159,16 +166,23 @@ func (ls *Loans) leave(f *File) {
 	if w := f.win; w != nil {
 		f.win, w.file = nil, nil
 		ls.windows.remove(w)
+		if w.refs == 1 {
+			ls.windows.held += int64(len(w.mem)) // which letGo takes off again
+		}
 		ls.letGo(w)
 	}
 }
 
 // letGo gives up a hold of a window. The lock is held.
 func (ls *Loans) letGo(w *window) {
-	if w.refs--; w.refs > 0 {
+	ws, length := &ls.windows, int64(len(w.mem))
+	w.refs--
+	if w.refs == 0 || w.refs == 1 && w.file != nil {
+		ws.held -= length
+	}
+	if w.refs > 0 {
 		return
 	}
-	ws, length := &ls.windows, int64(len(w.mem))
 	ws.n, ws.mapped = ws.n-1, ws.mapped-length
 	ws.going, ws.goingBytes = ws.going+1, ws.goingBytes+length
 	// To unmap a window takes some milliseconds, and this may be the loop that serves all connections.

@@ -86,6 +86,52 @@ func TestLargeFilesThatAreReadInTurnStayMapped(t *testing.T) {
 	}
 }
 
+// Who is lent something here and there of large files, and gives nothing back, leaves room for others.
+func TestFewLoansDoNotKeepAllThatMayBeMapped(t *testing.T) {
+	const loans = int(mostMapped / windowSize)
+	r, files := largeFiles(t, loans+1)
+	ws := &r.opts.Loans.windows
+	must(t, os.Truncate(filepath.Join(r.where, "0"), int64(loans+1)*windowSize))
+	writer := openFile(t, r, "0", How{Write: true})
+	for i := range loans {
+		_, err := writer.WriteAt(noise(LendLeast), int64(i)*windowSize)
+		must(t, err)
+	}
+	for name, one := range map[string]func(i int) *keeper{
+		"of one file":    func(i int) *keeper { return lend(files[0], int64(i)*windowSize, LendLeast) },
+		"of a file each": func(i int) *keeper { return lend(files[i], 0, LendLeast) },
+	} {
+		var kept []*keeper
+		for i := range loans {
+			k := one(i)
+			if k == nil {
+				t.Fatalf("loan %d %s: nothing is lent", i, name)
+			}
+			kept = append(kept, k)
+		}
+		if most := mostHeld + windowSize + int64(loans)*windowLeast; ws.mapped > most {
+			t.Errorf("%d bytes are mapped for %d loans %s, want %d at most", ws.mapped, loans, name, most)
+		}
+		if k := lend(files[loans], 0, LendLeast); k == nil {
+			t.Errorf("nothing is lent of another file beside loans %s", name)
+		} else {
+			k.giveBack()
+		}
+		for _, k := range kept {
+			k.giveBack()
+		}
+		if ws.held != 0 {
+			t.Errorf("loans %s, which were given back, hold %d bytes", name, ws.held)
+		}
+		for _, f := range files {
+			f.closeWindow()
+		}
+	}
+	for _, f := range append(files, writer) {
+		f.Close()
+	}
+}
+
 // A client that jumps about in a large file is not lent to faster than what it has left is unmapped.
 func TestWhatIsNotUnmappedYetIsBounded(t *testing.T) {
 	r, files := largeFiles(t, 1)
