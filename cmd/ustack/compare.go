@@ -151,6 +151,9 @@ func (c *compareCmd) plan(ctx context.Context) ([]compare.Step, *compare.Report,
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := c.check(steps); err != nil {
+		return nil, nil, err
+	}
 	c.apply(steps)
 	l := lab{name: c.Lab}
 	if err := l.check(); err != nil {

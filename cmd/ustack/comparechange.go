@@ -1,12 +1,8 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"os/exec"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,9 +12,28 @@ import (
 
 // What a comparison is made with that is not as ever.
 type compareChange struct {
-	With     []string `name:"with" placeholder:"FLAG" sep:"none" help:"A further flag for user-space TCP's server, not for its baselines, as --with=--spin=-1ns; may be repeated."`
+	With     []string `name:"with" placeholder:"FLAG" sep:"none" help:"A further flag for user-space TCP's server, not for its baselines, as --with=--spin=-1ns; may be repeated. None that gives it another place, processors, client or congestion control."`
 	Sysctl   []string `name:"sysctl" placeholder:"KEY=VALUE" sep:"none" help:"A setting of the kernel for the time of the comparison, in both namespaces, as --sysctl=net.ipv4.tcp_notsent_lowat=131072; may be repeated. Some are the whole machine's."`
-	FileSize byteSize `name:"file-size" placeholder:"SIZE" help:"Size of the files that SMB puts, gets and reads (default: 256MiB)."`
+	FileSize fileSize `name:"file-size" placeholder:"SIZE" help:"Size of the files that SMB puts, gets and reads, at least 1MiB (default: 256MiB)."`
+}
+
+// leastFile is the least of them: one request of SMB put and get.
+const leastFile = 1 << 20
+
+// A fileSize is a byteSize of at least leastFile; 0 if none is given.
+type fileSize byteSize
+
+// UnmarshalText reads a byteSize.
+func (f *fileSize) UnmarshalText(text []byte) error {
+	var b byteSize
+	if err := b.UnmarshalText(text); err != nil {
+		return err
+	}
+	if b < leastFile {
+		return fmt.Errorf("%s: want at least 1MiB", text)
+	}
+	*f = fileSize(b)
+	return nil
 }
 
 // changed names the flag that makes a comparison another one; empty if none does.
@@ -45,92 +60,24 @@ func (c *compareChange) settings() (s []string) {
 	return s
 }
 
+// check refuses what can't be changed in any of the steps, before anything is measured.
+func (c *compareChange) check(steps []compare.Step) error {
+	if c.FileSize > 0 && !slices.ContainsFunc(steps, hasFile) {
+		return errors.New("--file-size: no workload that is to be measured puts, gets or reads a file")
+	}
+	return checkWith(c.With, steps)
+}
+
+// hasFile says whether a step is about a large file.
+func hasFile(s compare.Step) bool {
+	return s.Service == "smb" && slices.Contains([]string{"put", "get", "read"}, s.Load[1])
+}
+
 // apply makes the loads of steps those of files of another size.
 func (c *compareChange) apply(steps []compare.Step) {
 	for i := range steps {
-		if s := &steps[i]; s.Service == "smb" && c.FileSize > 0 {
+		if s := &steps[i]; c.FileSize > 0 && hasFile(*s) {
 			s.Load = append(slices.Clone(s.Load), "--size", strconv.FormatUint(uint64(c.FileSize), 10))
 		}
 	}
-}
-
-// sysctlKey is what may follow /proc/sys, with dots or slashes.
-var sysctlKey = regexp.MustCompile(`^[a-z0-9_]+([./][A-Za-z0-9_-]+)+$`)
-
-// setSysctls makes settings of the kernel, each KEY=VALUE, in both namespaces. It returns what
-// they are now and were, and what puts them back, which is to be called whatever becomes of the
-// rest. If one can't be made, all are as they were.
-func (l lab) setSysctls(ctx context.Context, settings []string) (said []string, restore func() error, err error) {
-	var undo []func() error
-	restore = func() (err error) {
-		for _, u := range slices.Backward(undo) { // the first to be made saw what was there
-			err = errors.Join(err, u())
-		}
-		return err
-	}
-	for _, setting := range settings {
-		key, value, ok := strings.Cut(setting, "=")
-		if !ok || !sysctlKey.MatchString(key) {
-			return nil, nil, errors.Join(fmt.Errorf("--sysctl %q: want KEY=VALUE, as in net.ipv4.tcp_fin_timeout=30", setting), restore())
-		}
-		for i, side := range []string{"client", "server"} {
-			was, err := l.sysctl(ctx, side, key)
-			if err == nil {
-				// Before it is set: what fails, or is interrupted, may have changed it, or the first of its numbers.
-				undo = append(undo, func() error { return l.putBack(context.WithoutCancel(ctx), side, key, was) })
-				err = l.setSysctl(ctx, side, key, value)
-			}
-			if err != nil {
-				return nil, nil, errors.Join(fmt.Errorf("--sysctl %q: %w", setting, err), restore())
-			}
-			if i == 0 {
-				said = append(said, fmt.Sprintf("%s=%s instead of %s", key, value, strings.Join(strings.Fields(was), " ")))
-			}
-		}
-	}
-	return said, restore, nil
-}
-
-// afterRestore is how a comparison has ended that ended with err, and with restored when settings
-// were put back. Of one that was interrupted no more is told, but of settings that are left is.
-func afterRestore(err, restored error) error {
-	if restored != nil && errors.Is(err, context.Canceled) {
-		return restored
-	}
-	return errors.Join(err, restored)
-}
-
-func sysctlFile(key string) string { return "/proc/sys/" + strings.ReplaceAll(key, ".", "/") }
-
-// sysctl is a setting in a side's namespace.
-func (l lab) sysctl(ctx context.Context, side, key string) (string, error) {
-	return outputOf(l.command(ctx, side, nil, "cat", sysctlFile(key)))
-}
-
-func (l lab) setSysctl(ctx context.Context, side, key, value string) error {
-	c := l.command(ctx, side, nil, "tee", sysctlFile(key))
-	c.Stdin = strings.NewReader(value + "\n")
-	_, err := outputOf(c)
-	return err
-}
-
-// putBack makes a setting what it was, if it is not.
-func (l lab) putBack(ctx context.Context, side, key, was string) error {
-	now, err := l.sysctl(ctx, side, key)
-	if err == nil && now != was {
-		err = l.setSysctl(ctx, side, key, was)
-	}
-	if err != nil {
-		return fmt.Errorf("--sysctl: %s was %q at the %s, and can't be put back: %w", key, was, side, err)
-	}
-	return nil
-}
-
-// outputOf is what a command says, or why it failed.
-func outputOf(c *exec.Cmd) (string, error) {
-	out, err := c.Output()
-	if e, ok := errors.AsType[*exec.ExitError](err); ok {
-		err = fmt.Errorf("%w: %s", err, bytes.TrimSpace(e.Stderr))
-	}
-	return strings.TrimSpace(string(out)), err
 }

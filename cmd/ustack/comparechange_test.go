@@ -1,9 +1,8 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -12,80 +11,6 @@ import (
 
 	"ustack/cmd/ustack/compare"
 )
-
-func TestSysctlsAreSetAndPutBack(t *testing.T) {
-	l := lab{name: needLab(t)}
-	const key = "net.ipv4.tcp_fin_timeout"
-	is := func(want string) {
-		t.Helper()
-		for _, side := range []string{"client", "server"} {
-			if got, err := l.sysctl(t.Context(), side, key); err != nil || got != want {
-				t.Errorf("at the %s it is %q, %v; want %s", side, got, err, want)
-			}
-		}
-	}
-	was, err := l.sysctl(t.Context(), "client", key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const several = "net.ipv4.tcp_rmem"
-	severalWere, err := l.sysctl(t.Context(), "client", several)
-	if err != nil {
-		t.Fatal(err)
-	}
-	said, restore, err := l.setSysctls(t.Context(), []string{key + "=33", "net/ipv4/tcp_fin_timeout=34"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	is("34")
-	if want := []string{key + "=33 instead of " + was, "net/ipv4/tcp_fin_timeout=34 instead of 33"}; !slices.Equal(said, want) {
-		t.Errorf("it says %q, want %q", said, want)
-	}
-	if err := restore(); err != nil {
-		t.Error(err)
-	}
-	is(was)
-	for _, bad := range []string{"", "vm", key, "=1", "../../etc/x=1", "net.ipv4.=1", "net.ipv4.no_such_thing=1", key + "=zebra", "net.ipv4.tcp_rmem=4097 zebra"} {
-		if _, _, err := l.setSysctls(t.Context(), []string{key + "=35", bad}); err == nil {
-			t.Errorf("%q is taken", bad)
-		}
-		is(was)
-	}
-	if now, err := l.sysctl(t.Context(), "client", several); err != nil || now != severalWere {
-		t.Errorf("of a setting that is refused half is left: %q, %v; it was %q", now, err, severalWere)
-	}
-	said, restore, err = l.setSysctls(t.Context(), []string{several + "=4097 131073 6291457"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := several + "=4097 131073 6291457 instead of " + strings.ReplaceAll(severalWere, "\t", " "); !slices.Equal(said, []string{want}) {
-		t.Errorf("it says %q, want %q", said, want)
-	}
-	if err := restore(); err != nil {
-		t.Error(err)
-	}
-	if now, err := l.sysctl(t.Context(), "server", several); err != nil || now != severalWere {
-		t.Errorf("of several numbers it is %q, %v; it was %q", now, err, severalWere)
-	}
-}
-
-// Whoever interrupts a comparison hears of settings that are left.
-func TestWhatIsNotPutBackIsTold(t *testing.T) {
-	failed, left := errors.New("failed"), errors.New("left")
-	for _, c := range []struct{ err, restored, told, not error }{
-		{nil, left, left, nil},
-		{failed, left, failed, nil},
-		{context.Canceled, left, left, context.Canceled}, // of which main says nothing
-		{context.Canceled, nil, context.Canceled, nil},
-	} {
-		if err := afterRestore(c.err, c.restored); !errors.Is(err, c.told) || c.not != nil && errors.Is(err, c.not) {
-			t.Errorf("%v, then %v: %v", c.err, c.restored, err)
-		}
-	}
-	if err := afterRestore(nil, nil); err != nil {
-		t.Error(err)
-	}
-}
 
 func TestAComparisonIsMadeWithChangesThatEndWithIt(t *testing.T) {
 	l := lab{name: needLab(t)}
@@ -130,8 +55,39 @@ func TestFilesOfAnotherSize(t *testing.T) {
 	}
 	(&compareChange{FileSize: 1 << 30}).apply(steps)
 	for _, s := range steps {
-		if i := slices.Index(s.Load, "1073741824"); (i > 0) != (s.Service == "smb") || i > 0 && s.Load[i-1] != "--size" {
+		of := strings.HasPrefix(s.Name, "SMB put") || strings.HasPrefix(s.Name, "SMB get") || strings.HasPrefix(s.Name, "SMB 4 KiB random reads")
+		if i := slices.Index(s.Load, "1073741824"); (i > 0) != of || i > 0 && s.Load[i-1] != "--size" {
 			t.Errorf("%s: %q", s.Name, s.Load)
 		}
 	}
+}
+
+func TestAFileSizeOfNoUseIsRefusedByName(t *testing.T) {
+	for _, c := range []struct{ size, only, want string }{
+		{"1MiB", "^SMB get", ""},
+		{"1GiB", "^SMB", ""},
+		{"0", "^SMB get", "--file-size: 0: want at least 1MiB"},
+		{"1048575", "^SMB get", "--file-size: 1048575: want at least 1MiB"},
+		{"big", "^SMB get", "--file-size: "},
+		{"1GiB", "^(bulk in|SMB create)", "--file-size: no workload"},
+	} {
+		var parsed cli
+		_, err := newParser(&parsed).Parse([]string{"compare", "--file-size", c.size})
+		if err == nil {
+			err = parsed.Compare.check(planned(t, c.only))
+		}
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s of %s: %v, want %q", c.size, c.only, err, c.want)
+		}
+	}
+}
+
+// planned are the steps of a comparison.
+func planned(t *testing.T, only string) []compare.Step {
+	t.Helper()
+	steps, err := compare.Plan(compare.Choice{CPUs: 2, Only: regexp.MustCompile(only)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return steps
 }
