@@ -47,14 +47,14 @@ func (c *compareCmd) Help() string {
 Each workload runs on user-space TCP and on its baselines in turn, round by round, on the
 same client, processors and congestion control; figures are medians over the rounds,
 ratios are taken pair by pair. The table of user-space TCP against kernel TCP over veth
-is printed; everything else goes to --out.
+is printed; everything else, such as ratios to other baselines, goes to --out.
 
 Examples:
 
   ./scripts/compare.sh --out compare            (with a lab of its own)
   ustack compare --quick --out compare          (in a lab that is up)
   ustack compare --only '^bulk in, 1 flow' --baselines veth,relay,tap-read --pairs 9
-  ustack compare --only 'random reads, depth 1,' --baselines smbd --with=--spin=-1ns
+  ustack compare --only 'random reads, depth 1,' --baselines smbd --with=--spin=-1ns --out compare
 `
 }
 
@@ -74,7 +74,7 @@ func (c *compareCmd) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = afterRestore(err, restore()) }()
-	report.Environment.Settings = append(report.Environment.Settings, said...)
+	report.Environment.Change(said...)
 	began := time.Now()
 	runs := 0
 	for _, s := range steps {
@@ -102,10 +102,10 @@ func (c *compareCmd) Run(ctx context.Context) (err error) {
 	report.Complete = err == nil && r.short == 0
 	err = errors.Join(err, c.write(report, steps, began))
 	if len(report.Rows) > 0 {
-		err = errors.Join(err, report.WriteTable(os.Stdout))
+		err = errors.Join(err, report.WriteTable(os.Stdout, c.Out))
 	}
 	if err != nil {
-		return c.interrupted(ctx, err)
+		return c.interrupted(ctx, report, err)
 	}
 	return nil
 }
@@ -118,18 +118,6 @@ func announcement(workloads, runs int, each, total time.Duration) string {
 		s += fmt.Sprintf(" of %v", each)
 	}
 	return s + fmt.Sprintf(", at most %v", total+budgetGrace)
-}
-
-// interrupted says what has become of a comparison that did not come to its end.
-func (c *compareCmd) interrupted(ctx context.Context, err error) error {
-	if c.Out != "" {
-		fmt.Fprintf(os.Stderr, "ustack: what was measured is in %s\n", c.Out)
-	}
-	if ctx.Err() != nil {
-		fmt.Fprintln(os.Stderr, "ustack: interrupted")
-		return context.Canceled
-	}
-	return err
 }
 
 // plan is what to do, and an empty report of it.
@@ -170,8 +158,12 @@ func (c *compareCmd) plan(ctx context.Context) ([]compare.Step, *compare.Report,
 		}
 	}
 	steps = c.withoutMissing(ctx, steps, report)
+	if len(steps) == 0 {
+		return nil, nil, errors.New("nothing to compare: none of the baselines can take part")
+	}
 	smbd := slices.ContainsFunc(steps, func(s compare.Step) bool { return slices.Contains(s.Contenders, compare.Smbd) })
-	report.Environment.Settings = slices.Concat(compareSettings, versions(ctx, smbd), c.settings())
+	report.Environment.Settings = slices.Concat(compareSettings, versions(ctx, smbd))
+	report.Environment.Change(c.settings()...)
 	if c.Results != "" && len(report.Skipped) > 0 {
 		return nil, nil, fmt.Errorf("--results: %w: %s is missing: %s", errPart, report.Skipped[0].Contender, report.Skipped[0].Reason)
 	}
@@ -238,33 +230,4 @@ func (r *runner) said(w io.Writer, s *compare.Step) {
 		fmt.Fprintf(w, "  %s %.4g", name, r.report.MedianOf(s, name, m.Name))
 	}
 	fmt.Fprintf(w, " %s\n", m.Unit)
-}
-
-// keep writes what there is so far, for whoever cannot wait, and for what may come.
-func (c *compareCmd) keep(report *compare.Report, steps []compare.Step, began time.Time) error {
-	e := &report.Environment
-	e.Machine, e.Began, e.TookS = environment(), began.UTC(), time.Since(began).Seconds()
-	e.Version = version()
-	e.ServerCPUs, e.ClientCPUs = twoCPUs(runtime.NumCPU())
-	report.MakeRows(steps)
-	if c.Out == "" {
-		return nil
-	}
-	return report.WriteJSON(c.Out)
-}
-
-// write puts the report into --out and --results.
-func (c *compareCmd) write(report *compare.Report, steps []compare.Step, began time.Time) error {
-	if err := c.keep(report, steps, began); err != nil {
-		return err
-	}
-	if c.Out != "" {
-		if err := report.WriteDir(c.Out); err != nil {
-			return err
-		}
-	}
-	if c.Results != "" && report.Complete {
-		return report.WriteResults(c.Results)
-	}
-	return nil
 }

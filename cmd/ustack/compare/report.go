@@ -31,6 +31,13 @@ type Environment struct {
 	TookS      float64   `json:"took_s"`
 	Version    string    `json:"version"`
 	Settings   []string  `json:"settings"`
+	// Changes are those of Settings that are not as ever.
+	Changes []string `json:"changes,omitempty"`
+}
+
+// Change adds settings that are not as ever.
+func (e *Environment) Change(settings ...string) {
+	e.Settings, e.Changes = append(e.Settings, settings...), append(e.Changes, settings...)
 }
 
 // Skipped is a contender that was not there, and why.

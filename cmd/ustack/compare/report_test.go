@@ -247,11 +247,41 @@ func TestThePageOfResultsIsReplacedWhole(t *testing.T) {
 func TestTheTableIsOfKernelTCPOverVeth(t *testing.T) {
 	r, _ := sample(t)
 	var b strings.Builder
-	if err := r.WriteTable(&b); err != nil {
+	if err := r.WriteTable(&b, ""); err != nil {
 		t.Fatal(err)
 	}
 	if s := b.String(); !strings.Contains(s, "bulk in, 1 flow ") || !strings.Contains(s, "cubic") || strings.Contains(s, "copies") {
 		t.Errorf("%s", s)
+	}
+}
+
+func TestTheTableSaysWhatWasChanged(t *testing.T) {
+	r, _ := sample(t)
+	r.Environment.Change("one thing", "another")
+	var b strings.Builder
+	if err := r.WriteTable(&b, ""); err != nil {
+		t.Fatal(err)
+	}
+	if want := "\na machine\nchanged: one thing; another\n\nworkload "; !strings.Contains(b.String(), want) {
+		t.Errorf("%q is lacking in\n%s", want, b.String())
+	}
+	if want := []string{"one thing", "another"}; !slices.Equal(r.Environment.Settings, want) {
+		t.Errorf("settings %q", r.Environment.Settings)
+	}
+}
+
+func TestWithoutKernelTCPOverVethRatiosAreElsewhere(t *testing.T) {
+	r, _ := sample(t)
+	r.Rows = slices.DeleteFunc(r.Rows, func(row Row) bool { return row.Baseline == Veth })
+	r.Environment.Change("one thing")
+	for dir, want := range map[string]string{
+		"":    "nothing was measured against kernel TCP over veth; ratios to other baselines are written only with --out DIR\nchanged: one thing\n",
+		"out": "nothing was measured against kernel TCP over veth; ratios to other baselines are in out/compare.html\nchanged: one thing\n",
+	} {
+		var b strings.Builder
+		if err := r.WriteTable(&b, dir); err != nil || b.String() != want {
+			t.Errorf("--out %q: %v: %q", dir, err, b.String())
+		}
 	}
 }
 
@@ -260,7 +290,7 @@ func TestTheTableSaysWhyARatioMeansNothing(t *testing.T) {
 	table := func(r *Report) string {
 		r.MakeRows(steps)
 		var b strings.Builder
-		if err := r.WriteTable(&b); err != nil {
+		if err := r.WriteTable(&b, ""); err != nil {
 			t.Fatal(err)
 		}
 		return b.String()
