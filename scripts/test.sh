@@ -43,7 +43,10 @@ run_tests() {
 	local log=$work/$1.log
 	shift
 	if ! go test -count=1 -v "$@" >"$log" 2>&1; then
-		grep -E -B 12 '^ *--- FAIL' "$log" | grep -vE '^ *(=== |--- PASS)' | tail -n 60 || true
+		# What the tests that failed have said, which may stand far before the line that says so.
+		awk 'NR == FNR { failed[$3]; next } $1 == "===" { name = $3; next } !/^ *---/ && name in failed' \
+			<(grep -E '^ *--- FAIL' "$log") "$log" | tail -n 60
+		grep -E '^ *--- FAIL' "$log" || true
 		grep -E -A 30 '^(panic:|WARNING: DATA RACE|goleak:)' "$log" | head -n 60 || true
 		grep -E '^FAIL' "$log"
 		exit 1
