@@ -60,13 +60,16 @@ func (w *wire) write(frame []byte) {
 	w.writeHdr(tap.Hdr{Flags: tap.FlagDataValid}, frame)
 }
 
-// writeHdr sends one frame. A TCP segment that the device does not vouch for gets a wrong checksum:
-// whatever else stands there is right by chance, once in 65,535 times.
+// writeWrong sends a frame of TCP over IPv4 without options with a wrong checksum, for which nobody
+// vouches: whatever else stands there is right by chance, once in 65,535 times.
+func (w *wire) writeWrong(frame []byte) {
+	w.t.Helper()
+	spoilChecksum(frame)
+	w.writeHdr(tap.Hdr{}, frame)
+}
+
 func (w *wire) writeHdr(h tap.Hdr, frame []byte) {
 	w.t.Helper()
-	if h.Flags == 0 {
-		spoilChecksum(frame)
-	}
 	var hdr [tap.HdrLen]byte
 	h.Encode(hdr[:])
 	for {
@@ -450,7 +453,7 @@ func (wc *watched) provoke(rng *rand.Rand, largest int) {
 	case 0: // it acknowledges nothing (RFC 9293, section 3.10.7.4)
 		w.write(w.ip(protoTCP, nil, wc.c.tcp(flagPSH, seq, ack, nil, versioned(payload, off, refused))))
 	case 1: // its checksum is wrong, and nobody vouches for it
-		w.writeHdr(tap.Hdr{}, w.ip(protoTCP, nil, wc.c.tcp(flagACK|flagPSH, seq, ack, nil, versioned(payload, off, refused))))
+		w.writeWrong(w.ip(protoTCP, nil, wc.c.tcp(flagACK|flagPSH, seq, ack, nil, versioned(payload, off, refused))))
 	default:
 		wc.nextV = (wc.nextV + 1) % refused
 		wc.c.send(off, versioned(payload, off, wc.nextV))

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"ustack/ioarea"
-	"ustack/tap"
 )
 
 // A peer whose window is closed from the beginning, so that the first segment with
@@ -177,7 +176,7 @@ func TestARefusedAcknowledgementIsNotLookedForForEver(t *testing.T) {
 	}
 	c.until(func(s *segment) bool { return s.payload > 0 })
 	refused := w.ip(protoTCP, nil, c.tcp(flagACK, c.iss+1, c.irs+1+1000, nil, nil))
-	w.writeHdr(tap.Hdr{}, refused) // its checksum is wrong
+	w.writeWrong(refused)
 	tries := func() (n int) {
 		w.stack.onLoop(t, func() { n = f.settleTries })
 		return n
@@ -185,7 +184,7 @@ func TestARefusedAcknowledgementIsNotLookedForForEver(t *testing.T) {
 	eventually(t, "looked for often", func() bool { return tries() > settleTries })
 	before := tries()
 	for range 3 {
-		w.writeHdr(tap.Hdr{}, refused)
+		w.writeWrong(refused)
 	}
 	w.barrier(1)
 	if after := tries(); after < before {

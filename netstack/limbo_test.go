@@ -15,11 +15,11 @@ import (
 // a part of the ring, leaves the gap open, and never closes: its ring comes back.
 func TestAGapLeftOpenKeepsNoRing(t *testing.T) {
 	for name, refused := range map[string]struct {
-		hdr   tap.Hdr
+		write func(*wire, []byte)
 		flags byte
 	}{
-		"bad checksum": {tap.Hdr{}, flagACK | flagPSH},
-		"no ACK":       {tap.Hdr{Flags: tap.FlagDataValid}, flagPSH},
+		"bad checksum": {(*wire).writeWrong, flagACK | flagPSH},
+		"no ACK":       {(*wire).write, flagPSH},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWire(t, func(c *Config) { c.MaxConns = 1 })
@@ -29,7 +29,7 @@ func TestAGapLeftOpenKeepsNoRing(t *testing.T) {
 				a := w.accept(ln)
 				c.send(0, []byte("hello"))
 				mustWait(t, a, 5)
-				w.writeHdr(refused.hdr, w.ip(protoTCP, nil, c.tcp(refused.flags, c.iss+6, c.irs+1, nil, []byte("bad"))))
+				refused.write(w, w.ip(protoTCP, nil, c.tcp(refused.flags, c.iss+6, c.irs+1, nil, []byte("bad"))))
 				c.send(8, bytes.Repeat([]byte("y"), 1000))
 				w.barrier(1)
 				f := a.Stream().(*flow)

@@ -96,7 +96,7 @@ func TestPagesThatTCPHoldsAreKept(t *testing.T) {
 	defer a.Abort(nil)
 	c.openWindow(t, a, opens)
 	refused := w.ip(protoTCP, nil, c.tcp(flagACK, c.iss+1+opens, c.irs+1, nil, make([]byte, gap)))
-	w.writeHdr(tap.Hdr{}, refused) // its checksum is wrong
+	w.writeWrong(refused)
 	w.barrier(1)
 	c.send(opens+gap, versioned(make([]byte, held), opens+gap, 1))
 	w.barrier(2)
