@@ -92,6 +92,17 @@ func (p *peer1) want1(msg []byte, s wire.Status) wire.SMB1Block {
 	return p.isAnswer(r, msg, s)
 }
 
+// want1AndEnd demands that a message succeeds, and then an answer of a status to another one, whose waiting it ends.
+func (p *peer1) want1AndEnd(msg, waits []byte, s wire.Status) {
+	p.t.Helper()
+	p.want1(msg, wire.StatusOK)
+	r := wire.SMB1Header(p.reply())
+	if r == nil {
+		r = p.wake()
+	}
+	p.isAnswer(r, waits, s)
+}
+
 func (p *peer1) isAnswer(r wire.SMB1Header, msg []byte, s wire.Status) wire.SMB1Block {
 	p.t.Helper()
 	if got := r.Status(); got != s {
@@ -216,16 +227,7 @@ func TestSMB1LocksWait(t *testing.T) {
 		t.Fatalf("answered at once: % x", r)
 	}
 	p.want1(p.writeMsg1(other, 12, []byte("x")), wire.StatusFileLockConflict)
-	unlock := p.unlockMsg1(fid, 10, 10)
-	if err := p.feed(frame(unlock)); err != nil {
-		t.Fatal(err)
-	}
-	first, second := wire.SMB1Header(p.reply()), wire.SMB1Header(p.reply())
-	if second == nil {
-		second = p.wake()
-	}
-	p.isAnswer(first, unlock, wire.StatusOK)
-	p.isAnswer(second, msg, wire.StatusOK)
+	p.want1AndEnd(p.unlockMsg1(fid, 10, 10), msg, wire.StatusOK)
 	p.want1(p.lockMsg1(fid, 15, 1, 0), wire.StatusLockNotGranted)
 
 	// Another process with the same FID is somebody else.
@@ -260,16 +262,7 @@ func TestSMB1LocksAreCancelledAsTheyWereAskedFor(t *testing.T) {
 	p.want1(cancels(11), wire.StatusCancelFailed)
 	p.want1(p.msg(wire.SMB1LockingAndX, andX(fid, uint8(smb1LockCancel), uint8(0), uint32(0), uint16(0), uint16(1)),
 		words(p.pid, uint32(10), uint32(10))), wire.StatusCancelFailed)
-	cancel := cancels(10)
-	if err := p.feed(frame(cancel)); err != nil {
-		t.Fatal(err)
-	}
-	first, second := wire.SMB1Header(p.reply()), wire.SMB1Header(p.reply())
-	if second == nil {
-		second = p.wake()
-	}
-	p.isAnswer(first, cancel, wire.StatusOK)
-	p.isAnswer(second, waits, wire.StatusFileLockConflict)
+	p.want1AndEnd(cancels(10), waits, wire.StatusFileLockConflict)
 }
 
 // FuzzSMB1Session feeds a connection of SMB1, which has logged on and opened a file and a directory: messages, each

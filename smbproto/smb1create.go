@@ -21,6 +21,9 @@ const (
 	smb1PipeStatus   = 0x05FF
 )
 
+// throughDot reports whether a path leads through a directory of the name ".", which there is none of.
+func throughDot(path string) bool { return strings.Contains(`\`+path, `\.\`) }
+
 // checkSMB1 applies the rules on the fields of a creation, MS-FSA 2.1.5.1.
 func (cr *creation) checkSMB1(r *smb1Request, name string, desired wire.Access) wire.Status {
 	overwrites := cr.disposition != wire.Open && cr.disposition != wire.Create && cr.disposition != wire.OpenIf
@@ -34,8 +37,8 @@ func (cr *creation) checkSMB1(r *smb1Request, name string, desired wire.Access) 
 		return wire.StatusInvalidParameter
 	case cr.options&wire.OptionOpenByFileID != 0:
 		return wire.StatusNotSupported
-	case strings.Contains(`\`+name, `\.\`):
-		return wire.StatusObjectPathNotFound // a directory of that name
+	case throughDot(name):
+		return wire.StatusObjectPathNotFound
 	}
 	if status := cr.setName(name); status != wire.StatusOK {
 		return status

@@ -31,8 +31,8 @@ func (c *Conn) beginSearchSMB1(r *smb1Request, name string, attrs uint16, exact 
 	if pattern == "????????.???" { // what DOS had for all
 		pattern = "*"
 	}
-	if strings.Contains(`\`+dir, `\.\`) {
-		return nil, wire.StatusObjectPathNotFound // it leads through a directory of that name, as in checkSMB1
+	if throughDot(dir) {
+		return nil, wire.StatusObjectPathNotFound
 	}
 	s := &smb1Search{session: r.session, attrs: attrs}
 	if status := s.open.search.lookFor(pattern, exact); status != wire.StatusOK {

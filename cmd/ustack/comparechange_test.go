@@ -3,11 +3,11 @@ package main
 import (
 	"os"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"ustack/cmd/ustack/compare"
 )
@@ -28,11 +28,15 @@ func TestAComparisonIsMadeWithChangesThatEndWithIt(t *testing.T) {
 	if err := c.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	for range 20 { // as scripts/in-lab.sh does, once, when it is interrupted by Ctrl-C as well
-		_ = c.cmd.Process.Signal(syscall.SIGTERM)
-		time.Sleep(time.Millisecond)
-	}
+	ended := make(chan struct{})
+	go func() { // as scripts/in-lab.sh does, once, when it is interrupted by Ctrl-C as well
+		defer close(ended)
+		for c.cmd.Process.Signal(syscall.SIGTERM) == nil {
+			runtime.Gosched()
+		}
+	}()
 	report, _ := c.end(t)
+	<-ended
 	if now, err := l.sysctl(t.Context(), "server", key); err != nil || now != was {
 		t.Errorf("afterwards it is %q, %v; it was %s", now, err, was)
 	}

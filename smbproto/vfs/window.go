@@ -166,23 +166,26 @@ func (ls *Loans) leave(f *File) {
 	if w := f.win; w != nil {
 		f.win, w.file = nil, nil
 		ls.windows.remove(w)
-		if w.refs == 1 {
-			ls.windows.held += int64(len(w.mem)) // which letGo takes off again
+		if w.refs--; w.refs == 0 {
+			ls.end(w)
 		}
-		ls.letGo(w)
 	}
 }
 
-// letGo gives up a hold of a window. The lock is held.
+// letGo gives up a hold of a window that is not its file's. The lock is held.
 func (ls *Loans) letGo(w *window) {
-	ws, length := &ls.windows, int64(len(w.mem))
 	w.refs--
 	if w.refs == 0 || w.refs == 1 && w.file != nil {
-		ws.held -= length
+		ls.windows.held -= int64(len(w.mem))
 	}
-	if w.refs > 0 {
-		return
+	if w.refs == 0 {
+		ls.end(w)
 	}
+}
+
+// end has a window unmapped that nobody has hold of. The lock is held.
+func (ls *Loans) end(w *window) {
+	ws, length := &ls.windows, int64(len(w.mem))
 	ws.n, ws.mapped = ws.n-1, ws.mapped-length
 	ws.going, ws.goingBytes = ws.going+1, ws.goingBytes+length
 	// To unmap a window takes some milliseconds, and this may be the loop that serves all connections.
