@@ -149,7 +149,7 @@ func (l *loop) addToBatch(p *stack.PacketBuffer) {
 }
 
 // unknown reports whether p carries TCP payload of no flow that is known: where
-// payload is lent, gVisor has zeros in its stead, and they must never go out.
+// payload is lent, gVisor has nothing but its number, and nothing else must go out.
 func (l *loop) unknown(p *stack.PacketBuffer, s *segment) bool {
 	if p.TransportProtocolNumber != header.TCPProtocolNumber || p.Data().Size() == 0 {
 		return false
@@ -176,8 +176,12 @@ func (l *loop) write(o *outFrame) bool {
 	q, p := o.queue, o.pkt
 	v := vnetHeader(p)
 	views, offset := p.AsViewList()
-	if o.lent != nil && !o.lent.isProbe(&o.seg) {
+	if o.lent != nil {
 		h := views.Front().AsSlice()[offset:][:o.seg.headerLen]
+		if o.lent.isProbe(&o.seg) {
+			v.Encode(q.vnetOut[:])
+			return l.written(q.q.Writev(append(q.out[:0], q.vnetOut[:], h, probeByte[:])))
+		}
 		off, payload, ok := o.rest(h)
 		if payload == 0 {
 			l.c.txStale.Add(1)

@@ -25,9 +25,13 @@ func (l *loop) byLink(remote netip.Addr) bool {
 	return l.stk.CheckLocalAddress(0, family(remote), address(remote)) == 0
 }
 
+// probeByte is what a zero-window probe carries.
+var probeByte [1]byte
+
 // isProbe reports whether a segment that carries nothing of Out is a zero-window
 // probe: gVisor sends the last acknowledged byte again, as any byte. No peer
-// reads it, for it has one there already.
+// reads it, for it has one there already. A segment of that one byte that was
+// acknowledged while it waited to be sent again is taken for one, and is as harmless.
 func (f *flow) isProbe(s *segment) bool {
 	return f.area != nil && s.payload == 1 && s.seq == f.iss+uint32(f.area.Out.Start())
 }

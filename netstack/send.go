@@ -13,24 +13,29 @@ const gsoPayload = 65535 - header.TCPTotalHeaderMaximumSize - 1
 
 // An outPayload hands committed bytes of Out to Endpoint.Write.
 //
-// Lent, it hands over their number alone: gVisor keeps a chunk of zeros in their
-// stead, and the loop, which writes the frames, takes the bytes from Out (lend.go).
-// Otherwise gVisor gets a copy.
+// Lent, it hands over their number alone (claim.go), and the loop, which writes the
+// frames, takes the bytes from Out (lend.go). Otherwise gVisor gets a copy.
 type outPayload struct {
 	lent bool
 	n    int
 	b    []byte // not lent: the bytes
 }
 
-func (p *outPayload) Len() int { return p.n }
-
-func (p *outPayload) Read(dst []byte) (int, error) {
-	if p.n == 0 {
-		return 0, io.EOF
+func (p *outPayload) Len() int {
+	if p.lent {
+		return claimLen(p.n)
 	}
-	n := min(len(dst), p.n)
-	if !p.lent {
-		copy(dst, p.b[:n])
+	return p.n
+}
+
+func (p *outPayload) Read(dst []byte) (n int, err error) {
+	switch {
+	case p.n == 0:
+		return 0, io.EOF
+	case p.lent:
+		n = claim(dst, p.n)
+	default:
+		n = copy(dst, p.b)
 		p.b = p.b[n:]
 	}
 	p.n -= n

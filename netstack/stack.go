@@ -200,7 +200,7 @@ func newWith(c Config, findLayout func() (viewLayout, error)) (*Stack, error) {
 		c.Logger.Warn("direct placement is off: payload is copied", "err", layoutErr)
 	}
 	endpoints, epErr := findEndpointLayout()
-	if epErr != nil {
+	if epErr = errors.Join(epErr, findClaims()); epErr != nil {
 		c.Logger.Warn("lending is off: payload that goes out is copied", "err", epErr)
 	}
 	parts, err := split(c.Device, c.Shards)

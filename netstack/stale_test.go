@@ -67,6 +67,39 @@ func TestAStaleSegmentStillAcknowledges(t *testing.T) {
 	}
 }
 
+// A segment whose last byte alone is sent again, and acknowledged before it is, looks like a
+// probe. gVisor has no such byte to send (claim.go).
+func TestAStaleByteIsSentAsAProbe(t *testing.T) {
+	const mss = 1460
+	withProcs(t, 1, func(t *testing.T) {
+		w := newWire(t, nil)
+		ln := w.listen()
+		p := &rawConn{w: w, port: 1001, iss: 7, window: 0xffff, unscaled: true}
+		p.connect()
+		a := w.accept(ln)
+		if err := a.Out.Append(patience, versioned(make([]byte, mss+1), 0, 3)); err != nil {
+			t.Fatal(err)
+		}
+		p.until(func(s *segment) bool { return s.seq+uint32(s.payload) == p.irs+1+mss+1 })
+		ack := func(upTo uint32) {
+			w.write(w.ip(protoTCP, nil, p.tcp(flagACK, p.iss+1, p.irs+1+upTo, nil, nil)))
+		}
+		ack(mss)
+		w.barrier(1)
+		w.together(func() {
+			for range 3 {
+				ack(mss)
+			}
+			ack(mss + 1)
+		})
+		s := p.until(func(s *segment) bool { return s.payload > 0 })
+		if s.payload != 1 || s.seq != p.irs+1+mss {
+			t.Errorf("%d bytes at %d, want one at %d", s.payload, s.seq-p.irs-1, mss)
+		}
+		eventually(t, "Out given back", func() bool { return a.Out.Free() == a.Out.Cap() })
+	})
+}
+
 // The headers of a shortened segment are what they would be if they were made for it.
 func TestHeadersOfAShortenedSegment(t *testing.T) {
 	headers := func(local, remote netip.Addr, options int, seq uint32, payload int) []byte {
