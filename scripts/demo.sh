@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# The demonstration: serves a directory from user-space TCP to smbclient, and from
-# kernel TCP to the same client, and prints one table of both. Arguments go to
+# The demonstration: serves a directory from user-space TCP to smbclient, from kernel TCP
+# to the same client, and from Samba's smbd where it can be had, and prints one table of all. Arguments go to
 # "ustack demo" (--json FILE, --size 256MiB, --rounds 3).
 set -euo pipefail
 . "$(dirname "$0")/in-lab.sh"
-[[ $EUID -ne 0 ]] || need smbclient smbclient
+if [[ $EUID -eq 0 ]]; then
+	need smbclient smbclient
+	(need smbd samba) || true
+fi
 in_lab demo "$@"

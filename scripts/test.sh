@@ -79,7 +79,7 @@ if [[ $EUID -eq 0 && -c /dev/net/tun ]]; then
 	scripts/test-kerberos.sh
 	scripts/demo.sh --size 16MiB --rounds 1 --json "$work/demo.json" >"$work/demo.log" 2>&1 || { cat "$work/demo.log"; exit 1; }
 	cat "$work/demo.log"
-	[[ $(grep -c '"sha256_ok": true' "$work/demo.json") -eq 2 ]]
+	[[ $(grep -c '"sha256_ok": true' "$work/demo.json") -ge 2 ]] && ! grep -q '"sha256_ok": false' "$work/demo.json"
 else
 	[[ ${CI:-} != true ]] || { echo "no root or no /dev/net/tun in CI"; exit 1; }
 	echo "the lab and the demonstration: need root and /dev/net/tun" >>"$work/skipped"

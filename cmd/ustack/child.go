@@ -38,14 +38,6 @@ func (l lab) check() error {
 	return nil
 }
 
-// address is where a server on the given stack answers.
-func (l lab) address(stack string) string {
-	if stack == "kernel" {
-		return "10.78.0.2"
-	}
-	return "10.77.0.2"
-}
-
 // command makes a command that runs in the client's or the server's namespace, on
 // the given processors.
 func (l lab) command(ctx context.Context, side string, cpus []int, args ...string) *exec.Cmd {
@@ -92,16 +84,7 @@ type child struct {
 	exited chan error
 }
 
-// serve starts "ustack serve SERVICE" on a stack, and returns when it answers.
-func (l lab) serve(ctx context.Context, stack, service string, cpus []int, args ...string) (*child, error) {
-	side, addr := "client", l.address(stack)+"/24"
-	if stack == "kernel" {
-		side, addr = "server", l.address(stack)
-	}
-	return l.serveAt(ctx, side, addr, stack, service, cpus, args...)
-}
-
-// serveAt is serve in the namespace of the given side, at an address.
+// serveAt starts "ustack serve SERVICE" on a stack, in the namespace of the given side, and returns when it answers.
 func (l lab) serveAt(ctx context.Context, side, addr, stack, service string, cpus []int, args ...string) (*child, error) {
 	self, err := os.Executable()
 	if err != nil {

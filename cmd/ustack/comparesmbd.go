@@ -18,9 +18,9 @@ import (
 // smbdPort is where smbd listens, beside the servers of other contenders.
 const smbdPort = 4450
 
-// smbdConfig has smbd serve one directory to guests, at the dialect and the largest
+// smbdConfig has smbd serve one directory to guests, with the largest
 // messages of the other contenders, without signing, which they do not do for guests, or to a user, signed or encrypted,
-// and keep all its state in one place. All else is as Samba has it.
+// and keep all its state in one place. All else is as Samba has it; the client has the say in which dialect.
 const smbdConfig = `[global]
 server role = standalone server
 interfaces = %[2]s
@@ -29,11 +29,10 @@ smb ports = %[3]d
 disable netbios = yes
 load printers = no
 disable spoolss = yes
-server max protocol = %[5]s
 smb2 max read = 1048576
 smb2 max write = 1048576
 smb2 max trans = 1048576
-%[6]s
+%[5]s
 passdb backend = tdbsam
 log level = 0
 max log size = 0
@@ -46,7 +45,7 @@ ncalrpc dir = %[1]s/ncalrpc
 [%[4]s]
 path = %[1]s/share
 read only = no
-%[7]s
+%[6]s
 `
 
 // An smbd is Samba's server in the server's namespace. It makes itself a process group,
@@ -86,14 +85,14 @@ func (s *smbd) start(ctx context.Context, w *compare.Workload, cpus []int) (err 
 	}
 	at := s.lab.seats()[compare.Veth].at
 	conf := filepath.Join(s.dir, "smb.conf")
-	dialect, who, guests := "SMB2_10", "map to guest = Bad User\nguest account = root", "guest ok = yes\nguest only = yes"
+	who, guests := "map to guest = Bad User\nguest account = root", "guest ok = yes\nguest only = yes"
 	switch w.Protect {
 	case compare.Signed:
-		dialect, who, guests = "SMB3_11", "server signing = mandatory", ""
+		who, guests = "server signing = mandatory", ""
 	case compare.Encrypted:
-		dialect, who, guests = "SMB3_11", "server smb encrypt = required", ""
+		who, guests = "server smb encrypt = required", ""
 	}
-	if err := os.WriteFile(conf, fmt.Appendf(nil, smbdConfig, s.dir, at, smbdPort, shareName, dialect, who, guests), 0o644); err != nil {
+	if err := os.WriteFile(conf, fmt.Appendf(nil, smbdConfig, s.dir, at, smbdPort, shareName, who, guests), 0o644); err != nil {
 		return err
 	}
 	if w.Protect != "" {
@@ -151,6 +150,8 @@ func (s *smbd) awaitReady(ctx context.Context) error {
 		}
 	}
 }
+
+func (s *smbd) share() string { return filepath.Join(s.dir, "share") }
 
 func (s *smbd) address(string) string {
 	return fmt.Sprintf("%s:%d", s.lab.seats()[compare.Veth].at, smbdPort)

@@ -122,6 +122,8 @@ func fillDirectory(dir string, n int) error {
 	return nil
 }
 
+func (a *areaServer) share() string { return filepath.Join(a.dir, "share") }
+
 func (a *areaServer) address(service string) string { return a.seat.at + ":" + ports[service] }
 
 // sample asserts who answers. What runs beside the server is a part of its cost.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -38,26 +39,38 @@ Example:
 `
 }
 
-// A demoResult is one stack's row of the demonstration; the JSON file holds one
+// A demoResult is one server's column of the demonstration; the JSON file holds one
 // for each.
 type demoResult struct {
 	PutMBs       float64 `json:"put_mb_per_s"`
 	GetMBs       float64 `json:"get_mb_per_s"`
 	CPUPerGB     float64 `json:"cpu_s_per_gb"`
-	CopiesIn     float64 `json:"copies_in_per_byte"`
-	CopiesOut    float64 `json:"copies_out_per_byte"`
-	InPlace      float64 `json:"in_place_share"`
-	CallsPerMB   float64 `json:"syscalls_per_mb"`
-	Retransmits  float64 `json:"retransmissions"`
 	SHA256OK     bool    `json:"sha256_ok"`
 	Congestion   string  `json:"congestion_control"`
 	ServerCPU    []int   `json:"server_cpus"`
 	ClientCPU    []int   `json:"client_cpus"`
 	FileBytes    uint64  `json:"file_bytes"`
 	Measurements int     `json:"rounds"`
+	*demoInside          // nil of a server that can't be asked
 }
 
-var demoStacks = []string{"netstack", "kernel"}
+// demoInside is what only our own server tells. Its system calls are reads and writes as the kernel
+// counts them, which has no number for those by which others send and receive.
+type demoInside struct {
+	CallsPerMB  float64 `json:"syscalls_per_mb"`
+	CopiesIn    float64 `json:"copies_in_per_byte"`
+	CopiesOut   float64 `json:"copies_out_per_byte"`
+	InPlace     float64 `json:"in_place_share"`
+	Retransmits float64 `json:"retransmissions"`
+}
+
+// demoServers are the servers of the demonstration, by contender, with what the table and
+// the JSON file call them.
+var demoServers = []struct{ name, key, title string }{
+	{compare.Ustack, "netstack", "user-space TCP"},
+	{compare.Veth, "kernel", "kernel TCP"},
+	{compare.Smbd, "smbd", "smbd"},
+}
 
 func (c *demoCmd) Run(ctx context.Context, log *slog.Logger) error {
 	if c.Rounds < 1 || c.Size < 1 {
@@ -77,34 +90,46 @@ func (c *demoCmd) Run(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	missing := map[string]string{}
+	for _, s := range demoServers {
+		missing[s.name] = l.missing(ctx, s.name)
+	}
 	rounds := map[string][]demoResult{}
 	for i := range c.Rounds + 1 {
-		for _, stack := range demoStacks {
-			// The first round does not count: memory that a virtual machine touches for
-			// the first time comes slowly, and one of the two has to be the first.
-			if i == 0 {
-				fmt.Fprintf(os.Stderr, "warming up, %s: ", stack)
-			} else {
-				fmt.Fprintf(os.Stderr, "round %d of %d, %s: ", i, c.Rounds, stack)
+		for _, s := range demoServers {
+			if missing[s.name] != "" {
+				continue
 			}
-			d := &demoRun{cmd: c, lab: l, stack: stack, file: file, sum: sum}
+			// The first round does not count: memory that a virtual machine touches for
+			// the first time comes slowly, and one of them has to be the first.
+			if i == 0 {
+				fmt.Fprintf(os.Stderr, "warming up, %s: ", s.title)
+			} else {
+				fmt.Fprintf(os.Stderr, "round %d of %d, %s: ", i, c.Rounds, s.title)
+			}
+			d := &demoRun{cmd: c, lab: l, server: s.name, file: file, sum: sum}
 			d.serverCPU, d.clientCPU = twoCPUs(runtime.NumCPU())
 			r, err := d.run(ctx)
 			if err != nil {
 				fmt.Fprintln(os.Stderr)
-				return fmt.Errorf("demonstration on %s: %w", stack, err)
+				return fmt.Errorf("demonstration, %s: %w", s.title, err)
 			}
 			fmt.Fprintf(os.Stderr, "put %.0f MB/s, get %.0f MB/s\n", r.PutMBs, r.GetMBs)
 			if i > 0 {
-				rounds[stack] = append(rounds[stack], r)
+				rounds[s.key] = append(rounds[s.key], r)
 			}
 		}
 	}
 	results := map[string]demoResult{}
-	for stack, rs := range rounds {
-		results[stack] = medians(rs)
+	for key, rs := range rounds {
+		results[key] = medians(rs)
 	}
 	printDemo(os.Stdout, results, rounds)
+	for _, s := range demoServers {
+		if why := missing[s.name]; why != "" {
+			fmt.Fprintf(os.Stdout, "\nWithout %s: %s.\n", s.name, why)
+		}
+	}
 	if c.JSON != "" {
 		b, err := json.MarshalIndent(results, "", "  ")
 		if err != nil {
@@ -114,9 +139,9 @@ func (c *demoCmd) Run(ctx context.Context, log *slog.Logger) error {
 			return err
 		}
 	}
-	for stack, r := range results {
+	for key, r := range results {
 		if !r.SHA256OK {
-			return fmt.Errorf("%s: a file came back with another SHA-256", stack)
+			return fmt.Errorf("%s: a file came back with another SHA-256", key)
 		}
 	}
 	return nil
@@ -144,58 +169,66 @@ func sha256Of(path string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), err
 }
 
-// A demoRun is one round on one stack.
+// A demoRun is one round of one server.
 type demoRun struct {
 	cmd       *demoCmd
 	lab       lab
-	stack     string
+	server    string
 	file, sum string
 	serverCPU []int
 	clientCPU []int
+
+	host, port string
+}
+
+// A demoServer is one whose share can be looked into.
+type demoServer interface {
+	contestant
+	share() string
 }
 
 func (d *demoRun) run(ctx context.Context) (r demoResult, err error) {
-	dir, err := os.MkdirTemp("", "ustack-share-")
+	entered, err := d.lab.enter(ctx, d.server, &compare.Workload{Service: "smb"}, d.serverCPU)
 	if err != nil {
 		return r, err
 	}
-	defer os.RemoveAll(dir)
-	share := filepath.Join(dir, "share")
-	got := filepath.Join(dir, "got")
-	if err := os.Mkdir(share, 0o755); err != nil {
+	defer func() { err = errors.Join(err, entered.stop()) }()
+	srv := entered.(demoServer)
+	if d.host, d.port, err = net.SplitHostPort(srv.address("smb")); err != nil {
 		return r, err
 	}
-	srv, err := d.lab.serve(ctx, d.stack, "smb", d.serverCPU, "--share", "demo="+share)
+	if d.server != compare.Smbd { // whose list comes from a program of its own, which is not set up here
+		if err := d.listShares(ctx); err != nil {
+			return r, err
+		}
+	}
+	before, err := srv.sample()
 	if err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, srv.stop()) }()
-
-	host := "//" + d.lab.address(d.stack)
-	if err := d.listShares(ctx, host); err != nil {
-		return r, err
-	}
-	before, err := srv.snapshot()
+	putOut, err := d.on(ctx, fmt.Sprintf("put %s random", d.file))
 	if err != nil {
 		return r, err
 	}
-	putOut, err := d.on(ctx, host, fmt.Sprintf("put %s random", d.file))
+	put, err := srv.sample()
 	if err != nil {
 		return r, err
 	}
-	put, err := srv.snapshot()
+	stored, err := sha256Of(filepath.Join(srv.share(), "random"))
 	if err != nil {
 		return r, err
 	}
-	stored, err := sha256Of(filepath.Join(share, "random"))
+	local, err := os.MkdirTemp("", "ustack-got-")
 	if err != nil {
 		return r, err
 	}
-	getOut, err := d.on(ctx, host, fmt.Sprintf("get random %s", got))
+	defer os.RemoveAll(local)
+	got := filepath.Join(local, "got")
+	getOut, err := d.on(ctx, fmt.Sprintf("get random %s", got))
 	if err != nil {
 		return r, err
 	}
-	get, err := srv.snapshot()
+	get, err := srv.sample()
 	if err != nil {
 		return r, err
 	}
@@ -203,7 +236,7 @@ func (d *demoRun) run(ctx context.Context) (r demoResult, err error) {
 	if err != nil {
 		return r, err
 	}
-	if err := d.rearrange(ctx, host, share); err != nil {
+	if err := d.rearrange(ctx, srv.share()); err != nil {
 		return r, err
 	}
 	r, err = d.result(put.since(before), get.since(put), putOut, getOut)
@@ -219,8 +252,8 @@ func (d *demoRun) run(ctx context.Context) (r demoResult, err error) {
 
 // rearrange has the client list, make a directory, rename and delete, and looks
 // at what that did to the directory that is served.
-func (d *demoRun) rearrange(ctx context.Context, host, share string) error {
-	out, err := d.on(ctx, host, `ls; mkdir sub; rename random sub\renamed; ls sub\*`)
+func (d *demoRun) rearrange(ctx context.Context, share string) error {
+	out, err := d.on(ctx, `ls; mkdir sub; rename random sub\renamed; ls sub\*`)
 	if err != nil {
 		return err
 	}
@@ -230,7 +263,7 @@ func (d *demoRun) rearrange(ctx context.Context, host, share string) error {
 	if _, err := os.Stat(filepath.Join(share, "sub", "renamed")); err != nil {
 		return fmt.Errorf("rename: %w", err)
 	}
-	if _, err := d.on(ctx, host, `del sub\renamed; rmdir sub`); err != nil {
+	if _, err := d.on(ctx, `del sub\renamed; rmdir sub`); err != nil {
 		return err
 	}
 	left, err := os.ReadDir(share)
@@ -243,13 +276,13 @@ func (d *demoRun) rearrange(ctx context.Context, host, share string) error {
 	return nil
 }
 
-func (d *demoRun) listShares(ctx context.Context, host string) error {
-	out, err := d.smbclient(ctx, "-L", host)
-	return d.said("list of shares", out, err, strings.Contains(out, "demo"))
+func (d *demoRun) listShares(ctx context.Context) error {
+	out, err := d.smbclient(ctx, "-L", "//"+d.host)
+	return d.said("list of shares", out, err, strings.Contains(out, shareName))
 }
 
-func (d *demoRun) on(ctx context.Context, host, commands string) (string, error) {
-	out, err := d.smbclient(ctx, host+"/demo", "-c", commands)
+func (d *demoRun) on(ctx context.Context, commands string) (string, error) {
+	out, err := d.smbclient(ctx, "//"+d.host+"/"+shareName, "-p", d.port, "-c", commands)
 	return out, d.said(commands, out, err, !strings.Contains(out, "NT_STATUS_"))
 }
 
@@ -290,7 +323,7 @@ func goodput(out string) (float64, error) {
 // congestion is the congestion control at both ends. The client's sockets are not
 // ours to ask: the route to the server, by which it is chosen, is.
 func (d *demoRun) congestion(ctx context.Context, server snapshot) (string, error) {
-	route, err := d.lab.routeCongestion(ctx, "client", d.lab.address(d.stack))
+	route, err := d.lab.routeCongestion(ctx, "client", d.host)
 	if err == nil && route != server.Congestion {
 		err = fmt.Errorf("the server uses %s, the client's route says %s", server.Congestion, route)
 	}
@@ -306,13 +339,17 @@ func (d *demoRun) result(put, get usage, putOut, getOut string) (r demoResult, e
 	}
 	total := float64(2 * d.cmd.Size)
 	r.CPUPerGB = (put.cpu + get.cpu).Seconds() / (total / 1e9)
-	r.CopiesIn = float64(put.copiedIn) / float64(put.in)
-	r.CopiesOut = float64(get.copiedOut) / float64(get.out)
-	r.InPlace = float64(put.placedIn) / float64(put.in)
-	r.CallsPerMB = float64(put.calls+get.calls) / (total / 1e6)
-	r.Retransmits = float64(put.retransmits + get.retransmits)
 	r.ServerCPU, r.ClientCPU = d.serverCPU, d.clientCPU
 	r.FileBytes = uint64(d.cmd.Size)
+	if d.server != compare.Smbd {
+		r.demoInside = &demoInside{
+			CallsPerMB:  float64(put.calls+get.calls) / (total / 1e6),
+			CopiesIn:    float64(put.copiedIn) / float64(put.in),
+			CopiesOut:   float64(get.copiedOut) / float64(get.out),
+			InPlace:     float64(put.placedIn) / float64(put.in),
+			Retransmits: float64(put.retransmits + get.retransmits),
+		}
+	}
 	return r, nil
 }
 
@@ -321,16 +358,23 @@ func (d *demoRun) result(put, get usage, putOut, getOut string) (r demoResult, e
 func medians(rs []demoResult) demoResult {
 	m := rs[0]
 	m.Measurements = len(rs)
-	for _, f := range []func(*demoResult) *float64{
+	of := []func(*demoResult) *float64{
 		func(r *demoResult) *float64 { return &r.PutMBs },
 		func(r *demoResult) *float64 { return &r.GetMBs },
 		func(r *demoResult) *float64 { return &r.CPUPerGB },
-		func(r *demoResult) *float64 { return &r.CopiesIn },
-		func(r *demoResult) *float64 { return &r.CopiesOut },
-		func(r *demoResult) *float64 { return &r.InPlace },
-		func(r *demoResult) *float64 { return &r.CallsPerMB },
-		func(r *demoResult) *float64 { return &r.Retransmits },
-	} {
+	}
+	if m.demoInside != nil {
+		inside := *m.demoInside
+		m.demoInside = &inside
+		of = append(of,
+			func(r *demoResult) *float64 { return &r.CallsPerMB },
+			func(r *demoResult) *float64 { return &r.CopiesIn },
+			func(r *demoResult) *float64 { return &r.CopiesOut },
+			func(r *demoResult) *float64 { return &r.InPlace },
+			func(r *demoResult) *float64 { return &r.Retransmits },
+		)
+	}
+	for _, f := range of {
 		values := make([]float64, len(rs))
 		for i := range rs {
 			values[i] = *f(&rs[i])
@@ -350,34 +394,67 @@ func sorted(v []float64) []float64 {
 }
 
 func printDemo(w io.Writer, results map[string]demoResult, rounds map[string][]demoResult) {
-	n, k := results["netstack"], results["kernel"]
+	n := results["netstack"]
 	fmt.Fprintf(w, "\nsmbclient puts and gets a file of %d bytes; %s in turn after one that does not count, medians; congestion control %s at both ends;\n"+
 		"server on CPU %s, client on CPU %s; %s\n\n", n.FileBytes, compare.Count(n.Measurements, "round"), n.Congestion, cpuList(n.ServerCPU), cpuList(n.ClientCPU), environment())
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	row := func(what, format string, a, b any) {
-		fmt.Fprintf(t, "%s\t"+format+"\t"+format+"\t\t\n", what, a, b)
+	// One line: what it tells of each server, and, of each but the first, the ratio of the first to it.
+	line := func(what string, of func(r demoResult, key string) (value, ratio string)) {
+		fmt.Fprint(t, what)
+		for _, s := range demoServers {
+			r, ok := results[s.key]
+			if !ok {
+				continue
+			}
+			value, ratio := of(r, s.key)
+			fmt.Fprint(t, "\t", value)
+			if s.name != compare.Ustack {
+				fmt.Fprint(t, "\t", ratio)
+			}
+		}
+		fmt.Fprintln(t, "\t")
 	}
 	compared := func(what, format string, of func(demoResult) float64) {
-		fmt.Fprintf(t, "%s\t"+format+"\t"+format+"\t%s\t\n", what, of(n), of(k), pairwise(rounds, of))
+		line(what, func(r demoResult, key string) (string, string) {
+			return fmt.Sprintf(format, of(r)), pairwise(rounds["netstack"], rounds[key], of)
+		})
 	}
-	fmt.Fprintln(t, "\tuser-space TCP\tkernel TCP\tratio, round by round\t")
+	inside := func(what, format string, of func(*demoInside) float64) {
+		line(what, func(r demoResult, _ string) (string, string) {
+			if r.demoInside == nil {
+				return "", ""
+			}
+			return fmt.Sprintf(format, of(r.demoInside)), ""
+		})
+	}
+	fmt.Fprint(t, "")
+	for _, s := range demoServers {
+		if _, ok := results[s.key]; !ok {
+			continue
+		}
+		fmt.Fprint(t, "\t", s.title)
+		if s.name != compare.Ustack {
+			fmt.Fprint(t, "\tratio to it")
+		}
+	}
+	fmt.Fprintln(t, "\t")
 	compared("put, MB/s", "%.0f", func(r demoResult) float64 { return r.PutMBs })
 	compared("get, MB/s", "%.0f", func(r demoResult) float64 { return r.GetMBs })
 	compared("server CPU, s/GB", "%.3f", func(r demoResult) float64 { return r.CPUPerGB })
-	row("user-space copies per byte, inward", "%.4f", n.CopiesIn, k.CopiesIn)
-	row("user-space copies per byte, outward", "%.4f", n.CopiesOut, k.CopiesOut)
-	row("payload placed by the device", "%.2f%%", 100*n.InPlace, 100*k.InPlace)
-	row("server system calls per MB", "%.1f", n.CallsPerMB, k.CallsPerMB)
-	row("segments sent again", "%.0f", n.Retransmits, k.Retransmits)
-	row("SHA-256", "%s", yesNo(n.SHA256OK), yesNo(k.SHA256OK))
+	inside("user-space copies per byte, inward", "%.4f", func(r *demoInside) float64 { return r.CopiesIn })
+	inside("user-space copies per byte, outward", "%.4f", func(r *demoInside) float64 { return r.CopiesOut })
+	inside("payload placed by the device", "%.2f%%", func(r *demoInside) float64 { return 100 * r.InPlace })
+	inside("server system calls per MB", "%.1f", func(r *demoInside) float64 { return r.CallsPerMB })
+	inside("segments sent again", "%.0f", func(r *demoInside) float64 { return r.Retransmits })
+	line("SHA-256", func(r demoResult, _ string) (string, string) { return yesNo(r.SHA256OK), "" })
 	t.Flush()
 }
 
 // pairwise is the median of the ratios of rounds, with the least and the greatest.
-func pairwise(rounds map[string][]demoResult, of func(demoResult) float64) string {
+func pairwise(a, b []demoResult, of func(demoResult) float64) string {
 	var ratios []float64
-	for i, n := range rounds["netstack"] {
-		ratios = append(ratios, of(n)/of(rounds["kernel"][i]))
+	for i := range a {
+		ratios = append(ratios, of(a[i])/of(b[i]))
 	}
 	return fmt.Sprintf("%.2f (%.2f-%.2f)", median(ratios), slices.Min(ratios), slices.Max(ratios))
 }
