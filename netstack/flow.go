@@ -71,6 +71,7 @@ type flow struct {
 	missed    int    // payload bytes in order that had to be copied since it was given its queue
 	queue     *queue // frames of the flow are written to it, so that its frames come by it
 	own       bool   // no other flow has this queue
+	leader    leader // of its small segments
 
 	// What may be on its way (budget.go).
 	window share // inward, as the peer is advertised it
@@ -167,6 +168,7 @@ func (l *loop) newFlow(ep tcpip.Endpoint, wq *waiter.Queue, local, remote netip.
 		remote:     net.TCPAddrFromAddrPort(remote),
 		queue:      l.queues[0],
 		ackPending: -1,
+		leader:     leader{credit: leadCredit},
 		window:     share{n: min(l.windows.full, firstWindow)},
 		flight:     share{n: l.flights.full},
 	}

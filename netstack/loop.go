@@ -82,6 +82,7 @@ type loop struct {
 	fed        bool // TCP was handed something since it was last waited for
 	running    []*flow
 	spin       spinner
+	leadWait   time.Duration // leadWait, but in tests
 	trim       trimmer
 	tick       *time.Ticker // of sweeps
 	swept      time.Time

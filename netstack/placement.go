@@ -84,6 +84,9 @@ func (q *queue) placed(f *flow, head, place []byte, n int) {
 			if s.payload > smallFrame { // the next one will be large, too
 				f.area.In.Populate(f.nxt+uint64(s.payload), 2*tap.MaxFrame)
 			}
+			if s.payload <= leadMost {
+				q.led = f
+			}
 			q.gather(f, s, head)
 			f.nxt += uint64(s.payload)
 			q.l.windows.moved(&f.window, s.payload, q.l.now)

@@ -36,6 +36,8 @@ type queue struct {
 	// that were moved here may have older frames there.
 	before  []*queue
 	holding bool  // it is being drained
+	small   bool  // the last frame was
+	led     *flow // whose last frame had a few bytes, in place
 	alone   int   // small frames that came alone, in a row
 	owner   *flow // the bulk flow that has the queue for itself
 
@@ -74,6 +76,17 @@ func (q *queue) renewHead() {
 func (q *queue) read(most int) (n int) {
 	if q.readFrame() {
 		n = 1
+		if q.leads() {
+			if !q.follow() {
+				return n
+			}
+			n++
+			if q.small {
+				q.l.alone = true
+				return n
+			}
+			return n + q.drain(most-n)
+		}
 		if q.alone++; q.alone > aloneAfter && q.alone%aloneLook != 0 && len(q.l.due) == 0 {
 			q.l.alone = true
 			return n
@@ -101,6 +114,7 @@ func (q *queue) drain(most int) (n int) {
 // the expected flow's next segment belongs (docs/design.md, the way of a byte).
 func (q *queue) readFrame() bool {
 	f := q.expect
+	q.led = nil
 	var place []byte
 	if f != nil && len(q.before) == 0 {
 		place = f.aim()
@@ -122,7 +136,7 @@ func (q *queue) readFrame() bool {
 		q.l.c.rxBad.Add(1)
 		return true
 	}
-	if n > smallFrame {
+	if q.small = n <= smallFrame; !q.small {
 		q.alone = 0
 	}
 	q.l.c.rxFrames.Add(1)

@@ -226,6 +226,7 @@ func newWith(c Config, findLayout func() (viewLayout, error)) (*Stack, error) {
 			handshakes: handshakes{},
 			orphans:    orphans{most: max(c.MaxConns/c.Shards, 1)},
 			spin:       newSpinner(c.Spin),
+			leadWait:   leadWait,
 			kick:       make(chan struct{}, 1),
 			rearm:      make(chan struct{}, 1),
 			done:       make(chan struct{}),

@@ -1,0 +1,103 @@
+package netstack
+
+import (
+	"testing"
+	"time"
+
+	"ustack/tap"
+)
+
+// A lateDevice gives no frame for some reads after a small one, as if the next were still being sent.
+type lateDevice struct {
+	tap.Device
+	late int
+}
+
+type lateQueue struct {
+	tap.Queue
+	d    *lateDevice
+	left *int
+}
+
+func (d *lateDevice) AttachQueue() (tap.Queue, error) {
+	q, err := d.Device.AttachQueue()
+	return lateQueue{q, d, new(int)}, err
+}
+
+func (q lateQueue) Readv(bufs [][]byte) (int, error) {
+	if *q.left > 0 {
+		*q.left--
+		return 0, tap.ErrWouldBlock
+	}
+	n, err := q.Queue.Readv(bufs)
+	if err == nil && n <= tap.HdrLen+ethLen+ipv4MinLen+tcpMinLen+2*leadMost {
+		*q.left = q.d.late
+	}
+	return n, err
+}
+
+// Behind a length that comes by itself its message is waited for, and both go to TCP as one.
+func TestALengthWaitsForItsMessage(t *testing.T) {
+	const rounds, message = 20, 100
+	for _, c := range []struct {
+		name     string
+		spin     time.Duration
+		length   int
+		gathered uint64
+	}{
+		{"four bytes", time.Hour, 4, rounds},
+		{"a whole message", time.Hour, leadMost + 1, 0},
+		{"who never polls does not wait", -1, 4, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			withProcs(t, 1, func(t *testing.T) {
+				w := newWire(t, func(cfg *Config) {
+					cfg.Spin = c.spin
+					cfg.Device = &lateDevice{cfg.Device, 3}
+				})
+				w.stack.onLoop(t, func() { w.stack.l.leadWait = patience })
+				ln := w.listen()
+				conn := w.open(4000, 7)
+				a := w.accept(ln)
+				off := uint64(0)
+				send := func(n int) {
+					conn.send(off, make([]byte, n))
+					off += uint64(n)
+				}
+				send(message) // what is expected is learned
+				mustWait(t, a, int(off))
+				before := w.stack.Stats().Gathered
+				for range rounds {
+					w.together(func() {
+						send(c.length)
+						send(message)
+					})
+					mustWait(t, a, int(off))
+				}
+				if n := w.stack.Stats().Gathered - before; n != c.gathered {
+					t.Errorf("%d of %d messages went to TCP with what led them, want %d", n, rounds, c.gathered)
+				}
+			})
+		})
+	}
+}
+
+// Who says all in a few bytes is not waited behind for long, and who begins to lead others is found.
+func TestALeaderIsLearned(t *testing.T) {
+	d := leader{credit: leadCredit}
+	turn := func(leads bool) (waits int) {
+		for range 100 * leadTrial {
+			if d.wanted() {
+				waits++
+				d.waited(leads)
+			}
+		}
+		return waits
+	}
+	if n := turn(false); n > 110 {
+		t.Errorf("waited %d of %d times behind who leads nothing", n, 100*leadTrial)
+	}
+	if n := turn(true); n < 99*leadTrial {
+		t.Errorf("waited %d of %d times behind who always leads", n, 100*leadTrial)
+	}
+}
