@@ -336,6 +336,8 @@ func TestBadFlagsGetAClearError(t *testing.T) {
 		{[]string{"serve", "echo", "--stack", "kernel", "--addr", "127.0.0.1", "--procs", "0"}, "--procs 0: want at least 1"},
 		{[]string{"serve", "echo", "--addr", "10.0.0.2/24", "--shards", "0"}, "--shards 0: want at least 1"},
 		{[]string{"serve", "smb", "--stack", "kernel", "--addr", "::1", "--share", "a=" + dir, "--name", "SIXTEENLETTERSIN"}, "--name"},
+		{[]string{"serve", "smb", "--stack", "kernel", "--addr", "::1", "--share", "a=" + dir, "--workgroup", "SIXTEENLETTERSIN"}, "--workgroup"},
+		{[]string{"serve", "smb", "--stack", "kernel", "--addr", "::1", "--share", "a=" + dir, "--workgroup", ""}, "--workgroup"},
 		{[]string{"serve", "smb", "--stack", "kernel", "--addr", "::1", "--share", "a=" + dir, "--machine-sid", "S-1-1-0"}, "--machine-sid"},
 		{[]string{"serve", "echo", "--stack", "kernel", "--addr", "127.0.0.1", "--ring-in", "1TiB"}, "--ring-in"},
 		{[]string{"serve", "echo", "--stack", "kernel", "--addr", "127.0.0.1", "--copy-all"}, "--copy-all: only with --stack netstack\n"},

@@ -190,7 +190,7 @@ func (c *serveSMBCmd) check() error {
 	case len(c.Port) == 0:
 		return fmt.Errorf("%s: want at least one", c.label("port"))
 	}
-	return errors.Join(checkNetBIOSName(c.label("name"), c.Name), c.checkCounts(c.label))
+	return errors.Join(checkServerName(c.label("name"), c.Name), checkNetBIOSName(c.label("workgroup"), c.Workgroup), c.checkCounts(c.label))
 }
 
 // freshUsers are the accounts as their file has them at each log-on.

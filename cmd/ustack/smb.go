@@ -183,7 +183,7 @@ as 'ustack serve smb' is given them.
 func (c *smbUserListCmd) Run() error {
 	machine, err := parseMachineSID("--machine-sid", c.MachineSID)
 	if err == nil {
-		err = checkNetBIOSName("--name", c.Name)
+		err = checkServerName("--name", c.Name)
 	}
 	if err != nil {
 		return err

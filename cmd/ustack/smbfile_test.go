@@ -183,6 +183,8 @@ func TestAWrongFileIsRefusedWithThePlace(t *testing.T) {
 		{served + "security.min_protocol = \"CORE\"", "ustack.toml: security.min_protocol"},
 		{served + "server.sid = \"S-1-5-21-x\"", "ustack.toml: server.sid: malformed"},
 		{served + "server.sid = \"S-1\"", "ustack.toml: server.sid: malformed"},
+		{served + "server.name = \"A\\u0000\"", "ustack.toml: server.name"},
+		{served + "server.workgroup = \"SIXTEENLETTERSIN\"", "ustack.toml: server.workgroup"},
 		{served + "network.tap = \"x\"", "ustack.toml: network.tap: only with"},
 		{served + "share.b.comment = \"x\"", "share.b: no path"},
 		{served + "share.A.path = \".\"", "two shares"},

@@ -5,6 +5,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"ustack/smbproto"
 	"ustack/smbproto/sd"
@@ -73,12 +75,26 @@ func parseMachineSID(label, text string) (sd.SID, error) {
 	return s, nil
 }
 
-// maxNetBIOSName is the length of the longest NetBIOS name that a server can have, MS-NBTE 2.2.1: the 16th byte says what it is of.
+// maxNetBIOSName is the length of the longest NetBIOS name that a server or a domain can have, MS-NBTE 2.2.1: the 16th byte says what it is of.
 const maxNetBIOSName = 15
 
+// checkServerName takes "" too, which is this machine's.
+func checkServerName(label, name string) error {
+	if name == "" {
+		return nil
+	}
+	return checkNetBIOSName(label, name)
+}
+
+// checkNetBIOSName refuses what is no NetBIOS name. One of blanks is none: by them names are filled up.
 func checkNetBIOSName(label, name string) error {
-	if len(name) > maxNetBIOSName {
+	switch {
+	case strings.Trim(name, " ") == "":
+		return fmt.Errorf("%s %q: want a NetBIOS name, which is not empty", label, name)
+	case len(name) > maxNetBIOSName:
 		return fmt.Errorf("%s %q: a NetBIOS name has at most %d bytes", label, name, maxNetBIOSName)
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl):
+		return fmt.Errorf("%s %q: a NetBIOS name has no control characters", label, name)
 	}
 	return nil
 }

@@ -73,6 +73,27 @@ func TestAMachineSIDIsOneOfAMachine(t *testing.T) {
 	}
 }
 
+func TestNetBIOSNamesAreBounded(t *testing.T) {
+	for name, want := range map[string]string{
+		"A":                "",
+		"FIFTEENLETTERSX":  "",
+		"two words":        "",
+		"":                 "not empty",
+		"   ":              "not empty",
+		"SIXTEENLETTERSIN": "at most 15 bytes",
+		"ÄÄÄÄÄÄÄÄ":         "at most 15 bytes",
+		"WORK\x00GROUP":    "control",
+		"WORKGROUP\n":      "control",
+		"WORK\x7f":         "control",
+		"WORK\xff":         "control",
+	} {
+		err := checkNetBIOSName("--workgroup", name)
+		if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "--workgroup ")) {
+			t.Errorf("%q: %v, want %q", name, err, want)
+		}
+	}
+}
+
 func TestShareOptions(t *testing.T) {
 	for s, want := range map[string]smbproto.Share{
 		"a=/x":               {Name: "a", Path: "/x"},
