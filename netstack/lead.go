@@ -60,7 +60,7 @@ func (q *queue) follow() bool {
 }
 
 // leads reports whether the frame that was read last is to be waited behind: one of few
-// bytes, the only one that the loop has to look after now.
+// bytes, where no other queue has anything and no timer is due. What handlers commit meanwhile waits, too.
 func (q *queue) leads() bool {
 	l := q.l
 	return q.led != nil && l.spin.wanted() && len(l.ready) <= 1 && len(l.due) == 0 && q.led.leader.wanted()

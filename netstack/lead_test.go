@@ -82,6 +82,49 @@ func TestALengthWaitsForItsMessage(t *testing.T) {
 	}
 }
 
+// Small segments that do not wait for replies are read in one batch, and go to TCP as one, though each is led by another.
+func TestARunOfSmallSegmentsIsOneBatch(t *testing.T) {
+	const run = batchFrames - 1
+	withProcs(t, 1, func(t *testing.T) {
+		w := newWire(t, func(cfg *Config) { cfg.Spin = time.Hour })
+		ln := w.listen()
+		conn := w.open(4000, 7)
+		a := w.accept(ln)
+		conn.send(0, make([]byte, 100)) // what is expected is learned
+		mustWait(t, a, 100)
+		before := w.stack.Stats().Gathered
+		w.together(func() {
+			for i := range run {
+				conn.send(uint64(100+i), make([]byte, 1))
+			}
+		})
+		mustWait(t, a, 100+run)
+		if n := w.stack.Stats().Gathered - before; n != run-1 {
+			t.Errorf("%d of %d segments went to TCP with the one before, want %d", n, run, run-1)
+		}
+	})
+}
+
+// Behind the end of a stream nothing is waited for.
+func TestTheLastBytesLeadNothing(t *testing.T) {
+	withProcs(t, 1, func(t *testing.T) {
+		w := newWire(t, func(cfg *Config) { cfg.Spin = time.Hour })
+		ln := w.listen()
+		conn := w.open(4000, 7)
+		a := w.accept(ln)
+		conn.send(0, make([]byte, 100))
+		mustWait(t, a, 100)
+		f := a.Stream().(*flow)
+		w.write(w.ip(protoTCP, nil, conn.tcp(flagFIN|flagACK, conn.iss+101, conn.irs+1, nil, make([]byte, 4))))
+		mustWait(t, a, 104)
+		w.stack.onLoop(t, func() {
+			if f.leader.credit != leadCredit {
+				t.Errorf("%d of credit are left of %d", f.leader.credit, leadCredit)
+			}
+		})
+	})
+}
+
 // Who says all in a few bytes is not waited behind for long, and who begins to lead others is found.
 func TestALeaderIsLearned(t *testing.T) {
 	d := leader{credit: leadCredit}

@@ -84,7 +84,7 @@ func (q *queue) placed(f *flow, head, place []byte, n int) {
 			if s.payload > smallFrame { // the next one will be large, too
 				f.area.In.Populate(f.nxt+uint64(s.payload), 2*tap.MaxFrame)
 			}
-			if s.payload <= leadMost {
+			if s.payload <= leadMost && s.flags&flagFIN == 0 {
 				q.led = f
 			}
 			q.gather(f, s, head)

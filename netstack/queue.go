@@ -36,9 +36,8 @@ type queue struct {
 	// that were moved here may have older frames there.
 	before  []*queue
 	holding bool  // it is being drained
-	small   bool  // the last frame was
 	led     *flow // whose last frame had a few bytes, in place
-	alone   int   // small frames that came alone, in a row
+	alone   int   // small frames that came alone, or with one that led them, in a row
 	owner   *flow // the bulk flow that has the queue for itself
 
 	vnet    [tap.HdrLen]byte
@@ -71,32 +70,28 @@ func (q *queue) renewHead() {
 }
 
 // read reads and delivers up to most frames, and returns their number. It leaves out
-// the look that finds the queue empty, and sets l.alone, where a small frame has
-// come alone each time of late: a request whose sender waits for the reply.
-func (q *queue) read(most int) (n int) {
-	if q.readFrame() {
-		n = 1
-		if q.leads() {
-			if !q.follow() {
-				return n
-			}
-			n++
-			if q.small {
-				q.l.alone = true
-				return n
-			}
-			return n + q.drain(most-n)
-		}
-		if q.alone++; q.alone > aloneAfter && q.alone%aloneLook != 0 && len(q.l.due) == 0 {
-			q.l.alone = true
-			return n
-		}
-		n += q.drain(most - 1)
+// the look that finds the queue empty, and sets l.alone, where a small frame, or one with the one
+// that led it, has come alone each time of late: a request whose sender waits for the reply.
+func (q *queue) read(most int) int {
+	if !q.readFrame() {
+		return 0
 	}
-	if n > 1 {
+	message := 1
+	if q.leads() {
+		if !q.follow() {
+			return message
+		}
+		message++
+	}
+	if q.alone++; q.alone > aloneAfter && q.alone%aloneLook != 0 && len(q.l.due) == 0 {
+		q.l.alone = true
+		return message
+	}
+	more := q.drain(most - message)
+	if more > 0 {
 		q.alone = 0
 	}
-	return n
+	return message + more
 }
 
 // drain reads and delivers up to most frames, and returns their number. Fewer than most:
@@ -136,7 +131,7 @@ func (q *queue) readFrame() bool {
 		q.l.c.rxBad.Add(1)
 		return true
 	}
-	if q.small = n <= smallFrame; !q.small {
+	if n > smallFrame {
 		q.alone = 0
 	}
 	q.l.c.rxFrames.Add(1)
