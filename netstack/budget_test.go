@@ -239,3 +239,22 @@ func TestAShareShrinksInSteps(t *testing.T) {
 		}
 	})
 }
+
+// TCP holds no more of a flow than it may have on its way, and what was handed over when it had not yet all of that.
+func TestWhatIsLentIsBoundedByASmallFlight(t *testing.T) {
+	const inFlight = 8 << 10
+	w := newWire(t, func(c *Config) { c.InFlight = inFlight })
+	ln := w.listen()
+	c := w.open(1001, 7)
+	a := w.accept(ln)
+	f := a.Stream().(*flow)
+	if err := a.Out.Append(patience, make([]byte, 10*inFlight)); err != nil {
+		t.Fatal(err)
+	}
+	c.until(func(s *segment) bool { return s.payload > 0 })
+	w.stack.onLoop(t, func() {
+		if n := f.unacked(); n < inFlight/2 || n >= 2*inFlight {
+			t.Errorf("TCP holds %d bytes of a flow that may have %d on their way", n, inFlight)
+		}
+	})
+}

@@ -121,12 +121,14 @@ func (f *flow) taken() uint64 { return f.handed - min(f.handed, uint64(f.unacked
 
 // sendChunk is how much is handed to TCP at once: a whole number of segments that
 // fills one frame, so that gVisor need not split what it is given, and the device
-// need not send a short segment behind each frame.
+// need not send a short segment behind each frame. What may be on its way bounds it:
+// gVisor takes all that is lent at once, however little room its buffer has (claim.go).
 func (f *flow) sendChunk() int {
-	if f.mss == 0 || f.mss > gsoPayload {
-		return gsoPayload
+	most := min(gsoPayload, f.l.flights.full)
+	if f.mss == 0 || f.mss > most {
+		return most
 	}
-	return gsoPayload / f.mss * f.mss
+	return most / f.mss * f.mss
 }
 
 // endOut says that nothing more can be sent.
