@@ -6,6 +6,6 @@ set -euo pipefail
 if [[ $EUID -eq 0 ]]; then
 	need ethtool ethtool # for a veth pair without offloads
 	# A quick comparison goes without Samba, and any other can.
-	[[ " $* " == *" --quick "* ]] || (need smbd samba) || true
+	[[ " $* " == *" --quick "* ]] || want smbd samba
 fi
 in_lab compare "$@"

@@ -6,6 +6,6 @@ set -euo pipefail
 . "$(dirname "$0")/in-lab.sh"
 if [[ $EUID -eq 0 ]]; then
 	need smbclient smbclient
-	(need smbd samba) || true
+	want smbd samba
 fi
 in_lab demo "$@"

@@ -162,8 +162,8 @@ func (s *smbd) sample() (snapshot, error) {
 	if err := ownsListener(s.cmd.Process.Pid, smbdPort); err != nil {
 		return snapshot{}, err
 	}
-	cpu, calls, err := groupUsage(s.cmd.Process.Pid)
-	return snapshot{PID: s.cmd.Process.Pid, Service: "smb", Stack: compare.Smbd, Congestion: s.congestion, UserS: cpu.Seconds(), Syscalls: calls}, err
+	cpu, err := groupCPU(s.cmd.Process.Pid)
+	return snapshot{PID: s.cmd.Process.Pid, Service: "smb", Stack: compare.Smbd, Congestion: s.congestion, UserS: cpu.Seconds()}, err
 }
 
 func (s *smbd) died() (string, error) {

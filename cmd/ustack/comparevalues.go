@@ -69,8 +69,9 @@ func (s *stretch) values(group string) map[string]float64 {
 		v[compare.Allocs] = s.own(allocs) / units
 	}
 	if s.after.Stack == compare.Smbd {
-		// Its process tells CPU time and calls, and nothing of the rest.
-		for _, name := range []string{compare.Wakeups, compare.Allocs, compare.CopiesIn, compare.CopiesOut, compare.InPlace, compare.Retransmits} {
+		// Its process tells CPU time, and nothing of the rest: of its calls the kernel counts reads and writes, not those by
+		// which it receives and sends.
+		for _, name := range []string{compare.Calls, compare.Wakeups, compare.Allocs, compare.CopiesIn, compare.CopiesOut, compare.InPlace, compare.Retransmits} {
 			delete(v, name)
 		}
 		return v

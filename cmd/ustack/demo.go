@@ -26,7 +26,7 @@ import (
 type demoCmd struct {
 	Lab       string   `help:"Name of the lab, as scripts/lab.sh has it." default:"lab"`
 	Size      byteSize `help:"Size of the file that is put and got." default:"256MiB"`
-	Rounds    int      `help:"How often, with the two stacks in turn; after a first time that does not count; the table shows medians." default:"3"`
+	Rounds    int      `help:"How often, with the servers in turn; after a first time that does not count; the table shows medians." default:"3"`
 	JSON      string   `name:"json" help:"Write the figures to this file too." type:"path"`
 	Smbclient string   `help:"The client." default:"smbclient"`
 }
@@ -69,12 +69,15 @@ type demoInside struct {
 var demoServers = []struct{ name, key, title string }{
 	{compare.Ustack, "netstack", "user-space TCP"},
 	{compare.Veth, "kernel", "kernel TCP"},
-	{compare.Smbd, "smbd", "smbd"},
+	{compare.Smbd, "smbd", "smbd"}, // over kernel TCP
 }
 
+// leastDemo is the least file that smbclient's clock, which counts milliseconds, can tell the speed of.
+const leastDemo = 1 << 20
+
 func (c *demoCmd) Run(ctx context.Context, log *slog.Logger) error {
-	if c.Rounds < 1 || c.Size < 1 {
-		return fmt.Errorf("--rounds %d --size %d: both at least 1", c.Rounds, c.Size)
+	if c.Rounds < 1 || c.Size < leastDemo {
+		return fmt.Errorf("--rounds %d --size %d: want at least 1, and 1MiB", c.Rounds, c.Size)
 	}
 	l := lab{name: c.Lab}
 	if err := l.check(); err != nil {
@@ -112,6 +115,9 @@ func (c *demoCmd) Run(ctx context.Context, log *slog.Logger) error {
 			r, err := d.run(ctx)
 			if err != nil {
 				fmt.Fprintln(os.Stderr)
+				if ctx.Err() != nil {
+					return ctx.Err() // nothing has failed
+				}
 				return fmt.Errorf("demonstration, %s: %w", s.title, err)
 			}
 			fmt.Fprintf(os.Stderr, "put %.0f MB/s, get %.0f MB/s\n", r.PutMBs, r.GetMBs)
@@ -125,6 +131,10 @@ func (c *demoCmd) Run(ctx context.Context, log *slog.Logger) error {
 		results[key] = medians(rs)
 	}
 	printDemo(os.Stdout, results, rounds)
+	fmt.Println("\nA ratio is user-space TCP's to the other's, round by round: the median, with the least and the greatest.")
+	if _, ok := results["smbd"]; ok {
+		fmt.Printf("smbd is Samba's, %s, over kernel TCP, with messages of at most 1 MiB as the others, and else as it comes.\n", smbdVersion(ctx))
+	}
 	for _, s := range demoServers {
 		if why := missing[s.name]; why != "" {
 			fmt.Fprintf(os.Stdout, "\nWithout %s: %s.\n", s.name, why)
@@ -412,7 +422,7 @@ func printDemo(w io.Writer, results map[string]demoResult, rounds map[string][]d
 				fmt.Fprint(t, "\t", ratio)
 			}
 		}
-		fmt.Fprintln(t, "\t")
+		fmt.Fprintln(t)
 	}
 	compared := func(what, format string, of func(demoResult) float64) {
 		line(what, func(r demoResult, key string) (string, string) {
@@ -427,17 +437,16 @@ func printDemo(w io.Writer, results map[string]demoResult, rounds map[string][]d
 			return fmt.Sprintf(format, of(r.demoInside)), ""
 		})
 	}
-	fmt.Fprint(t, "")
 	for _, s := range demoServers {
 		if _, ok := results[s.key]; !ok {
 			continue
 		}
 		fmt.Fprint(t, "\t", s.title)
 		if s.name != compare.Ustack {
-			fmt.Fprint(t, "\tratio to it")
+			fmt.Fprint(t, "\tratio to ", s.key)
 		}
 	}
-	fmt.Fprintln(t, "\t")
+	fmt.Fprintln(t)
 	compared("put, MB/s", "%.0f", func(r demoResult) float64 { return r.PutMBs })
 	compared("get, MB/s", "%.0f", func(r demoResult) float64 { return r.GetMBs })
 	compared("server CPU, s/GB", "%.3f", func(r demoResult) float64 { return r.CPUPerGB })

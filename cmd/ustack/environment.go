@@ -75,10 +75,15 @@ func versions(ctx context.Context, smbd bool) (vs []string) {
 		}
 	}
 	if smbd {
-		out, err := exec.CommandContext(ctx, "smbd", "-V").Output()
-		if v := strings.TrimSpace(string(out)); err == nil && v != "" {
+		if v := smbdVersion(ctx); v != "" {
 			vs = append(vs, "smbd: "+v)
 		}
 	}
 	return vs
+}
+
+// smbdVersion is what smbd says, as "Version 4.17.12-Debian"; empty if it says nothing.
+func smbdVersion(ctx context.Context) string {
+	out, _ := exec.CommandContext(ctx, "smbd", "-V").Output()
+	return strings.TrimSpace(string(out))
 }

@@ -23,7 +23,7 @@ type cli struct {
 	SMB   smbCmd   `cmd:"" name:"smb" help:"Manage what an SMB server needs."`
 	Stats statsCmd `cmd:"" help:"Show the connections and counters of a running server."`
 	Load  loadCmd  `cmd:"" help:"Put load on a server from this machine's kernel TCP, and print what it did."`
-	Demo  demoCmd  `cmd:"" help:"Serve a directory to smbclient over both stacks in a lab, and compare."`
+	Demo  demoCmd  `cmd:"" help:"Serve a directory to smbclient over both stacks, and from Samba, in a lab, and compare."`
 
 	Compare compareCmd `cmd:"" help:"Measure user-space TCP against kernel TCP, and against other baselines, in a lab."`
 	Relay   relayCmd   `cmd:"" help:"Join two TAP devices by moving frames, for comparison."`

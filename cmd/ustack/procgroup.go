@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// groupUsage is the CPU time of a process group, and the reads and writes that it has
-// made; of its members that have ended too, once their parent has noticed.
-func groupUsage(pgid int) (cpu time.Duration, calls uint64, err error) {
+// groupCPU is the CPU time of a process group; of its members that have ended too, once
+// their parent has noticed.
+func groupCPU(pgid int) (cpu time.Duration, err error) {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
-		return 0, 0, err
+		return 0, err
 	}
 	for _, path := range stats {
 		b, err := os.ReadFile(path)
@@ -23,17 +23,13 @@ func groupUsage(pgid int) (cpu time.Duration, calls uint64, err error) {
 		}
 		group, ticks, err := parseStat(string(b))
 		if err != nil {
-			return 0, 0, fmt.Errorf("%s: %w", path, err)
+			return 0, fmt.Errorf("%s: %w", path, err)
 		}
-		if group != pgid {
-			continue
-		}
-		cpu += time.Duration(ticks) * time.Second / userHZ
-		if b, err := os.ReadFile(filepath.Join(filepath.Dir(path), "io")); err == nil {
-			calls += parseCalls(string(b))
+		if group == pgid {
+			cpu += time.Duration(ticks) * time.Second / userHZ
 		}
 	}
-	return cpu, calls, nil
+	return cpu, nil
 }
 
 // parseStat takes the process group and the CPU time, that of children included, out
