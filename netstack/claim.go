@@ -13,7 +13,8 @@ import (
 // claims to have read all. That is against what io.Reader asks for: where gVisor looked at
 // such a view, an index would be out of range, and the process would end. It does so only to
 // sum what the device does not sum, to cut what the device does not cut, and to deliver to an
-// address of its own, and none of that is lent. findClaims tries what gVisor does do with it;
+// address of its own, and none of that is lent; and to show an endpoint that has asked for it
+// (IP_RECVERR, which none of ours may) what could not be sent. findClaims tries what gVisor does do with it;
 // where that does not hold, payload that goes out is copied.
 
 // claimLen is how many of n bytes there are said to be.
