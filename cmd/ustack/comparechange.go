@@ -12,7 +12,7 @@ import (
 
 // What a comparison is made with that is not as ever.
 type compareChange struct {
-	With     []string `name:"with" placeholder:"FLAG" sep:"none" help:"A further flag for user-space TCP's server, not for its baselines, as --with=--spin=-1ns; may be repeated. None that gives it another place, processors, client or congestion control."`
+	With     []string `name:"with" placeholder:"FLAG" sep:"none" help:"A further flag for user-space TCP's server, not for its baselines, as --with=--spin=-1ns; may be repeated. None that gives it another place, processors, client, congestion control or work."`
 	Sysctl   []string `name:"sysctl" placeholder:"KEY=VALUE" sep:"none" help:"A setting of the kernel for the time of the comparison, in both namespaces, as --sysctl=net.ipv4.tcp_notsent_lowat=131072; may be repeated. Some are the whole machine's."`
 	FileSize fileSize `name:"file-size" placeholder:"SIZE" help:"Size of the files that SMB puts, gets and reads, at least 1MiB (default: 256MiB)."`
 }

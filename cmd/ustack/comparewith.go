@@ -13,6 +13,7 @@ const (
 	whyPlace  = "where the server runs and is found, and what it serves, is the comparison's"
 	whyCPU    = "the server has one processor, as its baselines have"
 	whyEnds   = "all contenders use the same at both ends"
+	whyBytes  = "what is done with the bytes is the workload's, and its baselines do the same"
 	whyClient = "how the client logs on is the workload's"
 	whySample = "what is asked of the server while it is measured is the comparison's"
 )
@@ -23,9 +24,10 @@ var notWith = map[string]string{
 	"user": whyPlace, "config": whyPlace, "share": whyPlace, "bytes": whyPlace, "until-closed": whyPlace,
 	"cpu": whyCPU, "procs": whyCPU, "shards": whyCPU,
 	"congestion": whyEnds,
-	"user-file":  whyClient, "keytab": whyClient, "guest": whyClient, "no-guest": whyClient, "encrypt": whyClient,
-	"require-signing": whyClient,
-	"control":         whySample, "totals": whySample, "help": whySample,
+	"check":      whyBytes, "fill": whyBytes,
+	"user-file": whyClient, "keytab": whyClient, "guest": whyClient, "no-guest": whyClient, "encrypt": whyClient,
+	"require-signing": whyClient, "min-protocol": whyClient, "max-protocol": whyClient,
+	"control": whySample, "totals": whySample, "help": whySample,
 }
 
 // checkWith refuses flags that are none of the server's, or not --with's to give, before anything is measured.

@@ -25,6 +25,11 @@ func TestWithTakesWhatLeavesTheServerWhereItIsMeasured(t *testing.T) {
 		{"--port=99", ".", "not --port: "},
 		{"--control=x", ".", "not --control: "},
 		{"--congestion=reno", ".", "not --congestion: all contenders"},
+		{"--check", "^bulk in", "not --check: what is done with the bytes"},
+		{"--fill", "^bulk out", "not --fill: what is done with the bytes"},
+		{"--no-check", ".", "unknown flag --no-check"},
+		{"--max-protocol=SMB2_02", "^SMB", "not --max-protocol: "},
+		{"--min-protocol=NT1", "^SMB", "not --min-protocol: "},
 		{"--share=a=/", "^SMB", "not --share: "},
 		{"--no-guest", "^SMB", "not --no-guest: "},
 		{"--help", ".", "not --help: "}, // which would end this program
