@@ -20,7 +20,7 @@ type loadSMBCmd struct {
 	Share    string        `help:"Share." default:"compare"`
 	User     string        `help:"User; a server that lets in guests takes any." default:"guest"`
 	Password string        `help:"The user's password."`
-	Dialect  string        `help:"Dialect: SMB2_02, SMB2_10, SMB3_00, SMB3_02 or SMB3_11." default:"SMB2_10"`
+	Dialect  protocol      `help:"Dialect: SMB2_02, SMB2_10, SMB3_00, SMB3_02 or SMB3_11." default:"SMB2_10"`
 	File     string        `help:"File." default:"load"`
 	Size     byteSize      `help:"Size of the file, which is made if it is smaller." default:"256MiB"`
 	Block    byteSize      `help:"Bytes of a request." default:"1MiB"`
@@ -45,10 +45,6 @@ Examples:
 }
 
 func (c *loadSMBCmd) Run(ctx context.Context) error {
-	dialect, err := parseProtocol("--dialect", c.Dialect)
-	if err != nil {
-		return err
-	}
 	if c.Depth < 1 || c.Block < 1 || c.Size < c.Block {
 		return fmt.Errorf("--depth %d --block %d --size %d: at least 1, and a file holds a block", c.Depth, c.Block, c.Size)
 	}
@@ -69,7 +65,7 @@ func (c *loadSMBCmd) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	d := &smb2.Dialer{
-		Negotiator: smb2.Negotiator{SpecifiedDialect: uint16(dialect)},
+		Negotiator: smb2.Negotiator{SpecifiedDialect: uint16(c.Dialect)},
 		Initiator:  &smb2.NTLMInitiator{User: c.User, Password: c.Password},
 	}
 	session, err := d.DialConn(ctx, conn, c.To)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -367,6 +368,38 @@ func TestBadFlagsGetAClearError(t *testing.T) {
 				t.Errorf("said %q, want it to mention %q", out, c.want)
 			}
 		})
+	}
+}
+
+// Who calls the program can tell a wrong flag from a server that failed.
+func TestAFlagThatHasNoSuchValueEndsWithAnExitCodeOfItsOwn(t *testing.T) {
+	smb := []string{"serve", "smb", "--stack", "kernel", "--addr", "::1", "--share", "a=" + t.TempDir()}
+	load := []string{"load", "smb", "get", "--to", "127.0.0.1:1"}
+	for _, c := range []struct {
+		args []string
+		flag string
+		code int
+		want string
+	}{
+		{smb, "--min-protocol=CORE", 80, `"CORE": want one of NT1, SMB2_02, SMB2_10, SMB3_00, SMB3_02, SMB3_11`},
+		{smb, "--max-protocol=SMB4", 80, `"SMB4": want one of`},
+		{smb, "--max-protocol=", 80, `"": want one of`},
+		{smb, "--encrypt=yes", 80, `"off","offered","required"`},
+		{smb, "--recovery=luck", 80, `"sack","rack"`},
+		{smb, "--idle-timeout=long", 80, "duration"},
+		{smb, "--max-io=lots", 80, "not a number of bytes"},
+		{smb, "--port=99999", 80, "uint"},
+		{smb, "--nosuchflag", 80, "unknown flag"},
+		{load, "--dialect=CORE", 80, `"CORE": want one of`},
+		{smb, "--max-protocol=NT1", 1, "no dialect is left"},
+		{smb, "--max-io=1", 1, "want 4096 to"},
+	} {
+		out, err := program(t.Context(), append(slices.Clone(c.args), c.flag)...).CombinedOutput()
+		flag, _, _ := strings.Cut(c.flag, "=")
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok || exit.ExitCode() != c.code || !strings.Contains(string(out), flag) || !strings.Contains(string(out), c.want) {
+			t.Errorf("%s: %v, want code %d: %s; want %q", c.flag, err, c.code, out, c.want)
+		}
 	}
 }
 

@@ -44,9 +44,9 @@ type serveSMBCmd struct {
 	Name           string        `help:"NetBIOS name of the server (default: this machine's)."`
 	Workgroup      string        `help:"NetBIOS name of its domain." default:"WORKGROUP"`
 	RequireSigning bool          `help:"Refuse requests that are not signed, and with them guests."`
-	MinProtocol    string        `help:"Least dialect: NT1 (which is SMB1), SMB2_02, SMB2_10, SMB3_00, SMB3_02 or SMB3_11." default:"SMB2_02"`
-	MaxProtocol    string        `help:"Greatest dialect." default:"SMB3_11"`
-	Encrypt        string        `help:"Encryption: off, offered or required. Required refuses guests, and clients below SMB3_00." default:"offered"`
+	MinProtocol    protocol      `help:"Least dialect: NT1 (which is SMB1), SMB2_02, SMB2_10, SMB3_00, SMB3_02 or SMB3_11." default:"SMB2_02"`
+	MaxProtocol    protocol      `help:"Greatest dialect." default:"SMB3_11"`
+	Encrypt        string        `help:"Encryption: off, offered or required. Required refuses guests, and clients below SMB3_00." enum:"off,offered,required" default:"offered"`
 	MaxIO          byteSize      `name:"max-io" help:"Largest READ and WRITE." default:"1MiB"`
 	Audit          string        `help:"File to which what users do is appended, an event a line, in JSON. Opened again at SIGHUP." type:"path"`
 	RequestTimeout time.Duration `help:"Longest that a request, once begun, may rest." default:"30s"`

@@ -43,14 +43,14 @@ type smbFile struct {
 		Metrics   *string `toml:"metrics"`
 	} `toml:"server"`
 	Security struct {
-		Users       *string  `toml:"users"`
-		Keytab      *string  `toml:"keytab"`
-		Admins      []string `toml:"administrators"`
-		Guests      *bool    `toml:"guests"`
-		Signing     *string  `toml:"signing"`
-		Encryption  *string  `toml:"encryption"`
-		MinProtocol *string  `toml:"min_protocol"`
-		MaxProtocol *string  `toml:"max_protocol"`
+		Users       *string   `toml:"users"`
+		Keytab      *string   `toml:"keytab"`
+		Admins      []string  `toml:"administrators"`
+		Guests      *bool     `toml:"guests"`
+		Signing     *string   `toml:"signing"`
+		Encryption  *string   `toml:"encryption"`
+		MinProtocol *protocol `toml:"min_protocol"`
+		MaxProtocol *protocol `toml:"max_protocol"`
 	} `toml:"security"`
 	Limits struct {
 		MaxIO          *byteSize `toml:"max_io"`

@@ -180,7 +180,7 @@ func TestAWrongFileIsRefusedWithThePlace(t *testing.T) {
 		{served + "limits.opens = 0", "limits.opens 0: want at least 1"},
 		{served + "security.signing = \"maybe\"", "security.signing"},
 		{served + "security.encryption = \"maybe\"", "ustack.toml: security.encryption"},
-		{served + "security.min_protocol = \"CORE\"", "ustack.toml: security.min_protocol"},
+		{served + "security.min_protocol = \"CORE\"", `ustack.toml:4:25: "CORE": want one of NT1, SMB2_02`},
 		{served + "server.sid = \"S-1-5-21-x\"", "ustack.toml: server.sid: malformed"},
 		{served + "server.sid = \"S-1\"", "ustack.toml: server.sid: malformed"},
 		{served + "server.name = \"A\\u0000\"", "ustack.toml: server.name"},

@@ -26,29 +26,38 @@ var protocols = []struct {
 	{"SMB3_11", wire.Dialect311},
 }
 
-func parseProtocol(flag, s string) (wire.Dialect, error) {
+// A protocol is a dialect that is given by such a name, in any case.
+type protocol wire.Dialect
+
+// UnmarshalText reads a name.
+func (p *protocol) UnmarshalText(text []byte) error {
 	var names []string
-	for _, p := range protocols {
-		if strings.EqualFold(p.name, s) {
-			return p.dialect, nil
+	for _, known := range protocols {
+		if strings.EqualFold(known.name, string(text)) {
+			*p = protocol(known.dialect)
+			return nil
 		}
-		names = append(names, p.name)
+		names = append(names, known.name)
 	}
-	return 0, fmt.Errorf("%s %q: want one of %s", flag, s, strings.Join(names, ", "))
+	return fmt.Errorf("%q: want one of %s", text, strings.Join(names, ", "))
 }
 
-// protocols reads the bounds of the dialects.
+// String is the name.
+func (p protocol) String() string {
+	for _, known := range protocols {
+		if known.dialect == wire.Dialect(p) {
+			return known.name
+		}
+	}
+	return wire.Dialect(p).String()
+}
+
+// protocols are the bounds of the dialects.
 func (c *serveSMBCmd) protocols() (from, to wire.Dialect, err error) {
-	if from, err = parseProtocol(c.label("min-protocol"), c.MinProtocol); err != nil {
-		return 0, 0, err
+	if c.MinProtocol > c.MaxProtocol {
+		return 0, 0, fmt.Errorf("%s %v is above %s %v: no dialect is left", c.label("min-protocol"), c.MinProtocol, c.label("max-protocol"), c.MaxProtocol)
 	}
-	if to, err = parseProtocol(c.label("max-protocol"), c.MaxProtocol); err != nil {
-		return 0, 0, err
-	}
-	if from > to {
-		return 0, 0, fmt.Errorf("%s %s is above %s %s: no dialect is left", c.label("min-protocol"), c.MinProtocol, c.label("max-protocol"), c.MaxProtocol)
-	}
-	return from, to, nil
+	return wire.Dialect(c.MinProtocol), wire.Dialect(c.MaxProtocol), nil
 }
 
 func parseEncryption(label, s string) (smbproto.Encryption, error) {
