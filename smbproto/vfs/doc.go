@@ -50,5 +50,6 @@
 //	f, created, err := root.Open(path, vfs.How{Read: true})
 //	n, err := f.ReadAt(buf, 0)
 //
-// /proc must be mounted.
+// /proc must be mounted. An int must have 64 bits, for large parts of files are mapped: on other platforms the package does not
+// compile, and says why (wordsize.go).
 package vfs
