@@ -47,16 +47,21 @@ func (d *leader) waited(came bool) {
 	}
 }
 
-// follow waits for what the segment leads that was read last, and reports whether
-// that has been read.
+// follow waits for what the segment leads that was read last, and reports whether a frame
+// has been read: that, or another's, which tells nothing.
 func (q *queue) follow() bool {
-	d := &q.led.leader
-	came := false
-	for began := time.Now(); !came && time.Since(began) < q.l.leadWait; {
-		came = q.readFrame()
+	f, g := q.led, &q.l.gathered
+	before := g.n
+	for began := time.Now(); time.Since(began) < q.l.leadWait; {
+		if q.readFrame() {
+			if g.f == f && g.n > before {
+				f.leader.waited(true)
+			}
+			return true
+		}
 	}
-	d.waited(came)
-	return came
+	f.leader.waited(false)
+	return false
 }
 
 // leads reports whether the frame that was read last is to be waited behind: one of few

@@ -1,6 +1,7 @@
 package netstack
 
 import (
+	"encoding/binary"
 	"testing"
 	"time"
 
@@ -36,6 +37,13 @@ func (q lateQueue) Readv(bufs [][]byte) (int, error) {
 	return n, err
 }
 
+// pinged sends an echo request.
+func pinged(w *wire) {
+	echo := []byte{8, 0, 0, 0, 0, 1, 0, 1}
+	binary.BigEndian.PutUint16(echo[2:], onesSum(echo))
+	w.write(w.ip(1, nil, echo))
+}
+
 // Behind a length that comes by itself its message is waited for, and both go to TCP as one.
 func TestALengthWaitsForItsMessage(t *testing.T) {
 	const rounds, message = 20, 100
@@ -43,11 +51,13 @@ func TestALengthWaitsForItsMessage(t *testing.T) {
 		name     string
 		spin     time.Duration
 		length   int
+		between  func(w *wire)
 		gathered uint64
 	}{
-		{"four bytes", time.Hour, 4, rounds},
-		{"a whole message", time.Hour, leadMost + 1, 0},
-		{"who never polls does not wait", -1, 4, 0},
+		{"four bytes", time.Hour, 4, nil, rounds},
+		{"another's frame between them", time.Hour, 4, pinged, 0},
+		{"a whole message", time.Hour, leadMost + 1, nil, 0},
+		{"who never polls does not wait", -1, 4, nil, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			withProcs(t, 1, func(t *testing.T) {
@@ -70,6 +80,9 @@ func TestALengthWaitsForItsMessage(t *testing.T) {
 				for range rounds {
 					w.together(func() {
 						send(c.length)
+						if c.between != nil {
+							c.between(w)
+						}
 						send(message)
 					})
 					mustWait(t, a, int(off))

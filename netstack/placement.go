@@ -84,10 +84,10 @@ func (q *queue) placed(f *flow, head, place []byte, n int) {
 			if s.payload > smallFrame { // the next one will be large, too
 				f.area.In.Populate(f.nxt+uint64(s.payload), 2*tap.MaxFrame)
 			}
-			if s.payload <= leadMost && s.flags&flagFIN == 0 {
+			q.gather(f, s, head)
+			if s.payload <= leadMost && q.l.gathered.f == f {
 				q.led = f
 			}
-			q.gather(f, s, head)
 			f.nxt += uint64(s.payload)
 			q.l.windows.moved(&f.window, s.payload, q.l.now)
 			q.l.c.placed.Add(uint64(s.payload))
