@@ -4,6 +4,7 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,11 +33,13 @@ type Loans struct {
 	out     atomic.Int64 // loans that were not returned
 	changes [64]changes  // by ID; of some files together
 
-	mu      sync.Mutex
-	byFile  map[ID]*Loan // the last one of a file
-	number  uint64
-	spare   *Loan
-	windows windows
+	mu       sync.Mutex
+	byFile   map[ID]*Loan // the last one of a file
+	number   uint64
+	spare    *Loan
+	windows  windows
+	byID     map[ID]*window // one of a file's
+	sweeping *time.Timer    // nil while no window is unused
 
 	unmapping sync.WaitGroup
 }
@@ -46,14 +49,21 @@ func NewLoans() *Loans {
 	if math.MaxInt < 1<<40 || !copiesFromItself() {
 		return nil
 	}
-	return &Loans{byFile: map[ID]*Loan{}}
+	return &Loans{byFile: map[ID]*Loan{}, byID: map[ID]*window{}}
 }
 
 // Close returns when nothing is mapped any more. All files have been closed, and all loans returned.
 func (ls *Loans) Close() {
-	if ls != nil {
-		ls.unmapping.Wait()
+	if ls == nil {
+		return
 	}
+	ls.mu.Lock()
+	ls.eachUnused(func(*window) bool { return true })
+	if ls.sweeping != nil && ls.sweeping.Stop() {
+		ls.sweeping = nil
+	}
+	ls.mu.Unlock()
+	ls.unmapping.Wait()
 }
 
 // Out is the number of loans that were not returned.
@@ -139,8 +149,10 @@ func (f *File) Lend(off int64, n int, to Borrower) *Loan {
 	at := int(off - w.off)
 	var l *Loan
 	if cachedPages(w.mem, at, n) {
-		_, _ = unix.Pread(f.fd, f.first[:], off) // so that the file has been accessed: it is read, whoever reads it
-		l = ls.lend(f, w, at, n, to, begun)
+		// So that the file has been accessed: it is read, whoever reads it. Another's window does not say that it may be read here.
+		if _, err := unix.Pread(f.fd, f.first[:], off); err == nil {
+			l = ls.lend(f, w, at, n, to, begun)
+		}
 	}
 	if l == nil {
 		ls.mu.Lock()

@@ -95,7 +95,7 @@ func lendingRoot(t *testing.T, content []byte) (dir string, r *Root) {
 	}
 	t.Cleanup(func() {
 		loans.Close()
-		if loans.Out() != 0 || len(loans.byFile) != 0 || loans.windows != (windows{}) {
+		if loans.Out() != 0 || len(loans.byFile) != 0 || loans.windows != (windows{}) || len(loans.byID) != 0 {
 			t.Errorf("%d loans, of %d files, %d windows are left", loans.Out(), len(loans.byFile), loans.windows.n)
 		}
 		must(t, r.Close())
@@ -425,12 +425,12 @@ func TestWindowsGoToWhoReads(t *testing.T) {
 		t.Errorf("%d windows, want %d", n, mostWindows)
 	}
 	for i, k := range kept {
-		if files[i].win == nil || !bytes.Equal(k.read(), noise(LendLeast)) {
+		if !files[i].isMapped() || !bytes.Equal(k.read(), noise(LendLeast)) {
 			t.Errorf("a window was taken from file %d, of which something is lent", i)
 		}
 		k.giveBack()
 	}
-	if files[len(kept)].win != nil {
+	if files[len(kept)].isMapped() {
 		t.Error("it was not the one that nobody has used for longest")
 	}
 	if k := lend(files[len(kept)], 0, LendLeast); k == nil {

@@ -123,6 +123,7 @@ func (f *File) Remove() error {
 	err := unix.Unlinkat(f.loc.parent, f.loc.base, flags)
 	if err == nil {
 		f.lost()
+		f.root.opts.Loans.forget(f.ID())
 	}
 	return pathError("remove", string(f.loc.path), err)
 }

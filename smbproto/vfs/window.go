@@ -3,6 +3,7 @@ package vfs
 import (
 	"errors"
 	"runtime"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -27,23 +28,27 @@ const (
 	unmapAtOnce = 8 << 20
 )
 
-// A window is a mapped part of a file. What follows mem never changes but under the lock of Loans.
+// A window is a mapped part of a file, for all who have it open. What follows mem never changes but under the lock of Loans.
 type window struct {
+	id  ID
 	off int64
-	fd  int // to ask how long the file is, also when its File is closed
+	fd  int // to ask how long the file is, also when no File has it open
 	mem []byte
 
-	from, until     int   // what of mem has been lent lies between, and may have pages
-	refs            int   // by its file, while it has one, by who is about to lend from it, and by loans
-	file            *File // whose present window it is
+	from, until     int       // what of mem has been lent lies between, and may have pages
+	users           int       // Files whose present window it is
+	refs            int       // by who is about to lend from it, and by loans
+	idle            time.Time // since when there are neither
+	gone            bool      // it was given up
+	next            *window   // of the same file
 	fresher, staler *window
 }
 
-// windows are all of them, and those of files in the order of their last use; guarded by the lock of Loans.
+// windows are all of them, in the order of their last use; guarded by the lock of Loans.
 type windows struct {
 	n               int
 	mapped          int64   // bytes of them
-	held            int64   // bytes of those that can't be given up for another, as somebody but their file has hold of them
+	held            int64   // bytes of those that can't be given up for another, as somebody has hold of them
 	going           int     // those that are being unmapped, which n does not count
 	goingBytes      int64   // likewise
 	freshest, stale *window // the ends of the list
@@ -80,17 +85,19 @@ func (w *window) holds(off int64, n int) bool {
 // window returns a window of the file, which is size bytes long, that has n bytes at off, and a hold of it, or nil.
 func (f *File) window(ls *Loans, off int64, n int, size int64) *window {
 	ls.mu.Lock()
-	if w := f.win; w != nil && w.holds(off, n) {
-		if w.refs++; w.refs == 2 {
-			ls.windows.held += int64(len(w.mem))
-		}
+	if w := f.win; w == nil || w.gone || !w.holds(off, n) {
+		ls.leave(f)
+		ls.use(f, ls.mapped(f.ID(), off, n))
+	}
+	if w := f.win; w != nil {
+		ls.hold(w)
 		ls.windows.remove(w)
 		ls.windows.push(w)
 		ls.mu.Unlock()
 		return w
 	}
-	ls.leave(f)
 	from := off &^ (windowAlign - 1)
+	ls.preferTo(min(windowSize, size-from))
 	length := windowLength(from, n, size, min(mostMapped-ls.windows.mapped, mostHeld-ls.windows.held))
 	room := ls.makeRoom(length)
 	ls.mu.Unlock()
@@ -106,10 +113,29 @@ func (f *File) window(ls *Loans, off int64, n int, size int64) *window {
 		f.noLoans = errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EACCES) // the file system does not map, or it is open for output alone
 		return nil
 	}
-	w.refs, w.file, f.win = 2, f, w
-	ls.windows.held += length
+	w.id = f.ID()
+	// What w has too, for the file has grown since.
+	ls.eachUnused(func(o *window) bool { return o.id == w.id && w.holds(o.off, len(o.mem)) })
+	w.next, ls.byID[w.id] = ls.byID[w.id], w
 	ls.windows.push(w)
+	ls.use(f, w)
+	ls.hold(w)
 	return w
+}
+
+// mapped returns a window of a file that has n bytes at off, or nil. The lock is held.
+func (ls *Loans) mapped(id ID, off int64, n int) *window {
+	for w := ls.byID[id]; w != nil; w = w.next {
+		if w.holds(off, n) {
+			return w
+		}
+	}
+	return nil
+}
+
+// preferTo makes room for length bytes in place of what nobody uses, as long as that helps. The lock is held.
+func (ls *Loans) preferTo(length int64) {
+	ls.eachUnused(func(*window) bool { return ls.windows.mapped+length > mostMapped })
 }
 
 // windowLength is how much is mapped from a place on for n bytes that are at most windowAlign behind it, where room bytes may be mapped
@@ -146,14 +172,14 @@ func (ls *Loans) makeRoom(length int64) bool {
 		return false
 	}
 	for w := ws.stale; ws.n >= mostWindows || ws.mapped+length > mostMapped; {
-		for w != nil && w.refs > 1 {
+		for w != nil && w.refs > 0 {
 			w = w.fresher
 		}
 		if w == nil {
 			return false
 		}
 		next := w.fresher
-		ls.leave(w.file)
+		ls.giveUp(w)
 		w = next
 	}
 	ws.n++
@@ -161,29 +187,7 @@ func (ls *Loans) makeRoom(length int64) bool {
 	return true
 }
 
-// leave takes a file's window from it; what is lent of it keeps it. The lock is held.
-func (ls *Loans) leave(f *File) {
-	if w := f.win; w != nil {
-		f.win, w.file = nil, nil
-		ls.windows.remove(w)
-		if w.refs--; w.refs == 0 {
-			ls.end(w)
-		}
-	}
-}
-
-// letGo gives up a hold of a window that is not its file's. The lock is held.
-func (ls *Loans) letGo(w *window) {
-	w.refs--
-	if w.refs == 0 || w.refs == 1 && w.file != nil {
-		ls.windows.held -= int64(len(w.mem))
-	}
-	if w.refs == 0 {
-		ls.end(w)
-	}
-}
-
-// end has a window unmapped that nobody has hold of. The lock is held.
+// end has a window unmapped. The lock is held.
 func (ls *Loans) end(w *window) {
 	ws, length := &ls.windows, int64(len(w.mem))
 	ws.n, ws.mapped = ws.n-1, ws.mapped-length
@@ -212,15 +216,6 @@ func (w *window) unmap() {
 		runtime.Gosched()
 	}
 	unix.Close(w.fd)
-}
-
-// closeWindow gives the file's window up.
-func (f *File) closeWindow() {
-	if ls := f.root.opts.Loans; ls != nil {
-		ls.mu.Lock()
-		ls.leave(f)
-		ls.mu.Unlock()
-	}
 }
 
 // copy copies src, a part of the window, to dst, which is as long. What is behind the end of the file is zeros.

@@ -21,6 +21,8 @@ func largeFiles(t *testing.T, n int) (r *Root, files []*File) {
 	return r, files
 }
 
+func (f *File) isMapped() bool { return f.win != nil && !f.win.gone }
+
 // However large the files are, what is mapped is bounded, and what is lent stays.
 func TestWindowsAreBoundedByTheirBytes(t *testing.T) {
 	const more = 3
@@ -38,7 +40,7 @@ func TestWindowsAreBoundedByTheirBytes(t *testing.T) {
 		}
 		mapped := int64(0)
 		for _, f := range files {
-			if f.win != nil {
+			if f.isMapped() {
 				mapped += int64(len(f.win.mem))
 			}
 		}
@@ -47,14 +49,15 @@ func TestWindowsAreBoundedByTheirBytes(t *testing.T) {
 		}
 	}
 	for i, f := range files {
-		if gone := i == 1; (f.win == nil) != gone {
-			t.Errorf("file %d has a window: %t", i, f.win != nil)
+		if gone := i == 1; f.isMapped() == gone {
+			t.Errorf("file %d has a window: %t", i, f.isMapped())
 		}
 	}
 	kept.giveBack()
 	for _, f := range files {
 		f.Close()
 	}
+	r.opts.Loans.Close()
 	if ws := &r.opts.Loans.windows; ws.mapped != 0 || ws.n != 0 {
 		t.Errorf("%d bytes stay mapped, in %d windows", ws.mapped, ws.n)
 	}
@@ -126,6 +129,7 @@ func TestFewLoansDoNotKeepAllThatMayBeMapped(t *testing.T) {
 		for _, f := range files {
 			f.closeWindow()
 		}
+		r.opts.Loans.Close()
 	}
 	for _, f := range append(files, writer) {
 		f.Close()
