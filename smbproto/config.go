@@ -145,6 +145,23 @@ var Dialects = []wire.Dialect{wire.Dialect202, wire.Dialect210, wire.Dialect300,
 // ErrConfig is below every error about a Config.
 var ErrConfig = errors.New("smbproto: bad configuration")
 
+// Check says of a configuration what NewServer would refuse of its values, and which share has no directory. It keeps nothing
+// open and changes nothing, so that it may be called before what costs more is put up, and by who is another user then.
+func (c Config) Check() error {
+	if err := c.setDefaults(); err != nil {
+		return err
+	}
+	var errs []error
+	for _, sh := range c.Shares {
+		if err := vfs.CheckDir(sh.Path); err != nil {
+			errs = append(errs, shareError(sh, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func shareError(sh Share, err error) error { return fmt.Errorf("smbproto: share %q: %w", sh.Name, err) }
+
 func (c *Config) setDefaults() error {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

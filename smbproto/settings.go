@@ -2,7 +2,6 @@ package smbproto
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -82,7 +81,7 @@ func (s *Server) open(cfg Config, old *settings) (*settings, error) {
 		}
 		root, err := vfs.OpenRoot(sh.Path, vfs.Options{ReadOnly: sh.ReadOnly, FileMode: sh.FileMode, DirMode: sh.DirMode, Budget: s.budget, Loans: s.loans, Watcher: s.watcher, Watched: s.watched})
 		if err != nil {
-			errs := []error{fmt.Errorf("smbproto: share %q: %w", sh.Name, err)}
+			errs := []error{shareError(sh, err)}
 			for _, o := range opened {
 				errs = append(errs, o.drop())
 			}

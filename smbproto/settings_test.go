@@ -115,6 +115,12 @@ func TestWrongSettingsChangeNothing(t *testing.T) {
 		if _, err := p.srv.Reconfigure(cfg); err == nil {
 			t.Errorf("%s: no error", name)
 		}
+		if err := cfg.Check(); err == nil {
+			t.Errorf("%s: no error of Check", name)
+		}
+	}
+	if err := testConfig(p.dir).Check(); err != nil {
+		t.Errorf("what is served is refused by Check: %v", err)
 	}
 	if p.srv.settings() != was {
 		t.Error("the settings are others")

@@ -34,12 +34,13 @@ type metricsServer struct {
 
 // listenMetrics listens at HOST:PORT, or at a path that begins with "/", which is owner's then. It answers when serve is called.
 func listenMetrics(at string, owner *account) (*metricsServer, error) {
+	if err := checkMetrics(at); err != nil {
+		return nil, err
+	}
 	var ln net.Listener
 	var err error
 	if strings.HasPrefix(at, "/") {
 		ln, err = listenUnix(at, owner)
-	} else if _, _, e := net.SplitHostPort(at); e != nil {
-		err = fmt.Errorf("%q: want HOST:PORT, or the path of a Unix socket, which begins with \"/\"", at)
 	} else {
 		ln, err = net.Listen("tcp", at)
 	}
@@ -47,6 +48,17 @@ func listenMetrics(at string, owner *account) (*metricsServer, error) {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
 	return &metricsServer{ln: ln}, nil
+}
+
+// checkMetrics refuses what is no address to listen at; "" is none.
+func checkMetrics(at string) error {
+	if at == "" || strings.HasPrefix(at, "/") {
+		return nil
+	}
+	if _, _, err := net.SplitHostPort(at); err != nil {
+		return fmt.Errorf("metrics: %q: want HOST:PORT, or the path of a Unix socket, which begins with \"/\"", at)
+	}
+	return nil
 }
 
 func (m *metricsServer) serve(log *slog.Logger, ask func() snapshot) {

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,6 +24,65 @@ func TestWhatCanNotBeOpenedSaysWhatToDo(t *testing.T) {
 		out, err := program(t.Context(), kernelServer("smb", freePort(t), append(c.more, "--share", share)...)...).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), c.want) {
 			t.Errorf("%v: %v: %s", c.more, err, out)
+		}
+	}
+}
+
+// A device is put up when nothing else is left that could be wrong: here none of its name can be.
+func TestNoDeviceIsMadeForAServerThatCanNotServe(t *testing.T) {
+	const noDevice = "a-name-that-no-device-can-have"
+	dir := t.TempDir()
+	missing, file := filepath.Join(dir, "missing"), filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("nonsense"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		share string
+		more  []string
+		want  string
+	}{
+		{"a=" + dir, nil, noDevice},
+		{"a=" + missing, nil, `share "a": vfs: share directory "` + missing + `": no such file`},
+		{"a=" + file, nil, `share "a": vfs: share directory "` + file + `": not a directory`},
+		{"a=" + dir, []string{"--share", "b=" + missing}, `share "b": `},
+		{"a=" + dir, []string{"--share", "A=" + dir}, "two shares"},
+		{"a:b=" + dir, nil, "share name"},
+		{"a=" + dir, []string{"--share", "b=" + dir + ",encrypt", "--encrypt", "off"}, "encryption is off"},
+		{"a=" + dir, []string{"--user-file", missing}, "ustack smb user add"},
+		{"a=" + dir, []string{"--user-file", file}, file},
+		{"a=" + dir, []string{"--keytab", missing}, "keytab: "},
+		{"a=" + dir, []string{"--keytab", file}, "keytab "},
+		{"a=" + dir, []string{"--audit", dir}, "audit: " + dir + " is not a regular file"},
+		{"a=" + dir, []string{"--audit", filepath.Join(missing, "audit")}, "audit: "},
+		{"a=" + dir, []string{"--metrics", "9445"}, "want HOST:PORT"},
+	} {
+		args := []string{"serve", "smb", "--tap", noDevice, "--addr", "10.77.0.2/24", "--share", c.share}
+		out, err := program(t.Context(), append(args, c.more...)...).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), c.want) || c.want != noDevice && strings.Contains(string(out), noDevice) {
+			t.Errorf("%s %v: %v: %s; want %q", c.share, c.more, err, out, c.want)
+		}
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+		t.Errorf("%v, %v: want the file alone, and nothing made", entries, err)
+	}
+}
+
+// What root may not look at, on a network's file system say, its owner may.
+func TestAChecksPermissionIsTheOwnersMatter(t *testing.T) {
+	denied := func() error { return fmt.Errorf("%w: share", fs.ErrPermission) }
+	missing := func() error { return fmt.Errorf("%w: share", fs.ErrNotExist) }
+	for _, c := range []struct {
+		checks []func() error
+		owner  *account
+		want   error
+	}{
+		{[]func() error{denied}, nil, fs.ErrPermission},
+		{[]func() error{denied}, &account{}, nil},
+		{[]func() error{denied, missing}, &account{}, fs.ErrNotExist},
+		{nil, nil, nil},
+	} {
+		if err := (&server{checks: c.checks}).check(c.owner); !errors.Is(err, c.want) {
+			t.Errorf("%d checks, %v: %v, want %v", len(c.checks), c.owner, err, c.want)
 		}
 	}
 }

@@ -95,6 +95,7 @@ func (c *serveSMBCmd) Run(ctx context.Context, log *slog.Logger) error {
 	service := &smbService{given: c, now: m, log: log}
 	err = m.run(ctx, log, m.Port, in, out, &server{
 		service: "smb",
+		checks:  service.checks(cfg),
 		prepare: func() error { return service.open(cfg) },
 		hangUp:  service.reload,
 		serve:   func(a *ioarea.Area) error { return service.srv.Serve(a) },

@@ -32,6 +32,8 @@ type server struct {
 	service string
 	// serve answers one connection until it ends, and closes its area.
 	serve func(*ioarea.Area) error
+	// checks find what prepare could not open, before anything is put up, while the process is the user that it was started as.
+	checks []func() error
 	// prepare, if not nil, opens what the service needs, as the user of --user; extra is not called before.
 	prepare func() error
 	// extra adds a service's counters to a snapshot; it may be nil.
@@ -70,6 +72,9 @@ func (f *stackFlags) run(ctx context.Context, log *slog.Logger, ports []uint16, 
 	}
 	owner, err := findAccount(f.User)
 	if err != nil {
+		return err
+	}
+	if err := errors.Join(checkMetrics(f.Metrics), s.check(owner)); err != nil {
 		return err
 	}
 	b, err := f.open(log, in, out, owner)
@@ -132,6 +137,17 @@ func (f *stackFlags) run(ctx context.Context, log *slog.Logger, ports []uint16, 
 	}
 	s.drain()
 	return errors.Join(err, exported.Close(), ctl.Close(), b.Close())
+}
+
+// check makes all checks. What this user may not look at, the owner perhaps may: then prepare will tell.
+func (s *server) check(owner *account) error {
+	var errs []error
+	for _, check := range s.checks {
+		if err := check(); owner == nil || !errors.Is(err, fs.ErrPermission) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func ignoreClosed(err error) error {

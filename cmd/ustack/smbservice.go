@@ -22,6 +22,16 @@ type smbService struct {
 	kerberos *auth.Kerberos // the last that there was, for what it has seen
 }
 
+// checks look for what open would refuse, each at something else. They keep nothing open, and change nothing.
+func (s *smbService) checks(cfg smbproto.Config) []func() error {
+	cfg.Log = slog.New(slog.DiscardHandler) // open tells it
+	return []func() error{
+		func() error { users := cfg; return s.now.openUsers(&users, nil) },
+		func() error { return audit.Check(s.now.Audit) },
+		cfg.Check,
+	}
+}
+
 // open opens what the server needs.
 func (s *smbService) open(cfg smbproto.Config) (err error) {
 	if err := s.now.openUsers(&cfg, nil); err != nil {

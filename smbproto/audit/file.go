@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -59,6 +60,26 @@ func Open(path string, log *slog.Logger) (*File, error) {
 	return start(f, log, MaxWaiting), nil
 }
 
+// Check says, without making it, why Open could open no file there; "" is none.
+func Check(path string) error {
+	if path == "" {
+		return nil
+	}
+	st, err := os.Stat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist): // Open makes it
+		_, err = os.Stat(filepath.Dir(path))
+	case err == nil && !st.Mode().IsRegular():
+		err = notRegular(path)
+	}
+	if err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	return nil
+}
+
+func notRegular(path string) error { return fmt.Errorf("%s is not a regular file", path) }
+
 func start(f output, log *slog.Logger, most int) *File {
 	a := &File{log: log, wake: make(chan struct{}, 1), done: make(chan struct{}), most: most}
 	go a.run(f)
@@ -73,7 +94,7 @@ func openOutput(path string) (output, error) {
 	}
 	st, err := f.Stat()
 	if err == nil && !st.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a regular file", path)
+		err = notRegular(path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", errors.Join(err, f.Close()))

@@ -173,6 +173,35 @@ func TestAFileIsAppendedToAndReopened(t *testing.T) {
 	}
 }
 
+func TestCheckSaysWhatOpenWillSayAndMakesNothing(t *testing.T) {
+	dir := t.TempDir()
+	file, dangling := filepath.Join(dir, "file"), filepath.Join(dir, "dangling")
+	if err := errors.Join(os.WriteFile(file, nil, 0o600), os.Symlink("later", dangling)); err != nil {
+		t.Fatal(err)
+	}
+	if err := Check(""); err != nil {
+		t.Errorf("no file: %v", err)
+	}
+	for _, path := range []string{
+		file, filepath.Join(dir, "new"), dangling, dir, filepath.Join(dir, "none", "new"), filepath.Join(file, "new"), "/dev/null",
+	} {
+		before, _ := os.Lstat(path)
+		said := Check(path)
+		if after, _ := os.Lstat(path); (before == nil) != (after == nil) {
+			t.Errorf("%s: Check has made it", path)
+		}
+		f, err := Open(path, slog.New(slog.DiscardHandler))
+		if (err == nil) != (said == nil) || err != nil && !strings.HasPrefix(said.Error(), "audit: ") {
+			t.Errorf("%s: Check says %v, Open %v", path, said, err)
+		}
+		if err == nil {
+			if err := f.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
 func TestCloseTellsWhatIsUnwritten(t *testing.T) {
 	var log bytes.Buffer
 	d := newDisk()

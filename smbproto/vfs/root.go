@@ -50,9 +50,9 @@ func OpenRoot(dir string, opts Options) (*Root, error) {
 	if opts.Budget == nil {
 		opts.Budget = NewBudget(0)
 	}
-	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	fd, err := openDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("vfs: share directory %q: %w", dir, err)
+		return nil, err
 	}
 	r := &Root{fd: fd, opts: opts, tunnel: tunnel{now: time.Now}}
 	if opts.Watcher != nil {
@@ -84,6 +84,23 @@ func OpenRoot(dir string, opts Options) (*Root, error) {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
+}
+
+// CheckDir is an error where OpenRoot would find no directory. It opens nothing in it, and leaves nothing open.
+func CheckDir(dir string) error {
+	fd, err := openDir(dir)
+	if err != nil {
+		return err
+	}
+	return closeAll(fd)
+}
+
+func openDir(dir string) (int, error) {
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("vfs: share directory %q: %w", dir, err)
+	}
+	return fd, nil
 }
 
 func (r *Root) useFallback() (err error) {
