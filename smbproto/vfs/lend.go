@@ -136,7 +136,7 @@ func (f *File) Lend(off int64, n int, to Borrower) *Loan {
 		return nil
 	}
 	if !f.mayLoan {
-		if !mayAskForPages(f.fd, &st) || !pagesAreTheFile(f.fd) {
+		if !takesInput(f.fd) || !mayAskForPages(f.fd, &st) || !pagesAreTheFile(f.fd) {
 			f.noLoans = true
 			return nil
 		}
@@ -149,7 +149,7 @@ func (f *File) Lend(off int64, n int, to Borrower) *Loan {
 	at := int(off - w.off)
 	var l *Loan
 	if cachedPages(w.mem, at, n) {
-		// So that the file has been accessed: it is read, whoever reads it. Another's window does not say that it may be read here.
+		// So that the file has been accessed: it is read, whoever reads it.
 		if _, err := unix.Pread(f.fd, f.first[:], off); err == nil {
 			l = ls.lend(f, w, at, n, to, begun)
 		}

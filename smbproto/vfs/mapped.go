@@ -86,6 +86,12 @@ func mayAskForPages(fd int, st *unix.Stat_t) bool {
 	return int(st.Uid) == os.Geteuid() || unix.Faccessat(fd, "", unix.W_OK, unix.AT_EMPTY_PATH|unix.AT_EACCESS) == nil
 }
 
+// takesInput reports whether a handle is not for output alone.
+func takesInput(fd int) bool {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	return err == nil && flags&unix.O_ACCMODE != unix.O_WRONLY
+}
+
 // pagesAreTheFile reports whether what is mapped of a file is what read(2) gives, for as long as it is open. That is so
 // of file systems that are this system's own. Below overlayfs a file that somebody opens for writing becomes another,
 // and one of FUSE, or of another machine, changes without the mapping: only read(2) asks.

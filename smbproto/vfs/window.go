@@ -110,7 +110,7 @@ func (f *File) window(ls *Loans, off int64, n int, size int64) *window {
 	if err != nil {
 		ls.windows.n--
 		ls.windows.mapped -= length
-		f.noLoans = errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EACCES) // the file system does not map, or it is open for output alone
+		f.noLoans = errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EACCES) // the file system does not map, or it may not be read any more
 		return nil
 	}
 	w.id = f.ID()
@@ -152,12 +152,14 @@ func windowLength(from int64, n int, size, room int64) int64 {
 	return length
 }
 
+// mapWindow opens the file anew, for input: what is mapped through a handle for output keeps the file from being executed, and its file
+// system from being made read-only, and who waits for it to be closed is not told.
 func mapWindow(fd int, off int64, n int) (*window, error) {
-	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	own, err := reopen(fd, unix.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
-	p, err := unix.MmapPtr(fd, off, nil, uintptr(n), unix.PROT_READ, unix.MAP_SHARED)
+	p, err := unix.MmapPtr(own, off, nil, uintptr(n), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		return nil, errors.Join(err, closeAll(own))
 	}

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // lendOnce has something lent of a file, and given back, and returns the window that it came from.
@@ -116,6 +118,31 @@ func TestWhatNobodyUsesIsUnmapped(t *testing.T) {
 		t.Error("a file that nobody has read of late stays mapped when it is deleted")
 	}
 	f.Close()
+}
+
+// What stays mapped of a file that was written is not taken for somebody who still writes to it.
+func TestWhatStaysMappedDoesNotWrite(t *testing.T) {
+	dir, r := lendingRoot(t, noise(LendLeast))
+	f := openFile(t, r, "file", How{Read: true, Write: true})
+	w := lendOnce(t, f)
+	f.Close()
+	file, err := os.Open(filepath.Join(dir, "file"))
+	must(t, err)
+	defer file.Close()
+	// As to execute it, to lease it takes that nobody has it open for output.
+	if _, err := unix.FcntlInt(file.Fd(), unix.F_SETLEASE, unix.F_RDLCK); err != nil || w.gone {
+		t.Errorf("a file that was closed, and is mapped: %t, can't be leased: %v", !w.gone, err)
+	}
+}
+
+// Who has a file open for output alone is lent nothing of it, also if it is mapped for another.
+func TestOutputAloneGetsNoWindow(t *testing.T) {
+	_, r := lendingRoot(t, noise(LendLeast))
+	lendOnce(t, openFile(t, r, "file", How{Read: true}))
+	f := openFile(t, r, "file", How{Write: true})
+	if k := lend(f, 0, LendLeast); k != nil || f.win != nil {
+		t.Errorf("lent: %t, has a window: %t", k != nil, f.win != nil)
+	}
 }
 
 // What nobody uses is in nobody's way.
