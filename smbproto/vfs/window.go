@@ -133,9 +133,11 @@ func (ls *Loans) mapped(id ID, off int64, n int) *window {
 	return nil
 }
 
-// preferTo makes room for length bytes in place of what nobody uses, as long as that helps. The lock is held.
+// preferTo makes room for a window of length bytes in place of those that nobody uses, as long as that helps: or who opens many files in
+// turn would take the windows of those that stay open. The lock is held.
 func (ls *Loans) preferTo(length int64) {
-	ls.eachUnused(func(*window) bool { return ls.windows.mapped+length > mostMapped })
+	ws := &ls.windows
+	ls.eachUnused(func(*window) bool { return ws.n >= mostWindows || ws.mapped+length > mostMapped })
 }
 
 // windowLength is how much is mapped from a place on for n bytes that are at most windowAlign behind it, where room bytes may be mapped

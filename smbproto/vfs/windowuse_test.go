@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -156,5 +157,22 @@ func TestLargeFilesThatWereClosedLeaveRoom(t *testing.T) {
 	}
 	if ws := &r.opts.Loans.windows; ws.mapped > mostMapped {
 		t.Errorf("%d bytes are mapped", ws.mapped)
+	}
+}
+
+// However many files are opened in turn, who has one open keeps its window.
+func TestFilesThatWereClosedLeaveWindowsToOthers(t *testing.T) {
+	dir, r := lendingRoot(t, noise(LendLeast))
+	f := openFile(t, r, "file", How{Read: true})
+	w := lendOnce(t, f)
+	for i := range mostWindows + 1 {
+		name := fmt.Sprint(i)
+		must(t, os.WriteFile(filepath.Join(dir, name), noise(LendLeast), 0o644))
+		other := openFile(t, r, name, How{Read: true})
+		lendOnce(t, other)
+		other.Close()
+	}
+	if n := r.opts.Loans.windows.n; w.gone || n != mostWindows {
+		t.Errorf("of %d windows the one that is used is gone: %t", n, w.gone)
 	}
 }
