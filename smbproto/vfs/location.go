@@ -158,6 +158,7 @@ func (f *File) Rename(to Path, replace bool, mayEnter func(in *Dir) error) error
 	if replace || own { // of its own name only the case changes, or nothing
 		flags = 0
 	}
+	replaced := t.replaced()
 	err = unix.Renameat2(f.loc.parent, f.loc.base, t.parent, t.base, flags)
 	if errors.Is(err, unix.EINVAL) && flags != 0 {
 		// The file system can't do it in one; what target saw must do.
@@ -167,6 +168,7 @@ func (f *File) Rename(to Path, replace bool, mayEnter func(in *Dir) error) error
 		return pathError("rename to", string(to), errors.Join(err, closeAll(t.parent)))
 	}
 	f.lost()
+	f.root.opts.Loans.forget(replaced)
 	err = closeAll(f.loc.parent)
 	f.loc.short = ""
 	f.loc.parent, f.loc.dir, f.loc.base, f.loc.path = t.parent, t.in.ID(), t.base, t.path.Join(t.base)
@@ -202,6 +204,16 @@ type target struct {
 	path   Path // of parent
 	base   string
 	found  string // the name of what is there, which may differ in case; or ""
+}
+
+// replaced is the ID of what a rename to the place replaces, or none. A name that gets another file meanwhile costs that one no more
+// than a window that nobody uses.
+func (t *target) replaced() ID {
+	var st unix.Statx_t
+	if t.found == "" || statx(t.parent, t.found, &st) != nil {
+		return ID{}
+	}
+	return idOf(&st)
 }
 
 func (r *Root) target(to Path, exact bool) (t target, err error) {

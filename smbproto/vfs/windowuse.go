@@ -97,7 +97,7 @@ func (ls *Loans) eachUnused(giveUp func(*window) bool) {
 	}
 }
 
-// forget gives up at once what nobody uses of a file: its name has been deleted.
+// forget gives up at once what nobody uses of a file: its name has been deleted, or is another's.
 func (ls *Loans) forget(id ID) {
 	if ls == nil {
 		return

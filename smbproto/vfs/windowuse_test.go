@@ -78,7 +78,7 @@ func TestAFileThatGrowsIsMappedAnew(t *testing.T) {
 	f.Close()
 }
 
-// What nobody uses is unmapped after a while, or when the file is deleted, or others need the room.
+// What nobody uses is unmapped after a while, or when the file is deleted or replaced.
 func TestWhatNobodyUsesIsUnmapped(t *testing.T) {
 	dir, r := lendingRoot(t, noise(LendLeast))
 	ls := r.opts.Loans
@@ -117,6 +117,18 @@ func TestWhatNobodyUsesIsUnmapped(t *testing.T) {
 	must(t, f.Remove())
 	if !w.gone {
 		t.Error("a file that nobody has read of late stays mapped when it is deleted")
+	}
+	f.Close()
+
+	for _, name := range []string{"new", "replaced"} {
+		must(t, os.WriteFile(filepath.Join(dir, name), noise(LendLeast), 0o644))
+		f, w = open(name)
+		f.Close()
+	}
+	f = openFile(t, r, "new", How{Read: true, Locate: true})
+	must(t, f.Rename("replaced", true, func(*Dir) error { return nil }))
+	if !w.gone || ls.windows.n != 1 {
+		t.Errorf("a file that another replaces is gone: %t, of %d windows", w.gone, ls.windows.n)
 	}
 	f.Close()
 }
