@@ -525,5 +525,9 @@ func TestBadConfigurationsAreRefused(t *testing.T) {
 			t.Errorf("%s: no error", name)
 			s.Close()
 		}
+		early := name != "no device" && name != "a huge ring" // which is refused by what makes rings
+		if err := c.Check(); (err != nil) != early {
+			t.Errorf("%s: Check says %v", name, err)
+		}
 	}
 }

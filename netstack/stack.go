@@ -106,10 +106,10 @@ type Config struct {
 	Logger  *slog.Logger
 }
 
+// Check says what New would refuse of the values, before there is a device.
+func (c Config) Check() error { return c.defaults() }
+
 func (c *Config) defaults() error {
-	if c.Device == nil {
-		return errors.New("netstack: no device")
-	}
 	if len(c.Addrs) == 0 {
 		return errors.New("netstack: no address")
 	}
@@ -187,6 +187,9 @@ func New(c Config) (*Stack, error) { return newWith(c, ringViewLayout) }
 
 // newWith is New with a way of finding gVisor's layout.
 func newWith(c Config, findLayout func() (viewLayout, error)) (*Stack, error) {
+	if c.Device == nil {
+		return nil, errors.New("netstack: no device")
+	}
 	if err := c.defaults(); err != nil {
 		return nil, err
 	}

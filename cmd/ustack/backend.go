@@ -137,16 +137,21 @@ func newNetstackBackend(f *stackFlags, log *slog.Logger, in, out int, owner *acc
 		}
 		gateways = append(gateways, a)
 	}
+	cfg := netstack.Config{
+		Addrs: addrs, Gateways: gateways,
+		RingIn: in, RingOut: out, WindowBudget: int(f.Windows), MaxConns: f.MaxConns, Queues: f.Queues, Shards: f.Shards,
+		InFlight: int(f.InFlight), FlightBudget: int(f.Flights), MaxSend: int(f.MaxSend), Spin: f.Spin, Congestion: f.Congestion, Recovery: f.Recovery, HyStart: f.HyStart, CopyAll: f.CopyAll, Logger: log,
+	}
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
 	dev, err := tap.Open(tap.Config{Name: f.TAP, Queues: f.Queues, HostAddrs: host, Up: len(host) > 0, Owner: owner.id()})
 	if err != nil {
 		return nil, tapError(err)
 	}
 	warnOfNoNeighbour(log, dev.Name(), addrs)
-	s, err := netstack.New(netstack.Config{
-		Device: dev, Addrs: addrs, Gateways: gateways,
-		RingIn: in, RingOut: out, WindowBudget: int(f.Windows), MaxConns: f.MaxConns, Queues: f.Queues, Shards: f.Shards,
-		InFlight: int(f.InFlight), FlightBudget: int(f.Flights), MaxSend: int(f.MaxSend), Spin: f.Spin, Congestion: f.Congestion, Recovery: f.Recovery, HyStart: f.HyStart, CopyAll: f.CopyAll, Logger: log,
-	})
+	cfg.Device = dev
+	s, err := netstack.New(cfg)
 	if err != nil {
 		return nil, errors.Join(err, dev.Close())
 	}

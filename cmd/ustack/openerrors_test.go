@@ -55,6 +55,8 @@ func TestNoDeviceIsMadeForAServerThatCanNotServe(t *testing.T) {
 		{"a=" + dir, []string{"--audit", dir}, "audit: " + dir + " is not a regular file"},
 		{"a=" + dir, []string{"--audit", filepath.Join(missing, "audit")}, "audit: "},
 		{"a=" + dir, []string{"--metrics", "9445"}, "want HOST:PORT"},
+		{"a=" + dir, []string{"--congestion", "bogus"}, "want cubic or reno"},
+		{"a=" + dir, []string{"--shards", "3", "--queues", "2"}, "3 shards: want 1 to 2"},
 	} {
 		args := []string{"serve", "smb", "--tap", noDevice, "--addr", "10.77.0.2/24", "--share", c.share}
 		out, err := program(t.Context(), append(args, c.more...)...).CombinedOutput()
