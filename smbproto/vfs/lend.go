@@ -57,8 +57,8 @@ func (ls *Loans) Close() {
 	if ls == nil {
 		return
 	}
+	ls.forgetAll()
 	ls.mu.Lock()
-	ls.eachUnused(func(*window) bool { return true })
 	if ls.sweeping != nil && ls.sweeping.Stop() {
 		ls.sweeping = nil
 	}

@@ -108,8 +108,9 @@ func (r *Root) useFallback() (err error) {
 	return err
 }
 
-// Close closes the directory. Files opened below it stay open.
+// Close closes the directory. Files opened below it stay open; of those that are not, nothing stays mapped.
 func (r *Root) Close() error {
+	r.opts.Loans.forgetAll()
 	r.indexes.close()
 	err := closeAll(r.fd)
 	r.fd = -1

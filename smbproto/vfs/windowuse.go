@@ -107,6 +107,16 @@ func (ls *Loans) forget(id ID) {
 	ls.mu.Unlock()
 }
 
+// forgetAll gives up at once what nobody uses, of whatever file: none has its file system busy.
+func (ls *Loans) forgetAll() {
+	if ls == nil {
+		return
+	}
+	ls.mu.Lock()
+	ls.eachUnused(func(*window) bool { return true })
+	ls.mu.Unlock()
+}
+
 // giveUp has a window unmapped that nobody has hold of. Whose present window it is finds it gone. The lock is held.
 func (ls *Loans) giveUp(w *window) {
 	ls.windows.remove(w)

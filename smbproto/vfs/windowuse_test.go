@@ -133,6 +133,20 @@ func TestWhatNobodyUsesIsUnmapped(t *testing.T) {
 	f.Close()
 }
 
+// A share that is closed has its file system busy no longer, though the server goes on.
+func TestAClosedShareIsUnmapped(t *testing.T) {
+	dir, r := lendingRoot(t, noise(LendLeast))
+	again, err := OpenRoot(dir, Options{Loans: r.opts.Loans})
+	must(t, err)
+	f := openFile(t, again, "file", How{Read: true})
+	w := lendOnce(t, f)
+	f.Close()
+	must(t, again.Close())
+	if !w.gone {
+		t.Error("a file of a share that was closed stays mapped")
+	}
+}
+
 // What stays mapped of a file that was written is not taken for somebody who still writes to it.
 func TestWhatStaysMappedDoesNotWrite(t *testing.T) {
 	dir, r := lendingRoot(t, noise(LendLeast))
