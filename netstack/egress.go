@@ -176,12 +176,9 @@ func (l *loop) write(o *outFrame) bool {
 	q, p := o.queue, o.pkt
 	v := vnetHeader(p)
 	views, offset := p.AsViewList()
-	if o.lent != nil {
+	probe := o.lent != nil && o.lent.isProbe(&o.seg)
+	if o.lent != nil && !probe {
 		h := views.Front().AsSlice()[offset:][:o.seg.headerLen]
-		if o.lent.isProbe(&o.seg) {
-			v.Encode(q.vnetOut[:])
-			return l.written(q.q.Writev(append(q.out[:0], q.vnetOut[:], h, probeByte[:])))
-		}
 		off, payload, ok := o.rest(h)
 		if payload == 0 {
 			l.c.txStale.Add(1)
@@ -197,14 +194,18 @@ func (l *loop) write(o *outFrame) bool {
 	}
 	v.Encode(q.vnetOut[:])
 	bufs := append(q.out[:0], q.vnetOut[:])
-	for v := views.Front(); v != nil; v = v.Next() {
-		b := v.AsSlice()
-		if offset >= len(b) {
-			offset -= len(b)
-			continue
+	if probe {
+		bufs = append(bufs, views.Front().AsSlice()[offset:][:o.seg.headerLen], probeByte[:])
+	} else {
+		for v := views.Front(); v != nil; v = v.Next() {
+			b := v.AsSlice()
+			if offset >= len(b) {
+				offset -= len(b)
+				continue
+			}
+			bufs = append(bufs, b[offset:])
+			offset = 0
 		}
-		bufs = append(bufs, b[offset:])
-		offset = 0
 	}
 	if len(bufs) > len(q.out) {
 		bufs = append(q.out[:0], q.vnetOut[:], flattened(p))
