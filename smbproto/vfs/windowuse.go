@@ -103,8 +103,14 @@ func (ls *Loans) forget(id ID) {
 		return
 	}
 	ls.mu.Lock()
-	ls.eachUnused(func(w *window) bool { return w.id == id })
-	ls.mu.Unlock()
+	defer ls.mu.Unlock()
+	for w := ls.byID[id]; w != nil; {
+		next := w.next
+		if w.unused() {
+			ls.giveUp(w)
+		}
+		w = next
+	}
 }
 
 // forgetAll gives up at once what nobody uses, of whatever file: none has its file system busy.
