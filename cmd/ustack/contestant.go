@@ -15,6 +15,8 @@ import (
 type contestant interface {
 	// address is where the load is to go.
 	address(service string) string
+	// share is the directory that it serves by SMB.
+	share() string
 	// sample is what the server has used so far.
 	sample() (snapshot, error)
 	// died tells which of its programs has ended, and how; nil while all run.

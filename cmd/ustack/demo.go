@@ -191,19 +191,12 @@ type demoRun struct {
 	host, port string
 }
 
-// A demoServer is one whose share can be looked into.
-type demoServer interface {
-	contestant
-	share() string
-}
-
 func (d *demoRun) run(ctx context.Context) (r demoResult, err error) {
-	entered, err := d.lab.enter(ctx, d.server, &compare.Workload{Service: "smb"}, d.serverCPU)
+	srv, err := d.lab.enter(ctx, d.server, &compare.Workload{Service: "smb"}, d.serverCPU)
 	if err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, entered.stop()) }()
-	srv := entered.(demoServer)
+	defer func() { err = errors.Join(err, srv.stop()) }()
 	if d.host, d.port, err = net.SplitHostPort(srv.address("smb")); err != nil {
 		return r, err
 	}
