@@ -12,13 +12,13 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
-// This file is the only place that knows how gVisor lays out a TCP endpoint. Four
+// This file is the only place that knows how gVisor lays out a TCP endpoint. Five
 // of its fields are needed that no option tells: how many bytes are queued or on
-// their way (SIOCOUTQ elsewhere), the sequence number of the first that is not
-// acknowledged, the slow start threshold, and how much memory what has come takes. The last
+// their way (SIOCOUTQ elsewhere), the sequence numbers of the first that is not
+// acknowledged and of the next to be sent, the slow start threshold, and how much memory what has come takes. The last
 // is atomic; the others are touched with the endpoint's lock held, and not otherwise. findEndpointLayout proves that they are there;
-// where they are not, payload that goes out is copied, and slow start ends as
-// gVisor would have it.
+// where they are not, payload that goes out is copied, slow start ends as
+// gVisor would have it, and a path MTU may be lowered for a segment that is not on its way.
 
 // endpointLayout holds the byte offsets of those fields.
 type endpointLayout struct {
@@ -26,7 +26,7 @@ type endpointLayout struct {
 	used     uintptr // in tcp.Endpoint: SndBufUsed, an int
 	sender   uintptr // in tcp.Endpoint: the *sender
 	ssthresh uintptr // in sender: Ssthresh, an int
-	una      uintptr // in sender: SndUna, a seqnum.Value
+	una, nxt uintptr // in sender: SndUna and SndNxt, seqnum.Values
 	rcvMem   uintptr // in tcp.Endpoint: rcvMemUsed, an atomic int32
 }
 
@@ -53,6 +53,10 @@ func findEndpointLayout() (endpointLayout, error) {
 	if err != nil {
 		return l, err
 	}
+	nxt, err := fieldIn[seqnum.Value](snd.Type.Elem(), reflect.TypeFor[tcp.TCPSenderState](), "SndNxt")
+	if err != nil {
+		return l, err
+	}
 	held, ok := ep.FieldByName("rcvMemUsed")
 	if !ok || held.Type != reflect.TypeFor[atomicbitops.Int32]() {
 		return l, fmt.Errorf("netstack: tcp.Endpoint has no rcvMemUsed")
@@ -61,7 +65,7 @@ func findEndpointLayout() (endpointLayout, error) {
 	if !ok || value.Type.Kind() != reflect.Int32 {
 		return l, fmt.Errorf("netstack: an atomicbitops.Int32 has no value")
 	}
-	return endpointLayout{true, queue.Offset + used, snd.Offset, ssthresh, una, held.Offset + value.Offset}, nil
+	return endpointLayout{true, queue.Offset + used, snd.Offset, ssthresh, una, nxt, held.Offset + value.Offset}, nil
 }
 
 // fieldIn is the offset of the field called name, of type T, in a struct of type
@@ -126,6 +130,16 @@ func (l endpointLayout) iss(ep tcpip.Endpoint) (iss uint32, ok bool) {
 		iss = uint32(*(*seqnum.Value)(unsafe.Add(snd, l.una))) - 1
 	})
 	return iss, ok
+}
+
+// inFlight reports whether the byte at seq has been sent and not acknowledged, or whether that can't be
+// known.
+func (l endpointLayout) inFlight(ep tcpip.Endpoint, seq uint32) (in bool) {
+	l.withSender(ep, func(snd unsafe.Pointer) {
+		una, nxt := (*seqnum.Value)(unsafe.Add(snd, l.una)), (*seqnum.Value)(unsafe.Add(snd, l.nxt))
+		in = seqnum.Value(seq).InRange(*una, *nxt)
+	})
+	return in || !l.known
 }
 
 // keepSlowStart has slow start end by loss alone. gVisor's CUBIC looks for its end

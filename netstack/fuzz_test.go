@@ -161,7 +161,8 @@ func seedFrames() [][]byte {
 	fragment[ethLen+6] = 0x20
 	binary.BigEndian.PutUint16(fragment[ethLen+10:], 0)
 	binary.BigEndian.PutUint16(fragment[ethLen+10:], onesSum(fragment[ethLen:ethLen+20]))
-	return append(frames, fragment)
+	tooBig := (&mtuPeer{rawConn: &rawConn{w: w}}).tooBig(0, 1, 1000)
+	return append(frames, fragment, w.ip(protoICMP, nil, tooBig))
 }
 
 // FuzzFrames: whatever comes from the wire, under any virtio-net header, the stack

@@ -275,10 +275,10 @@ func newHost(c *Config, k *link) (*stack.Stack, error) {
 	stk := stack.New(stack.Options{
 		Clock: newClock(k.loops),
 		NetworkProtocols: []stack.NetworkProtocolFactory{
-			ipv4.NewProtocol, arp.NewProtocol,
+			k.guarded(ipv4.NewProtocol), arp.NewProtocol,
 			// The address is ours alone on this link: no duplicate address
 			// detection (RFC 4862, section 5.4), so that it can be used at once.
-			ipv6.NewProtocolWithOptions(ipv6.Options{AutoGenLinkLocal: true}),
+			k.guarded(ipv6.NewProtocolWithOptions(ipv6.Options{AutoGenLinkLocal: true})),
 		},
 		TransportProtocols: []stack.TransportProtocolFactory{
 			tcp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6,

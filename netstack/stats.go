@@ -38,6 +38,10 @@ type Stats struct {
 
 	WritesStale uint64 `json:"writes_stale"` // segments that were acknowledged before they were sent again
 
+	// PathMTURefused are the errors, such as "fragmentation needed", that would have lowered a path MTU for a segment that is
+	// not on its way, or below what is the least: over IPv4 those lower it to that.
+	PathMTURefused uint64 `json:"path_mtu_refused"`
+
 	Retransmits    uint64 `json:"retransmits"`
 	ChecksumErrors uint64 `json:"checksum_errors"`
 	QueueDrops     uint64 `json:"queue_drops"` // segments dropped because an endpoint's queue was full
@@ -82,6 +86,7 @@ func (st *Stats) add(c *counters) {
 	st.Gathered += c.gathered.Load()
 	st.Strays += c.strays.Load()
 	st.StraysLost += c.straysLost.Load()
+	st.PathMTURefused += c.pathMTURefused.Load()
 	st.Steered += c.steered.Load()
 	st.ACKsDropped += c.acksDropped.Load()
 	st.Refused += c.refused.Load()

@@ -64,8 +64,8 @@ func printSnapshot(w io.Writer, s snapshot) {
 	fmt.Fprintf(w, "%s on %s, pid %d, up %.0f s, CPU %.2f s user %.2f s system, %d system calls, %d segments sent again\n",
 		s.Service, s.Stack, s.PID, s.UptimeS, s.UserS, s.SystemS, s.Syscalls, s.Retransmits)
 	if n := s.Netstack; n != nil {
-		fmt.Fprintf(w, "frames %d in, %d out; payload read in place %d bytes, elsewhere %d; queues in use %d, %d flows steered, %d ACKs left out as others said as much, %d refused\n",
-			n.FramesIn, n.FramesOut, n.PlacedIn, n.CopiedIn, n.Queues, n.Steered, n.ACKsDropped, n.Refused)
+		fmt.Fprintf(w, "frames %d in, %d out; payload read in place %d bytes, elsewhere %d; queues in use %d, %d flows steered, %d ACKs left out as others said as much, %d refused, %d path MTUs not believed\n",
+			n.FramesIn, n.FramesOut, n.PlacedIn, n.CopiedIn, n.Queues, n.Steered, n.ACKsDropped, n.Refused, n.PathMTURefused)
 	}
 	if len(s.Conns) == 0 {
 		fmt.Fprintln(w, "no connections")
