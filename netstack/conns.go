@@ -107,6 +107,6 @@ type counters struct {
 	txFrames, txBytes, txWaits, txLost, txStale                           atomic.Uint64
 	trains, trainsRefused                                                 atomic.Uint64
 	placed, copied, steered, acksDropped, gathered, refused, parks, polls atomic.Uint64
-	strays, straysLost, pathMTURefused                                    atomic.Uint64
+	strays, straysLost, pathMTURefused, coalesced                         atomic.Uint64
 	queues, limbo                                                         atomic.Int64 // gauges
 }

@@ -83,6 +83,8 @@ type loop struct {
 	running    []*flow
 	spin       spinner
 	leadWait   time.Duration // leadWait, but in tests
+	coalesce   time.Duration // Config's
+	deferred   time.Time     // until when a queue may be left alone
 	trim       trimmer
 	tick       *time.Ticker // of sweeps
 	swept      time.Time
@@ -199,6 +201,9 @@ func (l *loop) run() {
 			if l.alone && !l.spin.wanted() {
 				l.park() // looks once more
 			}
+		case l.deferring():
+			l.spin.spinning = true // for what gathers
+			runtime.Gosched()
 		case l.spin.again():
 			runtime.Gosched()
 		case l.trim.step(l.now):
@@ -218,15 +223,36 @@ func (l *loop) readAll() bool {
 		return strays
 	}
 	if len(l.queues) == 1 {
-		return l.queues[0].read(batchFrames) > 0 || strays
+		return !l.leftAlone(0) && l.queues[0].take() > 0 || strays
 	}
 	l.c.polls.Add(1)
 	l.ready = l.dev.Ready(l.ready[:0])
+	if l.now.Before(l.deferred) {
+		l.ready = slices.DeleteFunc(l.ready, l.leftAlone)
+	}
 	n := 0
 	for _, i := range l.ready {
-		n += l.queues[i].read(batchFrames)
+		n += l.queues[i].take()
 	}
 	return n > 0 || strays
+}
+
+// leftAlone reports whether queue i is left alone for now, and counts it once.
+func (l *loop) leftAlone(i int) bool {
+	q := l.queues[i]
+	if !q.defers() {
+		return false
+	}
+	if !q.coalescer.held {
+		q.coalescer.held = true
+		l.c.coalesced.Add(1)
+	}
+	return true
+}
+
+// deferring reports whether any queue is left alone for now.
+func (l *loop) deferring() bool {
+	return l.now.Before(l.deferred) && slices.ContainsFunc(l.queues, (*queue).defers)
 }
 
 // sweep does what is due now and then: rings that gVisor has let go of are freed,

@@ -40,6 +40,9 @@ type queue struct {
 	alone   int   // small frames that came alone, or with one that led them, in a row
 	owner   *flow // the bulk flow that has the queue for itself
 
+	coalescer coalescer
+	bytes     int // of the frames that were read since it was told
+
 	vnet    [tap.HdrLen]byte
 	head    *buffer.View       // a chunk for the next frame's headers
 	headMem []byte             // its headChunk bytes
@@ -57,7 +60,7 @@ func (l *loop) newQueue() (*queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	lq := &queue{l: l, index: len(l.queues), q: q, scratch: make([]byte, tap.MaxFrame)}
+	lq := &queue{l: l, coalescer: newCoalescer(l.coalesce), index: len(l.queues), q: q, scratch: make([]byte, tap.MaxFrame)}
 	lq.renewHead()
 	l.queues = append(l.queues, lq)
 	l.c.queues.Store(int64(len(l.queues)))
@@ -92,6 +95,26 @@ func (q *queue) read(most int) int {
 		q.alone = 0
 	}
 	return message + more
+}
+
+// take reads a batch, and has the coalescer see what it was.
+func (q *queue) take() int {
+	q.bytes = 0
+	n := q.read(batchFrames)
+	if l := q.l; l.spin.wanted() {
+		if q.coalescer.read(l.now, q.bytes, n < batchFrames); q.coalescer.until.After(l.deferred) {
+			l.deferred = q.coalescer.until
+		}
+	} else if n > 0 {
+		q.coalescer.pause(l.now)
+	}
+	return n
+}
+
+// defers reports whether the queue is left alone for now, that bulk may gather: not when the loop
+// rests instead of polling, nor while timers wait until the device has been read.
+func (q *queue) defers() bool {
+	return q.coalescer.defers(q.l.now) && q.l.spin.wanted() && len(q.l.due) == 0
 }
 
 // drain reads and delivers up to most frames, and returns their number. Fewer than most:
@@ -136,6 +159,7 @@ func (q *queue) readFrame() bool {
 	}
 	q.l.c.rxFrames.Add(1)
 	q.l.c.rxBytes.Add(uint64(n - tap.HdrLen))
+	q.bytes += n - tap.HdrLen
 	q.l.validated = hdr.Flags&(tap.FlagNeedsCsum|tap.FlagDataValid) != 0
 	if place != nil {
 		q.placed(f, head, place, n-tap.HdrLen)

@@ -38,6 +38,7 @@ const (
 	DefaultFlights    = 8 << 20
 	DefaultMaxSend    = 256 << 10
 	DefaultSpin       = 200 * time.Microsecond
+	DefaultCoalesce   = 150 * time.Microsecond
 	DefaultCongestion = "cubic"
 	DefaultRecovery   = "sack"
 )
@@ -89,6 +90,10 @@ type Config struct {
 	// Spin is how long the loop polls for the next frame before it rests, at
 	// most; negative: it rests at once.
 	Spin time.Duration
+	// Coalesce is how long a loop that polls leaves frames of bulk in the device's queue, where
+	// that carries more, to read several at once; no longer than Spin, and at most 10 ms; negative:
+	// it reads each at once.
+	Coalesce time.Duration
 	// Congestion is the congestion control of connections: "cubic" or "reno".
 	Congestion string
 	// Recovery is how losses are found: "sack" (RFC 6675) or "rack" (RFC 8985).
@@ -125,6 +130,7 @@ func (c *Config) defaults() error {
 	set(&c.Queues, DefaultQueues)
 	set(&c.Shards, DefaultShards)
 	set(&c.Spin, DefaultSpin)
+	set(&c.Coalesce, DefaultCoalesce)
 	set(&c.InFlight, DefaultInFlight)
 	set(&c.FlightBudget, DefaultFlights)
 	set(&c.MaxSend, DefaultMaxSend)
@@ -135,6 +141,9 @@ func (c *Config) defaults() error {
 	}
 	if _, ok := lossRecovery[c.Recovery]; !ok {
 		return fmt.Errorf("netstack: loss recovery %q: want sack or rack", c.Recovery)
+	}
+	if c.Coalesce > coalesceMost {
+		return fmt.Errorf("netstack: bulk that gathers for %v: want at most %v", c.Coalesce, coalesceMost)
 	}
 	if c.Shards < 1 || c.Shards > c.Queues {
 		return fmt.Errorf("netstack: %d shards: want 1 to %d, the queues that may be used", c.Shards, c.Queues)
@@ -230,6 +239,7 @@ func newWith(c Config, findLayout func() (viewLayout, error)) (*Stack, error) {
 			orphans:    orphans{most: max(c.MaxConns/c.Shards, 1)},
 			spin:       newSpinner(c.Spin),
 			leadWait:   leadWait,
+			coalesce:   min(c.Coalesce, c.Spin),
 			kick:       make(chan struct{}, 1),
 			rearm:      make(chan struct{}, 1),
 			done:       make(chan struct{}),

@@ -32,6 +32,7 @@ type Stats struct {
 	Steered     uint64 `json:"steered"`      // flows that were given a queue of their own
 	ACKsDropped uint64 `json:"acks_dropped"` // pure ACKs that were overtaken before they went out
 	Refused     uint64 `json:"refused"`      // connections refused because the table was full
+	Coalesced   uint64 `json:"coalesced"`    // times that a queue was left alone for bulk to gather
 	Parks       uint64 `json:"parks"`        // times that the loop rested
 	WriteWaits  uint64 `json:"write_waits"`  // writes that found the device full, and waited
 	WritesLost  uint64 `json:"writes_lost"`  // frames lost: the interface was down or refused them, or too many waited
@@ -90,6 +91,7 @@ func (st *Stats) add(c *counters) {
 	st.Steered += c.steered.Load()
 	st.ACKsDropped += c.acksDropped.Load()
 	st.Refused += c.refused.Load()
+	st.Coalesced += c.coalesced.Load()
 	st.Parks += c.parks.Load()
 	st.Polls += c.polls.Load()
 	st.WriteWaits += c.txWaits.Load()

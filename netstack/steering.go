@@ -63,6 +63,7 @@ func (l *loop) freeQueue() *queue {
 	for _, q := range l.queues[1:] {
 		if l.now.Sub(q.owner.window.last) > idleOwner {
 			q.owner.yield()
+			q.coalescer.pause(l.now)
 			return q
 		}
 	}

@@ -42,6 +42,7 @@ type stackFlags struct {
 	Flights    byteSize      `help:"What all flows that send much at the same time have on its way, together (netstack)." default:"8MiB" on:"netstack"`
 	MaxSend    byteSize      `help:"Most payload of one frame that goes out; more than 64KiB where the kernel takes it (netstack)." default:"256KiB" on:"netstack"`
 	Spin       time.Duration `help:"Longest time to poll for the next frame before resting (netstack); negative: never poll." default:"200us" on:"netstack"`
+	Coalesce   time.Duration `help:"Longest time that frames of bulk gather while the loop polls (netstack); negative: none." default:"150us" on:"netstack"`
 	CopyAll    bool          `help:"Copy each payload byte into the in ring and out of the out ring: no placement, no lending (netstack)." on:"netstack"`
 	CPU        []int         `name:"cpu" help:"Run on these processors only."`
 	Procs      int           `help:"Goroutines that run at a time, at least one for each shard; 1 keeps receiving, TCP and handlers on one thread." default:"1"`
@@ -140,7 +141,7 @@ func newNetstackBackend(f *stackFlags, log *slog.Logger, in, out int, owner *acc
 	cfg := netstack.Config{
 		Addrs: addrs, Gateways: gateways,
 		RingIn: in, RingOut: out, WindowBudget: int(f.Windows), MaxConns: f.MaxConns, Queues: f.Queues, Shards: f.Shards,
-		InFlight: int(f.InFlight), FlightBudget: int(f.Flights), MaxSend: int(f.MaxSend), Spin: f.Spin, Congestion: f.Congestion, Recovery: f.Recovery, HyStart: f.HyStart, CopyAll: f.CopyAll, Logger: log,
+		InFlight: int(f.InFlight), FlightBudget: int(f.Flights), MaxSend: int(f.MaxSend), Spin: f.Spin, Coalesce: f.Coalesce, Congestion: f.Congestion, Recovery: f.Recovery, HyStart: f.HyStart, CopyAll: f.CopyAll, Logger: log,
 	}
 	if err := cfg.Check(); err != nil {
 		return nil, err
