@@ -39,7 +39,7 @@ type coalescer struct {
 	until time.Time     // it is left alone
 
 	on    bool // in this window
-	left  int  // windows before the trial; below 0: of the trial, the first is -1
+	left  int  // windows before the trial, but this; below 0: of the trial, the first is -1
 	keep  int  // windows from trial to trial
 	kept  bool // what was better in the last one
 	bytes int  // of the window
@@ -51,16 +51,20 @@ type coalescer struct {
 }
 
 func newCoalescer(most time.Duration) coalescer {
-	return coalescer{most: most, left: coalesceFirst, keep: coalesceKeep}
+	return coalescer{most: most, left: coalesceFirst - 1, keep: coalesceKeep / 2}
 }
 
 // defers reports whether the queue is left alone at now.
 func (c *coalescer) defers(now time.Time) bool { return now.Before(c.until) }
 
-// pause says that nothing streams, or that nobody polls, as of now.
+// pause says that nothing streams, or that nobody polls, as of now. A trial that it falls into has
+// found nothing: who pauses each time before its end is to be tried ever more rarely too.
 func (c *coalescer) pause(now time.Time) {
-	if c.on || c.left < 0 {
-		c.on, c.left = false, coalesceFirst
+	switch {
+	case c.left < 0:
+		c.keepOn(false)
+	case c.on:
+		c.on, c.left = false, coalesceFirst-1
 	}
 	c.until, c.held = time.Time{}, false
 	c.bytes, c.began = 0, now
@@ -72,6 +76,7 @@ func (c *coalescer) read(now time.Time, bytes int, all bool) {
 	if bytes == 0 || c.most <= 0 {
 		return
 	}
+	c.until = time.Time{}
 	if c.held {
 		c.held = false
 		c.alone++
@@ -106,11 +111,15 @@ func (c *coalescer) next(now time.Time) {
 		}
 		c.on = c.left%2 == 0
 	default:
-		c.on = c.alone > 0 && c.took[1]*coalesceGain < c.took[0]/2
-		if c.keep = min(2*c.keep, coalesceLong); c.on != c.kept {
-			c.keep, c.kept = coalesceKeep, c.on
-		}
-		c.left = c.keep
+		c.keepOn(c.alone > 0 && c.took[1]*coalesceGain < c.took[0]/2)
 	}
 	c.bytes, c.began = 0, now
+}
+
+// keepOn ends a trial.
+func (c *coalescer) keepOn(on bool) {
+	if c.on, c.keep = on, min(2*c.keep, coalesceLong); on != c.kept {
+		c.keep, c.kept = coalesceKeep, on
+	}
+	c.left = c.keep - 1
 }

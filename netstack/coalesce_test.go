@@ -109,6 +109,22 @@ func TestWhoWaitsForRepliesIsNotKeptWaiting(t *testing.T) {
 			}
 		}
 	}
+	for _, burst := range []int{8 << 20, 20 << 20, 40 << 20, 60 << 20, 100 << 20} {
+		took := [2]time.Duration{}
+		for i, p := range []*coalescedPeer{newCoalescedPeer(), newCoalescedPeer()} {
+			if i == 0 {
+				p.c.most = 0
+			}
+			for range n / burst {
+				p.now += 2 * coalescePause
+				p.next = p.now
+				took[i] += p.run(burst, p.waits(1, 20*time.Microsecond))
+			}
+		}
+		if float64(took[1]) > 1.06*float64(took[0]) {
+			t.Errorf("bursts of %d bytes: %v, and %v when they are never left alone", burst, took[1], took[0])
+		}
+	}
 	p := newCoalescedPeer()
 	p.run(n, p.waits(4, 20*time.Microsecond))
 	p.held = 0
@@ -182,6 +198,9 @@ func TestOnlyBulkIsLeftAlone(t *testing.T) {
 	}
 	if c.read(now, coalesceFrom, true); !c.defers(now) {
 		t.Error("not left alone")
+	}
+	if c.read(now, coalesceFrom, false); c.defers(now) {
+		t.Error("left alone with frames in it, as it was before")
 	}
 }
 

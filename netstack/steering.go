@@ -23,6 +23,7 @@ func (f *flow) miss(n int) {
 	if q := f.l.freeQueue(); q != nil {
 		f.moveTo(q)
 		q.owner, f.own = f, true
+		q.coalescer = newCoalescer(q.l.coalesce) // what is known is of another flow
 		f.l.c.steered.Add(1)
 	}
 }
@@ -63,7 +64,6 @@ func (l *loop) freeQueue() *queue {
 	for _, q := range l.queues[1:] {
 		if l.now.Sub(q.owner.window.last) > idleOwner {
 			q.owner.yield()
-			q.coalescer.pause(l.now)
 			return q
 		}
 	}
