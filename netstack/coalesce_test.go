@@ -217,11 +217,7 @@ func TestAQueueIsLeftAloneForTheTimeBeing(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWire(t, func(cfg *Config) { cfg.Spin = time.Hour })
-			ln := w.listen()
-			conn := w.open(4000, 7)
-			a := w.accept(ln)
-			conn.send(0, make([]byte, 100))
-			mustWait(t, a, 100)
+			conn, a := w.learned(100)
 			l := w.stack.l
 			w.stack.onLoop(t, func() {
 				l.deferred = l.now.Add(2 * patience)

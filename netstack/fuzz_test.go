@@ -137,11 +137,6 @@ func seedFrames() [][]byte {
 	c := &rawConn{port: 1000}
 	syn := []byte{2, 4, 5, 0xb4, 4, 2, 1, 3, 3, 7, 1, 0}
 	sack := append([]byte{1, 1, 5, 10}, make([]byte, 8)...)
-	v6 := make([]byte, ethLen+ipv6Len, 100)
-	binary.BigEndian.PutUint16(v6[12:], ethTypeIPv6)
-	v6[14], v6[20] = 0x60, protoTCP
-	v6 = append(v6, c.tcp(flagACK, 1, 2, nil, []byte("payload"))...)
-	binary.BigEndian.PutUint16(v6[18:], uint16(len(v6)-ethLen-ipv6Len))
 	frames := [][]byte{
 		w.ip(protoTCP, nil, c.tcp(flagSYN, 1, 0, syn, nil)),
 		w.ip(protoTCP, nil, c.tcp(flagSYN|flagACK, 1, 9, syn, nil)),
@@ -151,7 +146,7 @@ func seedFrames() [][]byte {
 		w.ip(protoTCP, nil, c.tcp(flagACK|flagURG, 1, 2, []byte{5, 0, 5, 1}, []byte("u"))),
 		w.ip(17, nil, make([]byte, 8)),
 		w.ip(1, nil, []byte{8, 0, 0xf7, 0xff, 0, 0, 0, 0}),
-		v6, {}, make([]byte, 13), make([]byte, 14), make([]byte, 60),
+		w.ip6(protoTCP, hostIP6, c.tcp(flagACK, 1, 2, nil, []byte("payload"))), {}, make([]byte, 13), make([]byte, 14), make([]byte, 60),
 	}
 	for _, cut := range []int{1, 20, 21} {
 		f := frames[2]

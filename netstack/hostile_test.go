@@ -301,6 +301,17 @@ func (w *wire) listen() *Listener {
 	return ln
 }
 
+// learned makes a connection that has brought n bytes: where its next segment belongs is known.
+func (w *wire) learned(n int) (*rawConn, *ioarea.Area) {
+	w.t.Helper()
+	ln := w.listen()
+	conn := w.open(4000, 7)
+	a := w.accept(ln)
+	conn.send(0, make([]byte, n))
+	mustWait(w.t, a, n)
+	return conn, a
+}
+
 func (w *wire) accept(ln *Listener) *ioarea.Area {
 	w.t.Helper()
 	a, err := ln.Accept()

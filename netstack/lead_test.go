@@ -66,16 +66,12 @@ func TestALengthWaitsForItsMessage(t *testing.T) {
 					cfg.Device = &lateDevice{cfg.Device, 3}
 				})
 				w.stack.onLoop(t, func() { w.stack.l.leadWait = patience })
-				ln := w.listen()
-				conn := w.open(4000, 7)
-				a := w.accept(ln)
-				off := uint64(0)
+				conn, a := w.learned(message)
+				off := uint64(message)
 				send := func(n int) {
 					conn.send(off, make([]byte, n))
 					off += uint64(n)
 				}
-				send(message) // what is expected is learned
-				mustWait(t, a, int(off))
 				before := w.stack.Stats().Gathered
 				for range rounds {
 					w.together(func() {
@@ -100,11 +96,7 @@ func TestARunOfSmallSegmentsIsOneBatch(t *testing.T) {
 	const run = batchFrames - 1
 	withProcs(t, 1, func(t *testing.T) {
 		w := newWire(t, func(cfg *Config) { cfg.Spin = time.Hour })
-		ln := w.listen()
-		conn := w.open(4000, 7)
-		a := w.accept(ln)
-		conn.send(0, make([]byte, 100)) // what is expected is learned
-		mustWait(t, a, 100)
+		conn, a := w.learned(100)
 		before := w.stack.Stats().Gathered
 		w.together(func() {
 			for i := range run {
@@ -122,11 +114,7 @@ func TestARunOfSmallSegmentsIsOneBatch(t *testing.T) {
 func TestTheLastBytesLeadNothing(t *testing.T) {
 	withProcs(t, 1, func(t *testing.T) {
 		w := newWire(t, func(cfg *Config) { cfg.Spin = time.Hour })
-		ln := w.listen()
-		conn := w.open(4000, 7)
-		a := w.accept(ln)
-		conn.send(0, make([]byte, 100))
-		mustWait(t, a, 100)
+		conn, a := w.learned(100)
 		f := a.Stream().(*flow)
 		w.write(w.ip(protoTCP, nil, conn.tcp(flagFIN|flagACK, conn.iss+101, conn.irs+1, nil, make([]byte, 4))))
 		mustWait(t, a, 104)

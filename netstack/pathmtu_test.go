@@ -214,19 +214,9 @@ var plainly = envelope{"plainly", func(p *mtuPeer, body []byte) { p.write(p.icmp
 
 var envelopes = map[bool][]envelope{
 	false: {plainly, {"in fragments", func(p *mtuPeer, body []byte) {
-		for _, at := range []int{8, 0} {
-			part, flags := body[at:], uint16(at/8)
-			if at == 0 {
-				part, flags = body[:8], 0x2000
-			}
-			f := p.w.ip(protoICMP, nil, part)
-			h := f[ethLen:][:ipv4MinLen]
-			binary.BigEndian.PutUint16(h[4:], 0x4711)
-			binary.BigEndian.PutUint16(h[6:], flags)
-			binary.BigEndian.PutUint16(h[10:], 0)
-			binary.BigEndian.PutUint16(h[10:], onesSum(h))
-			p.w.write(f)
-		}
+		f := p.w.fragments(p.w.ip(protoICMP, nil, body), 8)
+		p.w.write(f[1])
+		p.w.write(f[0])
 	}}},
 	true: {plainly, {"behind options", func(p *mtuPeer, body []byte) {
 		p.write(protoDestOpts, []byte{protoICMPv6, 0, 1, 4, 0, 0, 0, 0}, body)

@@ -41,7 +41,7 @@ type queue struct {
 	owner   *flow // the bulk flow that has the queue for itself
 
 	coalescer coalescer
-	bytes     int // of the frames that were read since it was told
+	bytes     int // of the frames that were read since the coalescer was told
 
 	vnet    [tap.HdrLen]byte
 	head    *buffer.View       // a chunk for the next frame's headers
@@ -99,7 +99,6 @@ func (q *queue) read(most int) int {
 
 // take reads a batch, and has the coalescer see what it was.
 func (q *queue) take() int {
-	q.bytes = 0
 	n := q.read(batchFrames)
 	if l := q.l; l.spin.wanted() {
 		if q.coalescer.read(l.now, q.bytes, n < batchFrames); q.coalescer.until.After(l.deferred) {
@@ -108,6 +107,7 @@ func (q *queue) take() int {
 	} else if n > 0 {
 		q.coalescer.pause(l.now)
 	}
+	q.bytes = 0
 	return n
 }
 
