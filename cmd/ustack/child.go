@@ -24,6 +24,8 @@ const (
 type lab struct {
 	name string
 	with []string // further flags of user-space TCP's server
+	// files is where shares are made; empty: among temporary files.
+	files string
 }
 
 func (l lab) namespace(side string) string { return "ustack-" + l.name + "-" + side[:1] }

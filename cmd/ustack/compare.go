@@ -20,7 +20,7 @@ import (
 type compareCmd struct {
 	Lab       string        `help:"Name of the lab, as scripts/lab.sh has it." default:"lab"`
 	Out       string        `help:"Directory for compare.json, compare.csv, compare.html and the charts." type:"path"`
-	Results   string        `help:"Page of results to write, such as docs/results.md: what stands between its markers is replaced. Of the whole comparison only: no --quick, --only, --baselines, --run, --with, --sysctl, --file-size, and 5 pairs at least." type:"path"`
+	Results   string        `help:"Page of results to write, such as docs/results.md: what stands between its markers is replaced. Of the whole comparison only: no --quick, --only, --baselines, --run, --with, --sysctl, --file-size, --files, and 5 pairs at least." type:"path"`
 	Quick     bool          `help:"A part of the workloads and baselines, within 60 s."`
 	Only      string        `help:"Only workloads that this regular expression matches, as 'bulk in, 1 flow, two-cpus'."`
 	Baselines []string      `help:"Only these baselines: veth, veth-plain, loopback, relay, stock, copy, tap-read, tap-write, smbd."`
@@ -68,7 +68,7 @@ func (c *compareCmd) Run(ctx context.Context) (err error) {
 		defer stop()
 		ctx = caught
 	}
-	l := lab{name: c.Lab, with: c.With}
+	l := lab{name: c.Lab, with: c.With, files: c.Files}
 	said, restore, err := l.setSysctls(ctx, c.Sysctl)
 	if err != nil {
 		return err

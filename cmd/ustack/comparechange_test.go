@@ -1,7 +1,10 @@
 package main
 
 import (
+	"errors"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
@@ -82,6 +85,50 @@ func TestAFileSizeOfNoUseIsRefusedByName(t *testing.T) {
 		}
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s of %s: %v, want %q", c.size, c.only, err, c.want)
+		}
+	}
+}
+
+func TestSMBsFilesLieWhereTheyAreWantedAndAreRemoved(t *testing.T) {
+	l := lab{name: needLab(t), files: t.TempDir()}
+	steps := planned(t, "^SMB put, one-cpu$")
+	for _, name := range []string{compare.Ustack, compare.Veth, compare.Smbd} {
+		c, err := l.enter(t.Context(), name, &steps[0].Workload, []int{0})
+		if errors.Is(err, exec.ErrNotFound) {
+			t.Skipf("%s is not installed", name)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := c.(interface{ share() string }).share()
+		if rel, err := filepath.Rel(l.files, in); err != nil || !filepath.IsLocal(rel) {
+			t.Errorf("%s serves %s", name, in)
+		}
+		if _, err := os.Stat(in); err != nil {
+			t.Error(err)
+		}
+		if err := c.stop(); err != nil {
+			t.Error(err)
+		}
+		if left, err := os.ReadDir(l.files); err != nil || len(left) > 0 {
+			t.Errorf("%s has left %v, %v", name, left, err)
+		}
+	}
+}
+
+func TestADirectoryForFilesIsRefusedWhereNobodyServesAny(t *testing.T) {
+	for _, c := range []struct{ dir, only, want string }{
+		{t.TempDir(), "^SMB create", ""},
+		{t.TempDir(), "^bulk in", "--files: no workload"},
+		{"/nowhere", "^SMB put", "--files: "},
+	} {
+		var parsed cli
+		_, err := newParser(&parsed).Parse([]string{"compare", "--files", c.dir})
+		if err == nil {
+			err = parsed.Compare.check(planned(t, c.only))
+		}
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s of %s: %v, want %q", c.dir, c.only, err, c.want)
 		}
 	}
 }

@@ -30,6 +30,7 @@ func TestAPartDoesNotReplaceThePageOfResults(t *testing.T) {
 		{compareCmd{Results: page, compareChange: compareChange{With: []string{"--spin=1us"}}}, 2, "--with"},
 		{compareCmd{Results: page, compareChange: compareChange{Sysctl: []string{"a.b=1"}}}, 2, "--sysctl"},
 		{compareCmd{Results: page, compareChange: compareChange{FileSize: 1 << 30}}, 2, "--file-size"},
+		{compareCmd{Results: page, compareChange: compareChange{Files: "/srv"}}, 2, "--files"},
 		{compareCmd{Results: page, Pairs: 4}, 2, "--pairs 4"},
 		{compareCmd{Results: page}, 1, "one processor"},
 	} {

@@ -43,7 +43,7 @@ cache directory = %[1]s/cache
 pid directory = %[1]s/pid
 ncalrpc dir = %[1]s/ncalrpc
 [%[4]s]
-path = %[1]s/share
+path = %[7]s
 read only = no
 %[6]s
 `
@@ -54,7 +54,8 @@ read only = no
 type smbd struct {
 	lab    lab
 	cmd    *exec.Cmd
-	dir    string
+	dir    string // of its state
+	files  string // of its share
 	out    bytes.Buffer
 	exited chan struct{}
 	err    error
@@ -67,9 +68,13 @@ func (l lab) startSmbd(ctx context.Context, w *compare.Workload, cpus []int) (co
 	if err != nil {
 		return nil, err
 	}
-	s := &smbd{lab: l, dir: dir, exited: make(chan struct{})}
+	files, err := l.tempFiles()
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	s := &smbd{lab: l, dir: dir, files: files, exited: make(chan struct{})}
 	if err := s.start(ctx, w, cpus); err != nil {
-		return nil, errors.Join(&failure{compare.Smbd, err}, os.RemoveAll(dir))
+		return nil, errors.Join(&failure{compare.Smbd, err}, s.clean())
 	}
 	if err := s.awaitReady(ctx); err != nil {
 		return nil, errors.Join(&failure{compare.Smbd, err}, s.stop())
@@ -78,10 +83,13 @@ func (l lab) startSmbd(ctx context.Context, w *compare.Workload, cpus []int) (co
 }
 
 func (s *smbd) start(ctx context.Context, w *compare.Workload, cpus []int) (err error) {
-	for _, sub := range []string{"private", "lock", "state", "cache", "pid", "ncalrpc", "share"} {
+	for _, sub := range []string{"private", "lock", "state", "cache", "pid", "ncalrpc"} {
 		if err := os.Mkdir(filepath.Join(s.dir, sub), 0o755); err != nil {
 			return err
 		}
+	}
+	if err := os.Mkdir(s.share(), 0o755); err != nil {
+		return err
 	}
 	at := s.lab.seats()[compare.Veth].at
 	conf := filepath.Join(s.dir, "smb.conf")
@@ -92,7 +100,7 @@ func (s *smbd) start(ctx context.Context, w *compare.Workload, cpus []int) (err 
 	case compare.Encrypted:
 		who, guests = "server smb encrypt = required", ""
 	}
-	if err := os.WriteFile(conf, fmt.Appendf(nil, smbdConfig, s.dir, at, smbdPort, shareName, who, guests), 0o644); err != nil {
+	if err := os.WriteFile(conf, fmt.Appendf(nil, smbdConfig, s.dir, at, smbdPort, shareName, who, guests, s.share()), 0o644); err != nil {
 		return err
 	}
 	if w.Protect != "" {
@@ -100,7 +108,7 @@ func (s *smbd) start(ctx context.Context, w *compare.Workload, cpus []int) (err 
 			return err
 		}
 	}
-	if err := fillDirectory(filepath.Join(s.dir, "share", compare.ListedDirectory), w.Entries); err != nil {
+	if err := fillDirectory(filepath.Join(s.share(), compare.ListedDirectory), w.Entries); err != nil {
 		return err
 	}
 	if s.congestion, err = s.lab.routeCongestion(ctx, "server", "10.78.0.1"); err != nil {
@@ -151,7 +159,7 @@ func (s *smbd) awaitReady(ctx context.Context) error {
 	}
 }
 
-func (s *smbd) share() string { return filepath.Join(s.dir, "share") }
+func (s *smbd) share() string { return filepath.Join(s.files, "share") }
 
 func (s *smbd) address(string) string {
 	return fmt.Sprintf("%s:%d", s.lab.seats()[compare.Veth].at, smbdPort)
@@ -205,5 +213,7 @@ func (s *smbd) stop() error {
 		<-s.exited
 	}
 	// How it ends when it is told to is its own affair.
-	return os.RemoveAll(s.dir)
+	return s.clean()
 }
+
+func (s *smbd) clean() error { return errors.Join(os.RemoveAll(s.dir), os.RemoveAll(s.files)) }

@@ -50,7 +50,7 @@ func (l lab) enter(ctx context.Context, name string, w *compare.Workload, server
 	args := append(append([]string{"--totals"}, s.args...), w.Server...)
 	if w.Service == "smb" {
 		var err error
-		if a.dir, err = os.MkdirTemp("", "ustack-share-"); err != nil {
+		if a.dir, err = l.tempFiles(); err != nil {
 			return nil, err
 		}
 		own, err := prepareShare(w, a.dir)
@@ -103,6 +103,9 @@ func prepareShare(w *compare.Workload, dir string) (args []string, err error) {
 	}
 	return args, fillDirectory(filepath.Join(share, compare.ListedDirectory), w.Entries)
 }
+
+// tempFiles makes a directory for a share.
+func (l lab) tempFiles() (string, error) { return os.MkdirTemp(l.files, "ustack-share-") }
 
 // fillDirectory makes a directory with n empty files.
 func fillDirectory(dir string, n int) error {
