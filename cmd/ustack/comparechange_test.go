@@ -1,16 +1,16 @@
 package main
 
 import (
-	"errors"
+	"bytes"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"ustack/cmd/ustack/compare"
 )
@@ -90,29 +90,31 @@ func TestAFileSizeOfNoUseIsRefusedByName(t *testing.T) {
 }
 
 func TestSMBsFilesLieWhereTheyAreWantedAndAreRemoved(t *testing.T) {
-	l := lab{name: needLab(t), files: t.TempDir()}
-	steps := planned(t, "^SMB put, one-cpu$")
-	for _, name := range []string{compare.Ustack, compare.Veth, compare.Smbd} {
-		c, err := l.enter(t.Context(), name, &steps[0].Workload, []int{0})
-		if errors.Is(err, exec.ErrNotFound) {
-			t.Skipf("%s is not installed", name)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		in := c.(interface{ share() string }).share()
-		if rel, err := filepath.Rel(l.files, in); err != nil || !filepath.IsLocal(rel) {
-			t.Errorf("%s serves %s", name, in)
-		}
-		if _, err := os.Stat(in); err != nil {
-			t.Error(err)
-		}
-		if err := c.stop(); err != nil {
-			t.Error(err)
-		}
-		if left, err := os.ReadDir(l.files); err != nil || len(left) > 0 {
-			t.Errorf("%s has left %v, %v", name, left, err)
-		}
+	lab, dir := needLab(t), t.TempDir()
+	needCommands(t, "smbd")
+	watch, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(watch)
+	if _, err := unix.InotifyAddWatch(watch, dir, unix.IN_CREATE); err != nil {
+		t.Fatal(err)
+	}
+	report, err := startCompare(t, lab, "--only", "^SMB create, query, close, one-cpu$", "--baselines", "smbd", "--pairs", "1",
+		"--run", "100ms", "--files", dir).end(t)
+	if err != nil {
+		t.Error(err)
+	}
+	events := make([]byte, 4096)
+	n, err := unix.Read(watch, events)
+	if made := bytes.Count(events[:max(n, 0)], []byte("ustack-share-")); made != 2 {
+		t.Errorf("%d shares were made in it, %v; want one of each contender", made, err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left are %v, %v", left, err)
+	}
+	if want := "SMB's files below " + dir + " instead"; !slices.Contains(report.Environment.Changes, want) {
+		t.Errorf("%q does not say %q", report.Environment.Changes, want)
 	}
 }
 
