@@ -1,7 +1,7 @@
 package netstack
 
 import (
-	"os"
+	"net"
 	"testing"
 	"time"
 
@@ -30,7 +30,6 @@ func TestALinkThatComesBackLosesNoConnection(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newKernelHost(t, nil, func(c *Config) { c.RingIn, c.RingOut = 256<<10, 128<<10 })
-			h.keepAddresses(t)
 			if c.tune != nil {
 				c.tune(t, h)
 			}
@@ -133,18 +132,22 @@ func flap(t *testing.T, h *kernelHost) {
 	eventually(t, "frames refused", func() bool { return h.stack.Stats().WritesLost > before.WritesLost })
 }
 
-// setLink sets the TAP's interface up or down, as its administrator does. The kernel's
-// routes go with it, and come back.
+// setLink sets the TAP's interface up or down, as its administrator does. The kernel's routes go
+// with it, and come back; those of IPv6 with the address, which is given anew: an address that
+// stays (keep_addr_on_down) can be left without a route to itself for good by a kernel whose
+// link goes down and up faster than its own work on the address is done.
 func (h *kernelHost) setLink(t testing.TB, up bool) {
 	t.Helper()
-	set := netlink.LinkSetDown
-	if up {
-		set = netlink.LinkSetUp
-	}
 	h.inside(func() {
 		link, err := netlink.LinkByName(h.stack.l.dev.Name())
-		if err == nil {
-			err = set(link)
+		switch {
+		case err != nil:
+		case up:
+			if err = netlink.LinkSetUp(link); err == nil {
+				err = netlink.AddrReplace(link, kernelAddr6())
+			}
+		default:
+			err = netlink.LinkSetDown(link)
 		}
 		if err != nil {
 			t.Error(err)
@@ -152,16 +155,11 @@ func (h *kernelHost) setLink(t testing.TB, up bool) {
 	})
 }
 
-// keepAddresses has the kernel's IPv6 addresses outlive that the link is down, as those
-// of IPv4 do.
-func (h *kernelHost) keepAddresses(t testing.TB) {
-	t.Helper()
-	h.inside(func() { // the directory is that of the thread's namespace
-		path := "/proc/sys/net/ipv6/conf/" + h.stack.l.dev.Name() + "/keep_addr_on_down"
-		if err := os.WriteFile(path, []byte("1"), 0); err != nil {
-			t.Error(err)
-		}
-	})
+// kernelAddr6 is the kernel's IPv6 address, for use without a wait for who else may have it.
+func kernelAddr6() *netlink.Addr {
+	a := kernelAddrs[1]
+	ip := net.IPNet{IP: a.Addr().AsSlice(), Mask: net.CIDRMask(a.Bits(), a.Addr().BitLen())}
+	return &netlink.Addr{IPNet: &ip, Flags: unix.IFA_F_NODAD}
 }
 
 func processTime(t testing.TB) time.Duration {
