@@ -99,7 +99,7 @@ func (t *fileTable) expire(o *open) {
 func (t *fileTable) evict(o *open) {
 	t.comeBack(o)
 	t.evictions++
-	if o.deleteOnClose && o.file.CanRemove() == nil {
+	if o.deleteOnClose && o.file.CanRemoveAtClose() == nil {
 		o.doomed = true
 	}
 	renamed := o.renamed && !o.state.deletePending()

@@ -72,7 +72,7 @@ func (o *open) release() error {
 	var errs []error
 	if o.deleteOnClose {
 		// What can't be deleted shuts nobody out. A directory that has entries stays, and nobody is told.
-		switch err := o.file.CanRemove(); {
+		switch err := o.file.CanRemoveAtClose(); {
 		case err == nil:
 			files.doom(o)
 		case wire.StatusOf(err) != wire.StatusDirectoryNotEmpty:

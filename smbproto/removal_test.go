@@ -176,3 +176,17 @@ func TestADirectoryThatIsToBeDeletedIsNotFilled(t *testing.T) {
 		t.Error("the directory is still there")
 	}
 }
+
+// MS-FSA 2.1.5.5: what was opened to be deleted when it is closed is, though it has become read-only.
+func TestAFileThatBecomesReadOnlyIsDeletedAtItsClose(t *testing.T) {
+	p := withStreams(t)
+	p.put("base", "data")
+	for name, options := range map[string]wire.CreateOptions{"file": 0, "dir": wire.OptionDirectory, "base:s": 0} {
+		id := p.open(name, opening{wire.AccessAll, shareAll, wire.Create, options | wire.OptionDeleteOnClose})
+		p.want(p.setMsg(id, wire.FileBasicInformation, basicInfo(wire.AttributeReadOnly)), wire.StatusOK)
+		p.want(p.closeMsg(id), wire.StatusOK)
+		if _, s := p.tryOpen(name, opening{rd, shareAll, wire.Open, 0}); s != wire.StatusObjectNameNotFound {
+			t.Errorf("%s after its close: %v", name, s)
+		}
+	}
+}

@@ -83,14 +83,23 @@ func (l *location) check() error {
 
 // CanRemove says why the file can't be deleted now, if it can't.
 func (f *File) CanRemove() error {
-	if f.named {
-		return f.canRemoveStream()
-	}
 	switch {
 	case f.root.opts.ReadOnly:
 		return ErrReadOnly
-	case f.IsReadOnly() && !f.exact: // to POSIX a file's name is its directory's
+	case f.named && f.readOnlyMode(), !f.named && f.IsReadOnly() && !f.exact: // to POSIX a file's name is its directory's
 		return wire.StatusCannotDelete
+	}
+	return f.CanRemoveAtClose()
+}
+
+// CanRemoveAtClose is CanRemove for a file that was opened to be deleted when it is closed: it may have become read-only
+// since (MS-FSA 2.1.5.5).
+func (f *File) CanRemoveAtClose() error {
+	switch {
+	case f.root.opts.ReadOnly:
+		return ErrReadOnly
+	case f.named:
+		return nil
 	}
 	f.loc.mu.Lock()
 	defer f.loc.mu.Unlock()

@@ -303,16 +303,6 @@ func (f *File) syncStream() error {
 	return errors.Join(retry(func() error { return unix.Fsync(fd) }), closeAll(fd))
 }
 
-func (f *File) canRemoveStream() error {
-	switch {
-	case f.root.opts.ReadOnly:
-		return ErrReadOnly
-	case f.readOnlyMode():
-		return wire.StatusCannotDelete
-	}
-	return nil
-}
-
 func (f *File) removeStream() error {
 	lock := xattrLock(f.ID())
 	lock.Lock()
