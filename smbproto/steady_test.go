@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"ustack/ioarea"
@@ -115,6 +116,8 @@ func BenchmarkRead1M(b *testing.B)  { benchmark(b, steadyRead(b, 1<<20), 1<<20) 
 func BenchmarkWrite4K(b *testing.B) { benchmark(b, steadyWrite(b, 4<<10), 4<<10) }
 func BenchmarkWrite1M(b *testing.B) { benchmark(b, steadyWrite(b, 1<<20), 1<<20) }
 
+// Time passes here while all wait, so a slow machine leaves nobody, and the client is left
+// when its time is up, no sooner and no later.
 func TestClientThatStopsMidRequestIsLeft(t *testing.T) {
 	const limit = 20 * time.Millisecond
 	for name, cut := range map[string]func(p *peer) []byte{
@@ -127,47 +130,56 @@ func TestClientThatStopsMidRequestIsLeft(t *testing.T) {
 		"before it logs on": nil,
 		"between requests":  func(p *peer) []byte { return nil },
 	} {
-		t.Run(name, func(t *testing.T) {
-			srv := newServerIn(t, t.TempDir(), func(c *Config) {
-				c.Limits.RequestTimeout, c.Limits.IdleTimeout = limit, limit
-			})
-			p := connect(t, srv, "")
-			if cut != nil {
-				p.logOn("pub")
-				if b := cut(p); b != nil {
-					if err := p.feed(b); err != nil {
-						t.Fatal(err)
-					}
-				}
+		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { isLeft(t, limit, cut) }) })
+	}
+}
+
+// isLeft wants a client that goes no further than what cut returns to be left after limit.
+func isLeft(t *testing.T, limit time.Duration, cut func(p *peer) []byte) {
+	srv := newServerIn(t, t.TempDir(), func(c *Config) {
+		c.Limits.RequestTimeout, c.Limits.IdleTimeout = limit, limit
+	})
+	p := connect(t, srv, "")
+	if cut != nil {
+		p.logOn("pub")
+		if b := cut(p); b != nil {
+			if err := p.feed(b); err != nil {
+				t.Fatal(err)
 			}
-			if p.next.Within != limit && cut != nil {
-				t.Errorf("waits for %v, want %v", p.next.Within, limit)
-			}
-			if err := ioarea.Serve(p.a, p.c); !errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("ended with %v", err)
-			}
-			p.hangUp()
-			if st := srv.Stats(); st.Opens != 0 || st.Sessions != 0 || st.Connections != 0 {
-				t.Errorf("left: %+v", st)
-			}
-		})
+		}
+	}
+	if p.next.Within != limit && cut != nil {
+		t.Errorf("waits for %v, want %v", p.next.Within, limit)
+	}
+	began := time.Now()
+	if err := ioarea.Serve(p.a, p.c); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("ended with %v", err)
+	}
+	if took := time.Since(began); took != limit {
+		t.Errorf("left after %v, want %v", took, limit)
+	}
+	p.hangUp()
+	if st := srv.Stats(); st.Opens != 0 || st.Sessions != 0 || st.Connections != 0 {
+		t.Errorf("left: %+v", st)
 	}
 }
 
 // A client that takes no answers is left too, and holds nothing up.
 func TestClientThatTakesNoAnswersIsLeft(t *testing.T) {
-	p := newPeer(t, func(c *Config) { c.Limits.RequestTimeout = 20 * time.Millisecond }).logOn("pub")
-	id := p.newFile("file")
-	p.want(p.charged(p.writeMsg(id, 0, pattern(1<<20))), wire.StatusOK)
-	for range 100 {
-		if err := p.feed(frame(p.charged(p.readMsg(id, 0, 1<<20)))); err != nil {
-			if !errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("ended with %v", err)
+	synctest.Test(t, func(t *testing.T) {
+		p := newPeer(t, func(c *Config) { c.Limits.RequestTimeout = 20 * time.Millisecond }).logOn("pub")
+		id := p.newFile("file")
+		p.want(p.charged(p.writeMsg(id, 0, pattern(1<<20))), wire.StatusOK)
+		for range 100 {
+			if err := p.feed(frame(p.charged(p.readMsg(id, 0, 1<<20)))); err != nil {
+				if !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("ended with %v", err)
+				}
+				return
 			}
-			return
 		}
-	}
-	t.Error("answers went somewhere")
+		t.Error("answers went somewhere")
+	})
 }
 
 func TestRingHoldsTheLargestMessages(t *testing.T) {
