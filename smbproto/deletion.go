@@ -58,6 +58,17 @@ func (t *fileTable) spare(o *open) (shut []*vfs.File) {
 	return shut
 }
 
+// dooms tells whether the open's name is to be deleted, whoever asked for it. It keeps that name then (MS-FSA 2.1.5.15.11):
+// it would be deleted by another one.
+func (t *fileTable) dooms(o *open) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	name := o.file.Name()
+	return o.state.dooms(name) || slices.ContainsFunc(o.state.opens, func(other *open) bool {
+		return other.doomed && other.file.Name().Same(name)
+	})
+}
+
 // pending tells whether the file is to be deleted.
 func (t *fileTable) pending(o *open) bool {
 	t.mu.Lock()

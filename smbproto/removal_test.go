@@ -190,3 +190,30 @@ func TestAFileThatBecomesReadOnlyIsDeletedAtItsClose(t *testing.T) {
 		}
 	}
 }
+
+// Who renames a file that is to be deleted would lose it by its new name.
+func TestAFileThatIsToBeDeletedKeepsItsName(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	for name, options := range map[string]wire.CreateOptions{"file": 0, "dir": wire.OptionDirectory} {
+		o := opening{wire.AccessAll, shareAll, wire.Create, options}
+		id := p.open(name, o)
+		o.disposition = wire.Open
+		other := p.open(name, o)
+		p.want(p.setMsg(other, wire.FileDispositionInformation, []byte{1}), wire.StatusOK)
+		for range 2 { // while it is open that asked for the deletion, and after it is closed
+			p.want(p.setMsg(id, wire.FileRenameInformation, renameInfo("new", true)), wire.StatusAccessDenied)
+			p.ask(p.closeMsg(other))
+		}
+		p.want(p.setMsg(id, wire.FileDispositionInformation, []byte{0}), wire.StatusOK)
+		p.want(p.setMsg(id, wire.FileRenameInformation, renameInfo("new-"+name, true)), wire.StatusOK)
+		p.want(p.closeMsg(id), wire.StatusOK)
+		p.want(p.closeMsg(p.open("new-"+name, o)), wire.StatusOK)
+	}
+	// What is opened to be deleted when it is closed is not yet: it can be renamed, and is deleted by its new name.
+	id := p.open("last", opening{wire.AccessAll, shareAll, wire.Create, wire.OptionDeleteOnClose})
+	p.want(p.setMsg(id, wire.FileRenameInformation, renameInfo("moved", false)), wire.StatusOK)
+	p.want(p.closeMsg(id), wire.StatusOK)
+	if _, s := p.tryOpen("moved", opening{rd, shareAll, wire.Open, 0}); s != wire.StatusObjectNameNotFound {
+		t.Errorf("after its close: %v", s)
+	}
+}
