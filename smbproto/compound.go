@@ -16,7 +16,9 @@ type chain struct {
 }
 
 // compound answers a frame of one or more SMB2 messages in one frame. The
-// requests are answered one after the other, each into its place in the out ring.
+// requests are answered one after the other, each into its place in the out ring. An interim answer that is not the first
+// has a frame of its own: Linux's cifs takes an encrypted frame that ends in one for that alone, and waits for the answers
+// before it for ever.
 func (c *Conn) compound(msg []byte) error {
 	room, err := c.measure(msg)
 	if err != nil {
@@ -29,6 +31,9 @@ func (c *Conn) compound(msg []byte) error {
 	n, err := c.answer(msg, b[at:at+room])
 	c.req, c.rep = request{}, reply{} // they hold slices of the rings
 	if e := c.send(b, n); e != nil {
+		return e
+	}
+	if e := c.sendInterim(); e != nil {
 		return e
 	}
 	if err == nil {
@@ -58,6 +63,21 @@ func (c *Conn) send(b []byte, n int) error {
 	}
 	c.commit(b, n)
 	return nil
+}
+
+// sendInterim sends the interim answer that is to have a frame of its own, if there is one.
+func (c *Conn) sendInterim() error {
+	n := len(c.interim)
+	if n == 0 {
+		return nil
+	}
+	b, at, err := c.begin(n)
+	if err != nil {
+		return err
+	}
+	copy(b[at:], c.interim)
+	c.interim = c.interim[:0]
+	return c.send(b, n)
 }
 
 // element cuts the first message of a compound off, MS-SMB2 3.3.5.2.7.
@@ -112,6 +132,8 @@ func (c *Conn) measure(msg []byte) (room int, err error) {
 // length of the answers in out.
 func (c *Conn) answer(msg, out []byte) (n int, err error) {
 	c.chain = chain{fileID: wire.FileIDNone}
+	var before request // of the last answer in out, which begins at beforeAt
+	var beforeAt int
 	again := c.resumed // the first, if it was counted before
 	if again != nil {
 		c.chain = again.chain
@@ -168,6 +190,12 @@ func (c *Conn) answer(msg, out []byte) (n int, err error) {
 		}
 		c.inherit(status)
 		c.finish(&c.req, &c.rep, status)
+		if status == wire.StatusPending && n > 0 {
+			c.interim = append(c.interim[:0], c.rep.msg[:c.rep.n]...)
+			wire.Header(out[beforeAt:]).PutNextCommand(0)
+			c.sign(&before, out[beforeAt:n]) // again; the signature that it had goes nowhere
+			return n, nil
+		}
 		size := c.rep.n
 		if msg != nil || n > 0 && wire.Align8(size) <= len(out)-n { // the last of several is padded, too, as Windows does
 			size = wire.Align8(size)
@@ -175,6 +203,7 @@ func (c *Conn) answer(msg, out []byte) (n int, err error) {
 		}
 		if msg != nil {
 			wire.Header(out[n:]).PutNextCommand(uint32(size))
+			before, beforeAt = c.req, n
 		}
 		c.sign(&c.req, out[n:n+size])
 		c.hashPreauth(&c.req, &c.rep, out[n:n+size], status)

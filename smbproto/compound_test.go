@@ -25,7 +25,7 @@ func chainOf(related bool, msgs ...[]byte) (all []byte) {
 	return all
 }
 
-// askAll sends a compound and cuts the answer up.
+// askAll sends a compound and cuts the answer up. A request that waits, behind others, has its interim answer in a frame of its own.
 func (p *peer) askAll(msg []byte) (answers [][]byte) {
 	p.t.Helper()
 	for r := p.ask(msg); len(r) > 0; {
@@ -36,7 +36,16 @@ func (p *peer) askAll(msg []byte) (answers [][]byte) {
 		answers = append(answers, first)
 		r = rest
 	}
+	if n := len(answers); n < remaining(msg) && status(answers[n-1]) != wire.StatusPending && p.interimIsNext() {
+		answers = append(answers, p.reply())
+	}
 	return answers
+}
+
+func (p *peer) interimIsNext() bool {
+	const n = wire.FrameHeaderSize + wire.HeaderSize
+	b := p.a.Out.Peek(n)
+	return len(b) >= n && status(b[wire.FrameHeaderSize:n]) == wire.StatusPending
 }
 
 func (p *peer) wantAll(msg []byte, want ...wire.Status) [][]byte {

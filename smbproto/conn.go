@@ -72,6 +72,7 @@ type Conn struct {
 	req      request
 	rep      reply
 	chain    chain
+	interim  []byte   // an answer that goes into a frame of its own, after the one in hand
 	sealing  *channel // whose key it was encrypted with; nil if it was not
 	arriving arriving
 	info     wire.FileInfo

@@ -161,7 +161,7 @@ func TestACompoundWaitsForAnOplock(t *testing.T) {
 	if s := status(r); s != wire.StatusOK {
 		t.Fatal(s)
 	}
-	interim := r[wire.Header(r).NextCommand():]
+	interim := w.reply()
 	if h := wire.Header(interim); h.Status() != wire.StatusPending || h.NextCommand() != 0 || h.MessageID() != wire.Header(create).MessageID() {
 		t.Fatalf("%v, next at %d", h.Status(), h.NextCommand())
 	}

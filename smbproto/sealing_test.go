@@ -67,6 +67,51 @@ func (ch *sealedPeer) ask(msg []byte) []byte {
 	return m
 }
 
+// Linux's cifs waits for ever for the answers in an encrypted frame that ends in an interim one.
+func TestAnInterimAnswerHasAFrameOfItsOwn(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	held, wanted := p.open("file", anyOpen), p.open("file", anyOpen)
+	p.want(p.lockMsg(held, 0, 1, exclusive), wire.StatusOK)
+	chained := func() []byte {
+		return chainOf(false, p.request(wire.CommandEcho, 4, nil), p.lockMsg(wanted, 0, 1, wire.LockExclusive))
+	}
+	check := func(how string, first, second []byte) {
+		t.Helper()
+		if second == nil {
+			t.Fatalf("%s: one frame", how)
+		}
+		if h := wire.Header(first); h.Command() != wire.CommandEcho || h.Status() != wire.StatusOK || h.NextCommand() != 0 {
+			t.Errorf("%s, the first: %v %v, the next at %d", how, h.Command(), h.Status(), h.NextCommand())
+		}
+		if h := wire.Header(second); h.Command() != wire.CommandLock || h.Status() != wire.StatusPending || h.NextCommand() != 0 {
+			t.Errorf("%s, the second: %v %v, the next at %d", how, h.Command(), h.Status(), h.NextCommand())
+		}
+	}
+	first := p.ask(chained())
+	check("plain", first, p.reply())
+
+	p.key()
+	msg := chained()
+	for rest := msg; rest != nil; {
+		var one []byte
+		one, rest, _ = element(rest)
+		p.signMsg(one)
+	}
+	first = p.ask(msg)
+	check("signed", first, p.reply())
+	if !testSigner(t).Verify(first) {
+		t.Error("what was signed is not, or wrongly")
+	}
+
+	ch := p.sealKeys(crypt.AES128GCM)
+	first = ch.ask(chained())
+	second, ok := ch.opener.Open(p.reply())
+	if !ok {
+		t.Fatal("the second frame does not open")
+	}
+	check("encrypted", first, second)
+}
+
 func TestEncryptedRequestsAreAnsweredEncrypted(t *testing.T) {
 	for _, c := range allCiphers {
 		t.Run(c.String(), func(t *testing.T) {
