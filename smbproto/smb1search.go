@@ -235,9 +235,13 @@ func (c *Conn) searchCore(r *smb1Request, w *smb1Reply) wire.Status {
 		if name, status = r.named(name); status != wire.StatusOK {
 			return status
 		}
+		if !r.posix() {
+			name = dosPattern(name)
+		}
 		if s, status = c.beginSearchSMB1(r, name, attrs, r.posix()); status != wire.StatusOK {
 			return status
 		}
+		s.open.search.short = !r.posix() // those are the names that the client sees
 		if sid, status = c.keepSearch(s); status != wire.StatusOK {
 			c.dropSearch(s)
 			return status
@@ -321,6 +325,28 @@ func (c *Conn) listCore(s *smb1Search, sid uint16, key []byte, w *smb1Reply, mos
 	}
 	c.putSearchHead(w, count)
 	return count, wire.StatusOK
+}
+
+// dosPattern says in the pattern of a path what its wildcards are to DOS, for which a name without an extension ends in a
+// dot too, and ? also stands for nothing at the end of a part (MS-FSA 2.1.4.4). Clients of FIND_FIRST2 say so themselves.
+func dosPattern(name string) string {
+	at := strings.LastIndexByte(name, '\\') + 1
+	out := []byte(name)
+	for i := at; i < len(out); i++ {
+		var next byte
+		if i+1 < len(out) {
+			next = out[i+1]
+		}
+		switch {
+		case out[i] == '?':
+			out[i] = '>'
+		case out[i] == '*' && next == '.':
+			out[i] = '<'
+		case out[i] == '.' && i > at && (next == 0 || next == '?' || next == '*'):
+			out[i] = '"'
+		}
+	}
+	return string(out)
 }
 
 // searchLabel gives the one entry that says what the volume is called.

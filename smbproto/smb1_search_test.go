@@ -1,0 +1,67 @@
+package smbproto
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"ustack/smbproto/wire"
+)
+
+// searchNames lists by SEARCH, or a call like it, in ASCII; in order.
+func (p *peer1) searchNames(cmd wire.SMB1Command, pattern string) (names []string) {
+	p.t.Helper()
+	r := p.ask1(p.msg(cmd, words(uint16(50), uint16(0)), append(path1(pattern), 5, 0, 0)))
+	if r.Status() == wire.StatusNoMoreFiles {
+		return nil
+	}
+	b, err := r.Block(wire.SMB1HeaderSize)
+	if r.Status() != wire.StatusOK || err != nil {
+		p.t.Fatalf("%s: %v, %v", pattern, r.Status(), err)
+	}
+	for i := range int(b.Word(0)) {
+		e := b.Bytes[3+i*searchEntrySize:][:searchEntrySize]
+		name, _, _ := bytes.Cut(e[30:], []byte{0})
+		names = append(names, string(name))
+	}
+	slices.Sort(names)
+	return names
+}
+
+// A client of SEARCH means by wildcards what they are to DOS, and knows files by their 8.3 names alone.
+func TestSMB1SearchMatchesAsDOSDoes(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub")
+	p.flags2 &^= wire.SMB1Flags2Unicode
+	for _, name := range []string{"FOO", "FOO.C", "FOO.TXT", "FOOBAR", "long name.textile"} {
+		if err := os.WriteFile(filepath.Join(p.dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	long := wire.ShortName("long name.textile")
+	for _, c := range []struct {
+		pattern string
+		want    []string
+	}{
+		{`\*`, []string{"FOO", "FOO.C", "FOO.TXT", "FOOBAR", long}},
+		{`\*.*`, []string{"FOO", "FOO.C", "FOO.TXT", "FOOBAR", long}},
+		{`\????????.???`, []string{"FOO", "FOO.C", "FOO.TXT", "FOOBAR", long}},
+		{`\*.`, []string{"FOO", "FOOBAR"}},
+		{`\FOO.`, []string{"FOO"}},
+		{`\FOO.*`, []string{"FOO", "FOO.C", "FOO.TXT"}},
+		{`\FOO.???`, []string{"FOO", "FOO.C", "FOO.TXT"}},
+		{`\FOO??`, []string{"FOO"}},
+		{`\F????????.?`, []string{"FOO", "FOO.C", "FOOBAR"}},
+		{`\*.TEX`, []string{long}},
+		{`\` + long, []string{long}},
+		{`\FOO.C`, []string{"FOO.C"}},
+	} {
+		slices.Sort(c.want)
+		for _, cmd := range []wire.SMB1Command{wire.SMB1Search, wire.SMB1Find, wire.SMB1FindUnique} {
+			if got := p.searchNames(cmd, c.pattern); !slices.Equal(got, c.want) {
+				t.Errorf("command %#x: %s finds %q, want %q", cmd, c.pattern, got, c.want)
+			}
+		}
+	}
+}
