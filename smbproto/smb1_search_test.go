@@ -65,3 +65,19 @@ func TestSMB1SearchMatchesAsDOSDoes(t *testing.T) {
 		}
 	}
 }
+
+// A READ at a file's end leaves the position where it was asked to read, from which SEEK counts.
+func TestSMB1SeekCountsFromTheLastRead(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub")
+	fid := p.open1("file", opening{wire.AccessAll, shareAll, wire.Create, 0})
+	p.want1(p.writeMsg1(fid, 0, []byte("hello")), wire.StatusOK)
+	for _, c := range []struct {
+		off  uint64
+		want uint32
+	}{{1, 6}, {5, 6}, {700, 701}} {
+		p.want1(p.readMsg1(fid, c.off, 10), wire.StatusOK)
+		if b := p.want1(p.msg(wire.SMB1Seek, words(fid, uint16(1), uint32(1)), nil), wire.StatusOK); b.U32(0) != c.want {
+			t.Errorf("after a READ at %d a SEEK by 1 leads to %d, want %d", c.off, b.U32(0), c.want)
+		}
+	}
+}

@@ -64,6 +64,7 @@ func (c *Conn) readSMB1(r *smb1Request, o *open, dst []byte, off uint64) (int, w
 		c.haveRead(o, off, n)
 		o.smb1.seek = o.position
 	case wire.StatusEndOfFile:
+		o.smb1.seek = off
 		return 0, wire.StatusOK
 	case wire.StatusInvalidParameter: // an offset that no file has
 		return 0, wire.StatusOK
