@@ -194,6 +194,18 @@ func TestAllocationSizeOfCreate(t *testing.T) {
 	}
 }
 
+// Whoever makes a file may say how large it will be, though it is not he who will write it.
+func TestAllocationSizeOfCreateNeedsNoRight(t *testing.T) {
+	p := withStreams(t)
+	for _, name := range []string{"file", "file:stream", "other:stream"} {
+		for _, d := range []wire.Disposition{wire.Create, wire.OverwriteIf} {
+			msg := p.createMsg(name, opening{wire.AccessReadAttributes, shareAll, d, 0})
+			r := p.want(withContext(msg, wire.ContextAllocationSize, le.AppendUint64(nil, 500)), wire.StatusOK)
+			p.want(p.closeMsg(wire.ReadFileID(r[128:])), wire.StatusOK)
+		}
+	}
+}
+
 func TestModeInformation(t *testing.T) {
 	p := newPeer(t, nil).logOn("pub")
 	id := p.open("file", opening{wire.AccessAll, shareAll, wire.Create, wire.OptionSequentialOnly | wire.OptionNonDirectory})

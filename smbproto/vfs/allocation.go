@@ -112,12 +112,12 @@ func (f *File) Allocate(size int64) error {
 	switch {
 	case size < int64(f.st.Size):
 		return f.Truncate(size)
-	case !f.writable:
-		return ErrNoHandle
 	case f.named && size > MaxStream:
 		return ErrStreamFull
-	case f.named:
+	case f.named: // has no room of its own, so whoever may make it may ask for some
 		return nil
+	case !f.writable:
+		return ErrNoHandle
 	}
 	var err error
 	if size == int64(f.st.Size) {
