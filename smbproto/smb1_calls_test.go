@@ -220,3 +220,15 @@ func TestSMB1SearchesGoOn(t *testing.T) {
 		t.Errorf("from the beginning comes %q, want %q", start[0], first[0])
 	}
 }
+
+// Who may not read gets no lock by LOCK_AND_READ: that the call was refused, its client takes to mean that there is none.
+func TestSMB1LockAndReadWithoutTheRightLocksNothing(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub")
+	fid := p.open1("file", opening{wire.AccessWriteData, shareAll, wire.Create, 0})
+	other := p.open1("file", opening{wire.AccessAll, shareAll, wire.Open, 0})
+	lock := func(fid uint16) []byte {
+		return p.msg(wire.SMB1LockAndRead, words(fid, uint16(5), uint32(0), uint16(0)), nil)
+	}
+	p.want1(lock(fid), wire.StatusAccessDenied)
+	p.want1(lock(other), wire.StatusOK)
+}

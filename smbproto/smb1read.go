@@ -46,13 +46,18 @@ func (c *Conn) readAndX(r *smb1Request, w *smb1Reply) wire.Status {
 	return status
 }
 
-// readSMB1 reads a file, where at its end there is nothing to read, or a pipe.
-func (c *Conn) readSMB1(r *smb1Request, o *open, dst []byte, off uint64) (int, wire.Status) {
+// mayRead reports whether an open has the rights to be read: who reads to execute may also read what he may execute.
+func (r *smb1Request) mayRead(o *open) bool {
 	rights := wire.AccessReadData
 	if r.header().Has(wire.SMB1Flags2ReadExecute) {
 		rights |= wire.AccessExecute
 	}
-	if !o.access.Has(rights) {
+	return o.access.Has(rights)
+}
+
+// readSMB1 reads a file, where at its end there is nothing to read, or a pipe.
+func (c *Conn) readSMB1(r *smb1Request, o *open, dst []byte, off uint64) (int, wire.Status) {
+	if !r.mayRead(o) {
 		return 0, wire.StatusAccessDenied
 	}
 	if o.file == nil {
@@ -79,6 +84,9 @@ func (c *Conn) readCore(r *smb1Request, w *smb1Reply) wire.Status {
 	b, o := &r.block, r.open
 	n, off := int(b.Word(1)), uint64(b.U32(4))
 	if r.code == wire.SMB1LockAndRead {
+		if !r.mayRead(o) {
+			return wire.StatusAccessDenied // before there is a lock that the client does not know of
+		}
 		if status := c.lockCore(r, off, uint64(n)); status != wire.StatusOK {
 			return status
 		}
