@@ -10,54 +10,17 @@ import (
 
 // A file is deleted by name, and may have several. Each open remembers whether its own
 // name is to be deleted (MS-FSA 2.1.1.4, Link.IsDeleted); when it is closed, the state of the
-// file keeps its handle for that. Nobody is admitted by such a name any more, and it goes with the last open that has it
-// (MS-FSA 2.1.5.5, phase 3). By the file's other names it is opened, and stays open, as if nothing were.
+// file keeps its handle for that. Until the last open is closed, nobody is admitted by any name.
 
-// deletePending reports whether the name by which f, the file or a stream of it, was opened is to be deleted.
-func (s *fileState) deletePending(f *vfs.File) bool {
-	if s.base != nil {
-		return s.losesName() || s.base.deletePending(f)
-	}
-	if !s.losesName() {
-		return false
-	}
-	name := f.EntryName()
-	same := func(f *vfs.File) bool { return f.Name().Same(name) }
-	return s.leaving || slices.ContainsFunc(s.doomed, same) || slices.ContainsFunc(s.going, same) ||
-		slices.ContainsFunc(s.opens, func(o *open) bool { return o.doomed && same(o.file) })
-}
-
-// losesName reports whether any name is to be deleted. A directory and a stream have but one.
-func (s *fileState) losesName() bool {
-	return s.leaving || len(s.doomed) > 0 || len(s.going) > 0 || slices.ContainsFunc(s.opens, func(o *open) bool { return o.doomed })
+// deletePending reports whether a name of the file is to be deleted.
+func (s *fileState) deletePending() bool {
+	return s.leaving || len(s.doomed) > 0 || slices.ContainsFunc(s.opens, func(o *open) bool { return o.doomed }) ||
+		s.base != nil && s.base.deletePending()
 }
 
 // dooms reports whether an open that was closed has left the name to be deleted.
 func (s *fileState) dooms(name vfs.Name) bool {
 	return slices.ContainsFunc(s.doomed, func(f *vfs.File) bool { return f.Name().Same(name) })
-}
-
-// free takes out the files by whose names nobody has this one open any more, by a stream of it neither.
-func (s *fileState) free() (due []*vfs.File) {
-	if len(s.doomed) == 0 {
-		return nil
-	}
-	for _, st := range s.streams.open {
-		if len(st.opens) == 0 {
-			return nil // it is being removed itself, or renamed, and whoever does that comes back
-		}
-	}
-	s.doomed = slices.DeleteFunc(s.doomed, func(f *vfs.File) bool {
-		for o := range s.all {
-			if s.base != nil || o.file.EntryName().Same(f.Name()) {
-				return false
-			}
-		}
-		due = append(due, f)
-		return true
-	})
-	s.going = append(s.going, due...)
-	return due
 }
 
 // doom has the open's name deleted when the file is closed.
@@ -95,11 +58,22 @@ func (t *fileTable) spare(o *open) (shut []*vfs.File) {
 	return shut
 }
 
-// pending tells whether the name that the open has is to be deleted, whoever asked for it. The file is not given another one then.
+// dooms tells whether the open's name is to be deleted, whoever asked for it. It keeps that name then (MS-FSA 2.1.5.15.11):
+// it would be deleted by another one.
+func (t *fileTable) dooms(o *open) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	name := o.file.Name()
+	return o.state.dooms(name) || slices.ContainsFunc(o.state.opens, func(other *open) bool {
+		return other.doomed && other.file.Name().Same(name)
+	})
+}
+
+// pending tells whether the file is to be deleted.
 func (t *fileTable) pending(o *open) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return o.state.deletePending(o.file)
+	return o.state.deletePending()
 }
 
 // mayFill says whether a file may be made in a directory: not in one that is to be deleted, MS-FSA 2.1.5.1.1, which
@@ -107,30 +81,24 @@ func (t *fileTable) pending(o *open) bool {
 func (t *fileTable) mayFill(dir vfs.ID) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if st := t.files[dir]; st != nil && st.losesName() {
+	if st := t.files[dir]; st != nil && st.deletePending() {
 		return wire.StatusDeletePending
 	}
 	return nil
 }
 
-// removal is of names of a file, by which nobody is admitted until the caller of leave has handed it to remove.
-type removal struct {
-	state *fileState
-	files []*vfs.File // one for each name
-}
-
-// remove deletes the names that leave has said nobody has any more, tells what came of each, and forgets them.
-func (t *fileTable) remove(r *removal, tell func(*vfs.File, error)) error {
+// remove deletes the names of a file that leave has said was the last, tells what came of each, and forgets it.
+func (t *fileTable) remove(st *fileState, tell func(*vfs.File, error)) error {
 	var errs []error
-	for r != nil {
-		files := r.files
-		for _, f := range files {
+	for st != nil {
+		doomed := st.doomed
+		for _, f := range doomed {
 			err := f.Remove()
 			tell(f, err)
 			errs = append(errs, err)
 		}
-		r = t.forget(r) // a stream's last open may have been its file's
-		for _, f := range files {
+		st = t.forget(st) // a stream's last open may have been its file's
+		for _, f := range doomed {
 			errs = append(errs, f.Close())
 		}
 	}

@@ -262,68 +262,6 @@ func TestRename(t *testing.T) {
 	}
 }
 
-// A name that is to be deleted is refused, and goes with its last open; by the file's other names it is opened meanwhile.
-func TestADeletionIsOfOneName(t *testing.T) {
-	p := newPeer(t, nil).logOn("pub")
-	pending := func(id wire.FileID) bool {
-		return p.want(p.queryMsg(id, wire.InfoFile, uint8(wire.FileStandardInformation), 24), wire.StatusOK)[72+20] != 0
-	}
-	first := p.newFile("file")
-	p.want(p.writeMsg(first, 0, []byte("content")), wire.StatusOK)
-	p.want(p.setMsg(first, wire.FileLinkInformation, renameInfo("link", false)), wire.StatusOK)
-	second, link := p.open("file", anyOpen), p.open("link", anyOpen)
-	p.want(p.setMsg(first, wire.FileDispositionInformation, []byte{1}), wire.StatusOK)
-	for i := range 2 { // the one who asked for it has it open, and has closed it
-		if _, s := p.tryOpen("file", anyOpen); s != wire.StatusDeletePending {
-			t.Errorf("%d: the name that is to be deleted: %v", i, s)
-		}
-		if !pending(second) || pending(link) {
-			t.Errorf("%d: deletion pending: %v by the name, %v by the other", i, pending(second), pending(link))
-		}
-		p.want(p.closeMsg(p.open("link", anyOpen)), wire.StatusOK)
-		if i == 0 {
-			p.want(p.closeMsg(first), wire.StatusOK)
-		}
-	}
-	p.want(p.closeMsg(second), wire.StatusOK)
-	if _, s := p.tryOpen("file", opening{rd, shareAll, wire.Open, 0}); s != wire.StatusObjectNameNotFound {
-		t.Errorf("after its last open: %v", s)
-	}
-	p.want(p.closeMsg(p.newFile("file")), wire.StatusOK) // another
-	p.want(p.writeMsg(link, 0, []byte("C")), wire.StatusOK)
-	p.want(p.closeMsg(link), wire.StatusOK)
-	if p.content("link") != "Content" {
-		t.Errorf("by the link: %q", p.content("link"))
-	}
-}
-
-// Who has a stream of a file open has the file's name, which stays until that is closed, too.
-func TestADeletedNameStaysWhileAStreamHasIt(t *testing.T) {
-	p := withStreams(t)
-	p.put("file", "x")
-	p.put("file:s", "data")
-	id := p.openAll("file")
-	p.want(p.setMsg(id, wire.FileLinkInformation, renameInfo("link", false)), wire.StatusOK)
-	named, other, link := p.openAll("file:s"), p.openAll("link:s"), p.openAll("link")
-	p.dispose(id, 1)
-	p.want(p.closeMsg(id), wire.StatusOK)
-	if _, s := p.tryOpen("file", anyOpen); s != wire.StatusDeletePending {
-		t.Errorf("while a stream is open by the name: %v", s)
-	}
-	p.want(p.closeMsg(named), wire.StatusOK)
-	if _, s := p.tryOpen("file", opening{rd, shareAll, wire.Open, 0}); s != wire.StatusObjectNameNotFound {
-		t.Errorf("after that: %v", s)
-	}
-	p.want(p.closeMsg(other), wire.StatusOK)
-	p.want(p.closeMsg(link), wire.StatusOK)
-	if n := len(p.srv.files.files); n != 0 {
-		t.Errorf("%d files are still known", n)
-	}
-	if got := p.get("link:s"); got != "data" {
-		t.Errorf("the stream has %q", got)
-	}
-}
-
 // A link is a name as any other: the file is there by it when the first is gone.
 func TestLink(t *testing.T) {
 	p := newPeer(t, nil).logOn("pub")

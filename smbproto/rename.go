@@ -47,7 +47,7 @@ func (c *Conn) link(o *open, b wire.RenameInfo) wire.Status {
 	files.paths.RLock()
 	defer files.paths.RUnlock()
 	if files.pending(o) {
-		return wire.StatusAccessDenied // MS-FSCC 2.4.27
+		return wire.StatusAccessDenied // MS-FSCC 2.4.27: its names are taken away, and who comes by the new one is not told
 	}
 	if err := o.file.Link(to, o.mayEnter); err != nil {
 		return wire.StatusOf(err)
@@ -89,8 +89,8 @@ func (c *Conn) rename(o *open, b wire.RenameInfo) wire.Status {
 }
 
 func (c *Conn) renameTo(o *open, to vfs.Path, replace bool) wire.Status {
-	if c.srv.files.pending(o) {
-		return wire.StatusAccessDenied // MS-FSA 2.1.5.15.11: it would be deleted by the new name
+	if c.srv.files.dooms(o) {
+		return wire.StatusAccessDenied
 	}
 	root := o.tree.share.root
 	target, err := root.Hold(to, o.file.Exact())

@@ -51,11 +51,11 @@ type fileState struct {
 	id vfs.ID
 	streams
 	opens []*open
-	// doomed are the files whose names are deleted when the last open that has the name is
+	// doomed are the files by whose names this one is deleted when its last open is
 	// closed: of opens that asked for it and were closed before. The state owns them, and has one
-	// for each name. going are those that are being deleted.
-	doomed, going []*vfs.File
-	// leaving: the file is being replaced, or a stream's name is kept, and nobody is admitted.
+	// for each name.
+	doomed []*vfs.File
+	// leaving: the file is being removed or replaced, and nobody is admitted.
 	leaving bool
 	locks   []byteRange
 	locked  atomic.Int32 // len(locks), to be asked without the table's lock
@@ -128,10 +128,10 @@ func (t *fileTable) tryAdmit(o *open, e *entry) wire.Status {
 	}
 	defer func() {
 		if o.state == nil {
-			t.unneeded(st)
+			t.last(st) // it may have been made for nothing
 		}
 	}()
-	if st.deletePending(o.file) {
+	if st.deletePending() {
 		t.evictFrom(st) // for its client it is to be deleted anyway
 		return wire.StatusDeletePending
 	}
@@ -142,7 +142,7 @@ func (t *fileTable) tryAdmit(o *open, e *entry) wire.Status {
 		return wire.StatusSharingViolation
 	}
 	if o.named {
-		if st = st.stream(o.file.Stream()); st.deletePending(o.file) {
+		if st = st.stream(o.file.Stream()); st.deletePending() {
 			return wire.StatusDeletePending
 		}
 	}
@@ -172,15 +172,15 @@ func (t *fileTable) tryAdmit(o *open, e *entry) wire.Status {
 }
 
 // leave takes an open out, gives up its locks, and takes over its file. shut is a
-// file that the caller closes. If this was the last open of a name that is to be deleted,
-// last has it: nobody is admitted by it until the caller has handed that to remove.
-func (t *fileTable) leave(o *open) (shut *vfs.File, last *removal) {
+// file that the caller closes. If this was the last open of a file that is to be deleted,
+// last is its state: nobody is admitted until the caller has handed it to remove.
+func (t *fileTable) leave(o *open) (shut *vfs.File, last *fileState) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.leaveLocked(o)
 }
 
-func (t *fileTable) leaveLocked(o *open) (shut *vfs.File, last *removal) {
+func (t *fileTable) leaveLocked(o *open) (shut *vfs.File, last *fileState) {
 	st := o.state
 	o.state = nil
 	t.endCreate(o)

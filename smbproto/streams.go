@@ -2,7 +2,6 @@ package smbproto
 
 import (
 	"errors"
-	"slices"
 	"strings"
 
 	"ustack/smbproto/vfs"
@@ -105,38 +104,22 @@ func (t *fileTable) streamsOpen(o *open) bool {
 	return len(o.state.streams.open) > 0
 }
 
-// last says what the caller of leave has to hand to remove, if anything: of the state that has lost
-// an open, or of the file of a stream that nobody has open any more. What is not to be deleted is forgotten.
-func (t *fileTable) last(st *fileState) *removal {
-	for st != nil && !st.leaving {
-		due := st.free()
+// last says what the caller of leave has to hand to remove, if anything: the state that has lost
+// an open, or the file's of a stream that nobody has open any more. What is not to be deleted is forgotten.
+func (t *fileTable) last(st *fileState) *fileState {
+	for st != nil {
 		switch {
-		case len(due) > 0:
-			return &removal{st, due}
-		case st.base != nil && len(st.opens) > 0:
-			st = st.base // it may be that the file had its name from this open alone
-		case !st.empty():
+		case len(st.opens) > 0 || len(st.streams.open) > 0 || st.leaving:
 			return nil
-		default:
-			base := st.base
-			t.unlink(st)
-			st = base
+		case len(st.doomed) > 0:
+			st.leaving = true
+			return st
 		}
+		base := st.base
+		t.unlink(st)
+		st = base
 	}
 	return nil
-}
-
-// empty reports whether nothing is left for which the state has to be there.
-func (s *fileState) empty() bool {
-	return len(s.opens) == 0 && len(s.streams.open) == 0 && len(s.doomed) == 0 && len(s.going) == 0 && !s.leaving
-}
-
-// unneeded forgets a state that has come to be for nothing, and its file's likewise.
-func (t *fileTable) unneeded(st *fileState) {
-	for st != nil && st.empty() {
-		t.unlink(st)
-		st = st.base
-	}
 }
 
 // unlink takes a state out of the table, or out of its file's.
@@ -148,13 +131,16 @@ func (t *fileTable) unlink(st *fileState) {
 	}
 }
 
-// forget forgets what was removed, and says what is to be removed next: other names that have come to be free meanwhile, or the
-// file of a stream that was the last that kept it.
-func (t *fileTable) forget(r *removal) *removal {
+// forget forgets what was removed, and says what is to be removed next: the file of a stream that
+// was the last that kept it.
+func (t *fileTable) forget(st *fileState) *fileState {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	r.state.going = slices.DeleteFunc(r.state.going, func(f *vfs.File) bool { return slices.Contains(r.files, f) })
-	return t.last(r.state)
+	t.unlink(st)
+	if st.base == nil {
+		return nil
+	}
+	return t.last(st.base)
 }
 
 // queryStreams: FileStreamInformation, MS-FSA 2.1.5.12.29, of the whole file by whatever open.
@@ -278,7 +264,7 @@ func (t *fileTable) holdDefault(o *open) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	st, base := o.state, o.state.base
-	if len(st.opens) > 1 || len(st.locks) > 0 || o.deleteOnClose || len(base.opens) > 0 || st.deletePending(o.file) {
+	if len(st.opens) > 1 || len(st.locks) > 0 || o.deleteOnClose || len(base.opens) > 0 || st.deletePending() {
 		return false
 	}
 	base.leaving = true
