@@ -217,3 +217,20 @@ func TestAFileThatIsToBeDeletedKeepsItsName(t *testing.T) {
 		t.Errorf("after its close: %v", s)
 	}
 }
+
+// As a file: who renames a stream that is to be deleted would lose it by its new name.
+func TestAStreamThatIsToBeDeletedKeepsItsName(t *testing.T) {
+	p := withStreams(t)
+	p.put("file", "x")
+	p.put("file:s", "data")
+	id, other := p.openAll("file:s"), p.openAll("file:s")
+	p.dispose(other, 1)
+	p.want(p.setMsg(id, wire.FileRenameInformation, renameInfo(":t", false)), wire.StatusAccessDenied)
+	p.dispose(other, 0)
+	p.want(p.closeMsg(other), wire.StatusOK)
+	p.want(p.setMsg(id, wire.FileRenameInformation, renameInfo(":t", false)), wire.StatusOK)
+	p.want(p.closeMsg(id), wire.StatusOK)
+	if got := p.get("file:t"); got != "data" {
+		t.Errorf("%q", got)
+	}
+}

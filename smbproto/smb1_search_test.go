@@ -10,10 +10,16 @@ import (
 	"ustack/smbproto/wire"
 )
 
-// searchNames lists by SEARCH, or a call like it, in ASCII; in order.
+// searchNames lists files by SEARCH, or a call like it, in ASCII; in order.
 func (p *peer1) searchNames(cmd wire.SMB1Command, pattern string) (names []string) {
 	p.t.Helper()
-	r := p.ask1(p.msg(cmd, words(uint16(50), uint16(0)), append(path1(pattern), 5, 0, 0)))
+	return p.searchAll(cmd, pattern, 0)
+}
+
+// searchAll is searchNames with what has attributes among it.
+func (p *peer1) searchAll(cmd wire.SMB1Command, pattern string, attrs uint16) (names []string) {
+	p.t.Helper()
+	r := p.ask1(p.msg(cmd, words(uint16(50), attrs), append(path1(pattern), 5, 0, 0)))
 	if r.Status() == wire.StatusNoMoreFiles {
 		return nil
 	}
@@ -39,6 +45,9 @@ func TestSMB1SearchMatchesAsDOSDoes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := os.Mkdir(filepath.Join(p.dir, "SUB"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	long := wire.ShortName("long name.textile")
 	for _, c := range []struct {
 		pattern string
@@ -62,6 +71,20 @@ func TestSMB1SearchMatchesAsDOSDoes(t *testing.T) {
 			if got := p.searchNames(cmd, c.pattern); !slices.Equal(got, c.want) {
 				t.Errorf("command %#x: %s finds %q, want %q", cmd, c.pattern, got, c.want)
 			}
+		}
+	}
+}
+
+// In a directory DOS's pattern for all, and what its programs say for it, finds ".." too.
+func TestSMB1SearchFindsTheDirectoryAbove(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub")
+	p.flags2 &^= wire.SMB1Flags2Unicode
+	if err := os.MkdirAll(filepath.Join(p.dir, "SUB", "X"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, pattern := range []string{`\SUB\????????.???`, `\SUB\*.*`, `\SUB\*`} {
+		if got, want := p.searchAll(wire.SMB1Search, pattern, 0x10), []string{".", "..", "X"}; !slices.Equal(got, want) {
+			t.Errorf("%s finds %q, want %q", pattern, got, want)
 		}
 	}
 }

@@ -25,7 +25,7 @@ func (c *Conn) findFirst2(r *smb1Request, t *transaction, out *transOut) wire.St
 	case !level.Valid():
 		return wire.StatusInvalidLevel
 	}
-	s, status := c.beginSearchSMB1(r, name, attrs, r.posix() || level == wire.SMB1FindUnix)
+	s, status := c.beginSearchSMB1(r, name, attrs, rulesOf(r.posix() || level == wire.SMB1FindUnix))
 	if status != wire.StatusOK {
 		return status
 	}

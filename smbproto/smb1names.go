@@ -22,7 +22,7 @@ func (r *smb1Request) hasWildcards(path string) bool {
 // those for which it succeeds. The pattern is the last component of a path that path has made. If there are none, the
 // status is of what kept it from one, or that there is no such file.
 func (c *Conn) namesOf(r *smb1Request, path string, attrs uint16, do func(path string) wire.Status) wire.Status {
-	s, status := c.beginSearchSMB1(r, path, attrs, r.posix())
+	s, status := c.beginSearchSMB1(r, path, attrs, rulesOf(r.posix()))
 	if status != wire.StatusOK {
 		return status
 	}

@@ -18,8 +18,24 @@ type smb1Search struct {
 	last    string // the last of them
 }
 
-// beginSearchSMB1 opens the directory of a pattern: its last component. exact takes the names as POSIX does.
-func (c *Conn) beginSearchSMB1(r *smb1Request, name string, attrs uint16, exact bool) (*smb1Search, wire.Status) {
+// How a search takes names and patterns.
+type searchRules int
+
+const (
+	asNT    searchRules = iota
+	asPOSIX             // in the case given
+	asDOS               // by 8.3 names too, which are what the client sees, and with DOS's wildcards
+)
+
+func rulesOf(exact bool) searchRules {
+	if exact {
+		return asPOSIX
+	}
+	return asNT
+}
+
+// beginSearchSMB1 opens the directory of a pattern: its last component.
+func (c *Conn) beginSearchSMB1(r *smb1Request, name string, attrs uint16, as searchRules) (*smb1Search, wire.Status) {
 	if r.tree.isPipe() {
 		return nil, wire.StatusInvalidDeviceRequest
 	}
@@ -28,16 +44,20 @@ func (c *Conn) beginSearchSMB1(r *smb1Request, name string, attrs uint16, exact 
 	if i := strings.LastIndexByte(name, '\\'); i >= 0 {
 		dir, pattern = name[:i], name[i+1:]
 	}
-	if pattern == "????????.???" { // what DOS had for all
+	switch {
+	case pattern == "????????.???": // what DOS had for all
 		pattern = "*"
+	case as == asDOS:
+		pattern = dosPattern(pattern)
 	}
 	if throughDot(dir) {
 		return nil, wire.StatusObjectPathNotFound
 	}
-	s := &smb1Search{session: r.session, attrs: attrs}
+	s, exact := &smb1Search{session: r.session, attrs: attrs}, as == asPOSIX
 	if status := s.open.search.lookFor(pattern, exact); status != wire.StatusOK {
 		return nil, status
 	}
+	s.open.search.short = s.open.search.short || as == asDOS
 	path, err := vfs.ParsePath(dir)
 	if err != nil {
 		return nil, wire.StatusOf(err)
@@ -235,13 +255,13 @@ func (c *Conn) searchCore(r *smb1Request, w *smb1Reply) wire.Status {
 		if name, status = r.named(name); status != wire.StatusOK {
 			return status
 		}
-		if !r.posix() {
-			name = dosPattern(name)
+		as := asDOS
+		if r.posix() {
+			as = asPOSIX
 		}
-		if s, status = c.beginSearchSMB1(r, name, attrs, r.posix()); status != wire.StatusOK {
+		if s, status = c.beginSearchSMB1(r, name, attrs, as); status != wire.StatusOK {
 			return status
 		}
-		s.open.search.short = !r.posix() // those are the names that the client sees
 		if sid, status = c.keepSearch(s); status != wire.StatusOK {
 			c.dropSearch(s)
 			return status
@@ -327,12 +347,11 @@ func (c *Conn) listCore(s *smb1Search, sid uint16, key []byte, w *smb1Reply, mos
 	return count, wire.StatusOK
 }
 
-// dosPattern says in the pattern of a path what its wildcards are to DOS, for which a name without an extension ends in a
+// dosPattern says in a pattern what its wildcards are to DOS, for which a name without an extension ends in a
 // dot too, and ? also stands for nothing at the end of a part (MS-FSA 2.1.4.4). Clients of FIND_FIRST2 say so themselves.
-func dosPattern(name string) string {
-	at := strings.LastIndexByte(name, '\\') + 1
-	out := []byte(name)
-	for i := at; i < len(out); i++ {
+func dosPattern(pattern string) string {
+	out := []byte(pattern)
+	for i := range out {
 		var next byte
 		if i+1 < len(out) {
 			next = out[i+1]
@@ -342,7 +361,7 @@ func dosPattern(name string) string {
 			out[i] = '>'
 		case out[i] == '*' && next == '.':
 			out[i] = '<'
-		case out[i] == '.' && i > at && (next == 0 || next == '?' || next == '*'):
+		case out[i] == '.' && i > 0 && (next == 0 || next == '?' || next == '*'):
 			out[i] = '"'
 		}
 	}

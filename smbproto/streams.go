@@ -183,6 +183,9 @@ func (c *Conn) renameStream(o *open, name string, replace bool) wire.Status {
 	files := &c.srv.files
 	files.renaming.Lock()
 	defer files.renaming.Unlock()
+	if files.pending(o) {
+		return wire.StatusAccessDenied // as of a file, which it may be (rename.go)
+	}
 	if to == "" {
 		return c.renameToDefault(o, replace)
 	}
