@@ -23,7 +23,7 @@ func (c *Conn) leaveCreates(requests, taken []*pending) {
 		}
 	}
 	for _, p := range taken {
-		if p.create != nil && !slices.Contains(requests, p) {
+		if !slices.Contains(requests, p) && p.create != nil { // in this order: what was left is another's by now
 			c.srv.files.forgetCreate(p.create)
 		}
 	}
