@@ -33,9 +33,10 @@
 // A further command, or a fuller one, is an entry of the dispatch table and a file.
 // SMB1 has a table of its own, [smb1Commands]: what both do with files is common. Dialects are chosen in bestDialect.
 // Answers come in the order of the requests, before the next is looked at. A request that has to wait for
-// something else than its client (a lock, a change in a directory) gets an interim answer in this order, in a frame of its own, and its final one
-// when what it waits for has come: [Conn.park] keeps it, whoever takes it from its place settles it, and the
-// connection's goroutine, woken through [ioarea.Ring.Wake], answers (async.go). Further requests that wait go the same way.
+// something else than its client (a lock, a change in a directory) gets an interim answer in this order, in a frame of
+// its own, and its final one when what it waits for has come: [Conn.park] keeps it, whoever takes it from its place
+// settles it, and the connection's goroutine, woken through [ioarea.Ring.Wake], answers (async.go). Further requests that
+// wait go the same way.
 //
 // A control of a file is a case of Conn.control; copies on the server are in copychunk.go, sparse files in sparse.go.
 //

@@ -184,7 +184,7 @@ func (c *Conn) renameStream(o *open, name string, replace bool) wire.Status {
 	files.renaming.Lock()
 	defer files.renaming.Unlock()
 	if files.pending(o) {
-		return wire.StatusAccessDenied // as of a file, which it may be (rename.go)
+		return wire.StatusAccessDenied // it would be deleted by the new name, as a file would
 	}
 	if to == "" {
 		return c.renameToDefault(o, replace)

@@ -69,22 +69,25 @@ func TestFilesOfAnotherSize(t *testing.T) {
 	}
 }
 
-func TestAFileSizeOfNoUseIsRefusedByName(t *testing.T) {
-	for _, c := range []struct{ size, only, want string }{
-		{"1MiB", "^SMB get", ""},
-		{"1GiB", "^SMB", ""},
-		{"0", "^SMB get", "--file-size: 0: want at least 1MiB"},
-		{"1048575", "^SMB get", "--file-size: 1048575: want at least 1MiB"},
-		{"big", "^SMB get", "--file-size: "},
-		{"1GiB", "^(bulk in|SMB create)", "--file-size: no workload"},
+func TestAChangeOfNoUseIsRefusedByName(t *testing.T) {
+	for _, c := range []struct{ flag, value, only, want string }{
+		{"--file-size", "1MiB", "^SMB get", ""},
+		{"--file-size", "1GiB", "^SMB", ""},
+		{"--file-size", "0", "^SMB get", "--file-size: 0: want at least 1MiB"},
+		{"--file-size", "1048575", "^SMB get", "--file-size: 1048575: want at least 1MiB"},
+		{"--file-size", "big", "^SMB get", "--file-size: "},
+		{"--file-size", "1GiB", "^(bulk in|SMB create)", "--file-size: no workload"},
+		{"--files", t.TempDir(), "^SMB create", ""},
+		{"--files", t.TempDir(), "^bulk in", "--files: no workload"},
+		{"--files", "/nowhere", "^SMB put", "--files: "},
 	} {
 		var parsed cli
-		_, err := newParser(&parsed).Parse([]string{"compare", "--file-size", c.size})
+		_, err := newParser(&parsed).Parse([]string{"compare", c.flag, c.value})
 		if err == nil {
 			err = parsed.Compare.check(planned(t, c.only))
 		}
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s of %s: %v, want %q", c.size, c.only, err, c.want)
+			t.Errorf("%s %s of %s: %v, want %q", c.flag, c.value, c.only, err, c.want)
 		}
 	}
 }
@@ -115,23 +118,6 @@ func TestSMBsFilesLieWhereTheyAreWantedAndAreRemoved(t *testing.T) {
 	}
 	if want := "SMB's files below " + dir + " instead"; !slices.Contains(report.Environment.Changes, want) {
 		t.Errorf("%q does not say %q", report.Environment.Changes, want)
-	}
-}
-
-func TestADirectoryForFilesIsRefusedWhereNobodyServesAny(t *testing.T) {
-	for _, c := range []struct{ dir, only, want string }{
-		{t.TempDir(), "^SMB create", ""},
-		{t.TempDir(), "^bulk in", "--files: no workload"},
-		{"/nowhere", "^SMB put", "--files: "},
-	} {
-		var parsed cli
-		_, err := newParser(&parsed).Parse([]string{"compare", "--files", c.dir})
-		if err == nil {
-			err = parsed.Compare.check(planned(t, c.only))
-		}
-		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s of %s: %v, want %q", c.dir, c.only, err, c.want)
-		}
 	}
 }
 
