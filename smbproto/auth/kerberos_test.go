@@ -73,6 +73,7 @@ type ticketUser struct {
 	noSubkey     bool
 	contextFlags uint32
 	cut          int // bytes of the ticket's cipher that are left
+	noOptions    bool
 
 	session, subkey types.EncryptionKey
 	ctime           time.Time
@@ -125,6 +126,9 @@ func (u *ticketUser) token(t testing.TB, r *realm) []byte {
 	}
 	if u.cut > 0 {
 		req.Ticket.EncPart.Cipher = req.Ticket.EncPart.Cipher[:u.cut]
+	}
+	if u.noOptions {
+		req.APOptions = asn1.BitString{}
 	}
 	raw, err := req.Marshal()
 	if err != nil {
@@ -354,6 +358,20 @@ func TestATicketThatProvesNothingIsRefused(t *testing.T) {
 		if errors.Is(err, auth.ErrMalformed) == errors.Is(err, auth.ErrLogonFailure) && !errors.Is(err, auth.ErrUnsupported) {
 			t.Errorf("%s: %v is of no kind", name, err)
 		}
+	}
+}
+
+// Options that are left out are not set: who they are sent by need not have shown who he is.
+func TestOptionsMayBeMissing(t *testing.T) {
+	r := newRealm(t, etypeID.AES256_CTS_HMAC_SHA1_96)
+	u := &ticketUser{name: "alice", realm: realmName, etype: etypeID.AES256_CTS_HMAC_SHA1_96, noOptions: true}
+	_, done, err := r.exchange(t).Step(krbInitToken(krbMechList(krbOID), u.token(t, r)))
+	if err != nil || !done {
+		t.Errorf("%v, %v", done, err)
+	}
+	u.cut = 1
+	if _, _, err = r.exchange(t).Step(krbInitToken(krbMechList(krbOID), u.token(t, r))); !errors.Is(err, auth.ErrLogonFailure) {
+		t.Errorf("without a ticket: %v", err)
 	}
 }
 
