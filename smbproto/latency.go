@@ -71,7 +71,7 @@ func (s *Server) startTimer() (t time.Time) {
 }
 
 func (s *Server) stopTimer(cmd wire.Command, began time.Time) {
-	if s.cfg.Latency {
+	if s.cfg.Latency && cmd < wire.CommandCount { // one that there is not has no time
 		s.counters.latency.add(cmd, s.cfg.Now().Sub(began))
 	}
 }

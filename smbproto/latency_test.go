@@ -43,3 +43,15 @@ func TestTimersAllocateNothing(t *testing.T) {
 		}
 	}
 }
+
+// A client may send any number of command: none ends the server, and all that there are not count as one.
+func TestCommandsThatThereAreNot(t *testing.T) {
+	p := newPeer(t, func(c *Config) { c.Latency = true })
+	p.want(p.negotiateMsg(0x0210), wire.StatusOK)
+	for _, cmd := range []wire.Command{wire.CommandCount, wire.CommandCount + 1, 0x7fff, 0xffff} {
+		p.want(p.request(cmd, 4, nil), wire.StatusInvalidParameter)
+	}
+	if st := p.srv.Stats(); len(st.Answers) != 2 {
+		t.Errorf("answers to NEGOTIATE and to %d kinds of commands that there are not: %v", len(st.Answers)-1, st.Answers)
+	}
+}

@@ -60,10 +60,16 @@ type outcome struct {
 	status wire.Status
 }
 
+// noCommand stands for all of SMB2 that there are not: a client can't have the counters grow by asking for each.
+const noCommand = wire.CommandCount + 1
+
 // name of the command.
 func (o *outcome) name() string {
-	if o.cmd == wire.CommandCount {
+	switch o.cmd {
+	case wire.CommandCount:
 		return smb1Commands[o.smb1].statsName()
+	case noCommand:
+		return "unknown"
 	}
 	return o.cmd.String()
 }
@@ -72,6 +78,9 @@ func (c *counters) answer(cmd wire.Command, s wire.Status) {
 	if s == wire.StatusOK {
 		c.succeeded[cmd].Add(1)
 		return
+	}
+	if cmd >= wire.CommandCount {
+		cmd = noCommand
 	}
 	c.other(outcome{cmd: cmd, status: s})
 }
