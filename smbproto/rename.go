@@ -115,6 +115,12 @@ func (c *Conn) renameTo(o *open, to vfs.Path, replace bool) wire.Status {
 	if err := o.mayReplace(target); err != nil {
 		return wire.StatusOf(err)
 	}
+	if o.file.IsDir() && target.IsDir() {
+		// Nothing replaces a directory (MS-FSA 2.1.5.15.11). That it is full is said, as smbd does: programs of Linux's ask.
+		if status := wire.StatusOf(target.Empty()); status == wire.StatusDirectoryNotEmpty {
+			return status
+		}
+	}
 	if o.file.IsDir() || target.IsDir() || target.IsReadOnly() || !c.srv.files.reserve(target.ID()) {
 		return wire.StatusAccessDenied
 	}

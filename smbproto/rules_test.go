@@ -81,6 +81,21 @@ func TestLocksThatAreTakenBackAreTheLast(t *testing.T) {
 	}
 }
 
+// A directory takes no other's place, and of one that is full it is said why.
+func TestADirectoryReplacesNoDirectory(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	for _, name := range []string{"empty", "full", `full\in`, "dir"} {
+		p.want(p.closeMsg(p.open(name, opening{wire.AccessAll, shareAll, wire.Create, wire.OptionDirectory})), wire.StatusOK)
+	}
+	dir := p.open("dir", opening{wire.AccessAll, shareAll, wire.Open, wire.OptionDirectory})
+	p.want(p.setMsg(dir, wire.FileRenameInformation, renameInfo("empty", true)), wire.StatusAccessDenied)
+	p.want(p.setMsg(dir, wire.FileRenameInformation, renameInfo("full", true)), wire.StatusDirectoryNotEmpty)
+	p.want(p.setMsg(dir, wire.FileRenameInformation, renameInfo("full", false)), wire.StatusObjectNameCollision)
+	file := p.newFile("file")
+	p.want(p.setMsg(file, wire.FileRenameInformation, renameInfo("full", true)), wire.StatusAccessDenied)
+	p.wantNames("dir empty file full")
+}
+
 // A directory takes no file's place: Linux can't do it in one, and neither is lost.
 func TestADirectoryReplacesNoFile(t *testing.T) {
 	p := newPeer(t, nil).logOn("pub")

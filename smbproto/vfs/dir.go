@@ -162,8 +162,8 @@ func (f *File) ParentInfo(info *wire.FileInfo, eas bool) error {
 	return err
 }
 
-// empty fails with ENOTEMPTY if the directory has an entry, listed or not.
-func (f *File) empty() error {
+// Empty fails with ENOTEMPTY if the directory has an entry, listed or not.
+func (f *File) Empty() error {
 	fd, err := reopen(f.fd, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		return err

@@ -107,7 +107,7 @@ func (f *File) CanRemoveAtClose() error {
 		return err
 	}
 	if f.IsDir() {
-		return f.empty()
+		return f.Empty()
 	}
 	return nil
 }
