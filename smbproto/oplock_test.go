@@ -707,7 +707,7 @@ func TestAWriteThatFailsMidwayBreaksOplocks(t *testing.T) {
 		r, w := twoClients(t)
 		held := r.openOplock("file", anyOpen, wire.OplockII, wire.OplockII)
 		id := w.open("file", anyOpen)
-		if got := status(w.askAll(write(w, id))[0]); got != wire.StatusFileTooLarge {
+		if got := status(w.askAll(write(w, id))[0]); got != wire.StatusDiskFull {
 			t.Fatalf("%s: %v", name, got)
 		}
 		if st, err := os.Stat(filepath.Join(r.dir, "file")); err != nil || st.Size() != limit {

@@ -109,7 +109,7 @@ func TestReservingKeepsToTheLimitOfFiles(t *testing.T) {
 	p := newPeer(t, nil).logOn("pub")
 	limitFileSize(t)
 	id := p.newFile("file")
-	p.want(p.setMsg(id, wire.FileAllocationInformation, le.AppendUint64(nil, 1<<30+1)), wire.StatusFileTooLarge)
+	p.want(p.setMsg(id, wire.FileAllocationInformation, le.AppendUint64(nil, 1<<30+1)), wire.StatusDiskFull)
 	p.want(p.setMsg(id, wire.FileAllocationInformation, le.AppendUint64(nil, 1<<20)), wire.StatusOK)
 }
 

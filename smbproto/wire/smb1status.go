@@ -102,7 +102,6 @@ var dosErrors = map[Status]Status{
 	StatusInsuffServerResources:  dosError(classServer, 89),
 	StatusMoreProcessingRequired: dosError(classDOS, 234),
 	StatusUnexpectedIOError:      dosError(classHardware, 31),
-	StatusFileTooLarge:           dosError(classDOS, 112),
 	StatusNotFound:               dosError(classDOS, 1168),
 	StatusIOTimeout:              dosError(classDOS, 121),
 }

@@ -99,7 +99,6 @@ const (
 	StatusInvalidLockRange       Status = 0xC00001A1
 	StatusRequestOutOfSequence   Status = 0xC000042A
 	StatusFileNotAvailable       Status = 0xC0000467
-	StatusFileTooLarge           Status = 0xC0000904
 	StatusNoPreauthHashOverlap   Status = 0xC05D0000
 	StatusSMBBadTID              Status = 0x00050002
 )

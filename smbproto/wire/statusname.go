@@ -93,7 +93,6 @@ var statusNames = map[Status]string{
 	StatusRequestOutOfSequence:   "STATUS_REQUEST_OUT_OF_SEQUENCE",
 	StatusDuplicateObjectID:      "STATUS_DUPLICATE_OBJECTID",
 	StatusFileNotAvailable:       "STATUS_FILE_NOT_AVAILABLE",
-	StatusFileTooLarge:           "STATUS_FILE_TOO_LARGE",
 	StatusNoPreauthHashOverlap:   "STATUS_SMB_NO_PREAUTH_INTEGRITY_HASH_OVERLAP",
 	StatusSMBBadTID:              "STATUS_SMB_BAD_TID",
 }
