@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -151,6 +152,36 @@ func TestSMB1UnixChangesAreMade(t *testing.T) {
 	p.want1(p.pathMsg(6, wire.SMB1InfoUnixBasic, "/dir/file", b), wire.StatusAccessDenied)
 	le.PutUint64(b[40:], uint64(os.Getuid())) // it is that already
 	p.want1(p.pathMsg(6, wire.SMB1InfoUnixBasic, "/dir/file", b), wire.StatusOK)
+}
+
+// A time that is set as Linux's is one that the next write sets again, even through the same open.
+func TestSMB1UnixTimesDoNotOutlastAWrite(t *testing.T) {
+	p := unixShare(t)
+	fid := le.Uint16(p.trans2Data(p.posixOpenMsg("/dir/file", wire.SMB1PosixReadWrite, 0))[2:])
+	modified := func() time.Time {
+		t.Helper()
+		st, err := os.Stat(filepath.Join(p.dir, "dir/file"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.ModTime()
+	}
+	b := noUnixChange()
+	le.PutUint64(b[32:], uint64(wire.FiletimeUnix(1_000_000_000, 0)))
+	for range 2 {
+		p.want1(p.trans2(8, len(b), words(fid, uint16(wire.SMB1InfoUnixBasic), uint16(0)), b), wire.StatusOK)
+		if at := modified(); at.Unix() != 1_000_000_000 {
+			t.Fatalf("it was set to %v", at)
+		}
+		p.want1(p.writeMsg1(fid, 0, []byte("text")), wire.StatusOK)
+		if at := modified(); at.Unix() == 1_000_000_000 {
+			t.Error("a write has not set it")
+		}
+	}
+	p.want1(p.msg(wire.SMB1Close, words(fid, uint32(0)), nil), wire.StatusOK)
+	if at := modified(); at.Unix() == 1_000_000_000 {
+		t.Error("the close has set it")
+	}
 }
 
 // Who may take ownership of files may give them to others, if Linux lets the server; nobody else may.

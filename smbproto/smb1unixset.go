@@ -95,7 +95,11 @@ func (c *Conn) changeUnix(o *open, ch *wire.SMB1UnixChange) wire.Status {
 			return status
 		}
 	}
-	return setBasic(o, wire.NewBasicInfo(ch.Creation, ch.LastAccess, ch.LastWrite, 0, 0))
+	status := setBasic(o, wire.NewBasicInfo(ch.Creation, ch.LastAccess, ch.LastWrite, 0, 0))
+	if ch.LastWrite != 0 {
+		o.frozen = 0 // as utimes(2) does, and smbd: the next write sets it again
+	}
+	return status
 }
 
 func changeMode(o *open, ch *wire.SMB1UnixChange) wire.Status {
