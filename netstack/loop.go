@@ -88,8 +88,9 @@ type loop struct {
 	trim       trimmer
 	tick       *time.Ticker // of sweeps
 	swept      time.Time
-	gone       bool  // the device is closed, or has failed
-	refusing   error // why no connection begins any more
+	announcer  announcer // on the first loop
+	gone       bool      // the device is closed, or has failed
+	refusing   error     // why no connection begins any more
 	stopping   bool
 
 	validated bool // the device vouches for the checksums of the frame that is being read
@@ -257,9 +258,10 @@ func (l *loop) deferring() bool {
 
 // sweep does what is due now and then: rings that gVisor has let go of are freed,
 // and idle rings are found, and acknowledgements that placement could not read, in
-// fragments or behind extension headers of IPv6.
+// fragments or behind extension headers of IPv6. Neighbours are told of the stack.
 func (l *loop) sweep() {
 	l.swept = l.now
+	l.announce()
 	l.c.limbo.Store(int64(l.areas.sweep()))
 	l.orphans.sweep()
 	for _, f := range l.flows {

@@ -249,6 +249,7 @@ func newWith(c Config, findLayout func() (viewLayout, error)) (*Stack, error) {
 		})
 	}
 	k.loops, s.l = s.loops, s.loops[0]
+	s.l.announcer = newAnnouncer(c.Addrs, c.HardwareAddr)
 	fail := func(err error) (*Stack, error) {
 		for _, part := range parts[1:] {
 			err = errors.Join(err, part.Close()) // the first is the caller's
