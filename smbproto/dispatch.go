@@ -143,7 +143,7 @@ func (c *Conn) resolve(r *request, verify bool) wire.Status {
 	if status := c.checkSignature(r, cmd, verify); status != wire.StatusOK {
 		return status
 	}
-	if cmd.needs&needSession != 0 {
+	if cmd.needs&needSession != 0 || r.cmd == wire.CommandSessionSetup && r.session != nil { // of a log-on that is renewed
 		if status := c.checkSealed(r); status != wire.StatusOK {
 			return status
 		}

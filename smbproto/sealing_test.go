@@ -272,6 +272,19 @@ func TestWhatIsNotEncryptedIsRefused(t *testing.T) {
 	p.want(p.request(wire.CommandLogoff, 4, nil), wire.StatusAccessDenied)
 }
 
+// A session that must be encrypted is not made another's, or nobody's, by who has no key.
+func TestALogOnIsRenewedEncryptedWhereThatMustBe(t *testing.T) {
+	m := newMember(t, func(c *Config) { c.Encryption = EncryptionRequired }, wire.Dialect311).logOn("alice", "secret")
+	m.want(m.setupMsg(ntlmNegotiate()), wire.StatusAccessDenied)
+	if r := m.seal.ask(m.setupMsg(ntlmNegotiate())); status(r) != wire.StatusMoreProcessingRequired {
+		t.Errorf("encrypted: %v", status(r))
+	}
+	m.want(m.setupMsg(ntlmAnonymous()), wire.StatusAccessDenied)
+	if who := m.c.sessions[m.session].who(); who.User != "alice" {
+		t.Errorf("the session is %q's", who.User)
+	}
+}
+
 func TestTreeConnectIsSignedOrEncryptedIn311(t *testing.T) {
 	for name, c := range map[string]struct {
 		send func(p *peer, ch *sealedPeer) []byte
