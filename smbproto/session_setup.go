@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"strings"
 
 	"ustack/smbproto/auth"
 	"ustack/smbproto/wire"
@@ -243,7 +242,7 @@ func (c *Conn) endPrevious(sess *session, old uint64) {
 
 func sameUser(a, b auth.Identity) bool {
 	return a.Guest == b.Guest && a.Anonymous == b.Anonymous &&
-		strings.EqualFold(a.User, b.User) && strings.EqualFold(a.Domain, b.Domain)
+		auth.SameName(a.User, b.User) && auth.SameName(a.Domain, b.Domain)
 }
 
 // flags of the answer to a log-on: of the first, whose keys hold when it is renewed.

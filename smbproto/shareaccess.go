@@ -2,7 +2,6 @@ package smbproto
 
 import (
 	"slices"
-	"strings"
 
 	"ustack/smbproto/auth"
 )
@@ -12,7 +11,7 @@ func (s *Share) admits(id auth.Identity) bool {
 	if id.Guest || id.Anonymous {
 		return !s.NoGuests
 	}
-	return len(s.Users) == 0 || slices.ContainsFunc(s.Users, func(u string) bool { return strings.EqualFold(u, id.User) })
+	return len(s.Users) == 0 || slices.ContainsFunc(s.Users, func(u string) bool { return auth.SameName(u, id.User) })
 }
 
 // admits says so of a session. Who has become nobody since the log-on, where nobody else is let in, has IPC$ only.

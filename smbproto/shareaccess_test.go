@@ -19,7 +19,9 @@ func TestAShareIsForItsUsers(t *testing.T) {
 		{Share{}, anonymous, true},
 		{Share{Users: []string{"bob", "alice"}}, alice, true},
 		{Share{Users: []string{"bob"}}, alice, false},
-		{Share{Users: []string{"alice"}, NoGuests: true}, guest, false}, // whatever he says that his name is
+		{Share{Users: []string{"mike"}}, auth.Identity{User: "MIKE"}, true},
+		{Share{Users: []string{"mike"}}, auth.Identity{User: "mi\u212ae"}, false}, // with a Kelvin sign: an account of its own
+		{Share{Users: []string{"alice"}, NoGuests: true}, guest, false},           // whatever he says that his name is
 		{Share{Users: []string{"bob"}}, guest, true},
 		{Share{NoGuests: true}, anonymous, false},
 		{Share{NoGuests: true}, alice, true},
@@ -27,6 +29,9 @@ func TestAShareIsForItsUsers(t *testing.T) {
 		if got := c.share.admits(c.id); got != c.want {
 			t.Errorf("%+v for %+v: %v", c.share, c.id, got)
 		}
+	}
+	if m, n := (auth.Identity{User: "mike"}), (auth.Identity{User: "mi\u212ae"}); sameUser(m, n) || auth.RID(m.User) == auth.RID(n.User) {
+		t.Errorf("%q and %q are one user", m.User, n.User)
 	}
 	p := newPeer(t, func(c *Config) { c.Shares[0].NoGuests = true }).logOn("ro")
 	if s := p.ask(p.treeMsg(`\\server\pub`)); le.Uint32(s[8:]) != 0xc0000022 {

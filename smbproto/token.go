@@ -39,7 +39,7 @@ func (s *Server) token(id auth.Identity) *sd.Token {
 		Group:  group,
 		Groups: []sd.SID{group, sd.Everyone, sd.Network, sd.AuthenticatedUsers, sd.Users},
 	}
-	if slices.ContainsFunc(s.settings().cfg.Admins, func(name string) bool { return strings.EqualFold(name, id.User) }) {
+	if slices.ContainsFunc(s.settings().cfg.Admins, func(name string) bool { return auth.SameName(name, id.User) }) {
 		t.Groups = append(t.Groups, sd.Administrators)
 		t.Security, t.TakeOwnership, t.Restore = true, true, true
 	}

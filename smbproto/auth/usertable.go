@@ -25,6 +25,10 @@ type userLine struct {
 // which NTLMv2 too compares them (MS-NLMP 3.3.2).
 func fold(name string) string { return strings.Map(unicode.ToUpper, name) }
 
+// SameName reports whether two names are one user's: by the rule by which an account is found, and no wider one. strings.EqualFold has
+// the Kelvin sign for a k.
+func SameName(a, b string) bool { return fold(a) == fold(b) }
+
 // parseUsers reads a user file's text. Errors begin with the line's number.
 func parseUsers(text string) (userTable, error) {
 	t := userTable{index: map[string]int{}}
