@@ -108,7 +108,7 @@ func (c *Conn) createFile(r *request, w *reply, req wire.CreateRequest, name str
 	}
 	held := c.srv.files.held(o)
 	o.maximal, o.durable.owner = cr.maximal, r.session.who()
-	o.durable.owner.SessionKey = [16]byte{} // not kept longer than its session
+	o.durable.owner.SessionKey, o.durable.owner.FullSessionKey = [16]byte{}, nil // not kept longer than its session
 	c.grantDurable(o, d, req.OplockLevel(), &held)
 	durable := o.durable
 	if err := o.fillNew(&c.info, action, &cr); err != nil {

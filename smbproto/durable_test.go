@@ -473,6 +473,19 @@ func TestADurableOpenIsItsUsers(t *testing.T) {
 	alice.want(alice.sign(withContexts(alice.createMsg("", anyOpen), reconnectV2(id, 3))), wire.StatusOK)
 }
 
+// A session's keys are not kept longer than it is.
+func TestADurableOpenKeepsNoKey(t *testing.T) {
+	p := newPeer(t, nil)
+	p.dialect = 0x0300
+	p.logOn("pub")
+	id := &p.c.sessions[p.session].identity
+	id.SessionKey, id.FullSessionKey = [16]byte{1}, make([]byte, 32)
+	o := p.c.sessions[p.session].open(p.openDurable("file", anyOpen))
+	if own := &o.durable.owner; own.SessionKey != [16]byte{} || own.FullSessionKey != nil {
+		t.Errorf("%+v", own)
+	}
+}
+
 // toShare connects to the share, as tests without keys do in logOn.
 func (m *member) toShare() *member {
 	m.t.Helper()
