@@ -96,6 +96,26 @@ func TestAttributesOfCreate(t *testing.T) {
 	}
 }
 
+// To cut a named stream asks for no attribute of its file and sets none but that the file is to be archived, MS-FSA 2.1.5.1.2.
+func TestAFileKeepsItsAttributesWhenAStreamIsCut(t *testing.T) {
+	p := withStreams(t)
+	for _, d := range []wire.Disposition{wire.Supersede, wire.Overwrite, wire.OverwriteIf} {
+		for _, a := range []wire.Attributes{nor, hid, sys | wire.AttributeTemporary} {
+			p.put("file:stream", "content")
+			id := p.open("file", opening{wire.AccessAll, shareAll, wire.Open, 0})
+			p.want(p.setMsg(id, wire.FileBasicInformation, basicInfo(a)), wire.StatusOK)
+			r := p.want(p.createWith("file:stream", ro, opening{rd, shareAll, d, 0}), wire.StatusOK)
+			p.want(p.closeMsg(wire.ReadFileID(r[128:])), wire.StatusOK)
+			if _, got := p.basic(id); got != a&^nor|arc {
+				t.Errorf("disposition %d: %#x has become %#x", d, a, got)
+			}
+			p.wantStreams(id, "::$DATA 0", ":stream:$DATA 0")
+			p.want(p.setMsg(id, wire.FileBasicInformation, basicInfo(nor)), wire.StatusOK)
+			p.want(p.closeMsg(id), wire.StatusOK)
+		}
+	}
+}
+
 func TestAttributesAreKept(t *testing.T) {
 	needXattrs(t)
 	p := newPeer(t, nil).logOn("pub")

@@ -322,18 +322,19 @@ func (c *Conn) openFile(r *request, w *reply, cr *creation) (*open, wire.CreateA
 
 // overwrite cuts the file, MS-FSA 2.1.5.1.2: a file that supersedes another has the attributes that it is made
 // with, one that is overwritten keeps its own too. A file loses its EAs and named streams; those that are open when
-// they are closed.
+// they are closed. A named stream that is cut is a change of its file, which keeps all that it has.
 func (c *Conn) overwrite(o *open, cr *creation) error {
 	if err := o.file.Truncate(0); err != nil {
 		return err
 	}
-	if !o.named {
-		if err := o.file.DropXattrs(c.srv.files.doomStreams(o)); err != nil {
-			return err
-		}
-		if err := o.setNewEAs(cr.eas); err != nil {
-			return err
-		}
+	if o.named {
+		return o.file.SetAttributes(o.file.Kept() | wire.AttributeArchive)
+	}
+	if err := o.file.DropXattrs(c.srv.files.doomStreams(o)); err != nil {
+		return err
+	}
+	if err := o.setNewEAs(cr.eas); err != nil {
+		return err
 	}
 	a := cr.attributes | wire.AttributeArchive
 	if cr.disposition != wire.Supersede {
@@ -387,8 +388,8 @@ func (c *Conn) tryAdmit(r *request, w *reply, cr *creation, cuts bool) (o *open,
 	case err != nil:
 		return nil, false, false, wire.StatusOf(err)
 	}
-	if cuts && !created {
-		// What is hidden, or the system's, is only overwritten by who says that it is, MS-FSA 2.1.5.1.2.
+	if cuts && !created && !f.Named() {
+		// What is hidden, or the system's, is only overwritten by who says that it is, MS-FSA 2.1.5.1.2: but its named streams.
 		const must = wire.AttributeHidden | wire.AttributeSystem
 		if f.KeptNow()&must&^cr.attributes != 0 {
 			c.shut(f)

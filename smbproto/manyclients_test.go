@@ -448,10 +448,6 @@ func (k *worker) setMore(e *modelEntry, name string) {
 		}
 	case !there || k.rnd.IntN(2) == 0:
 		data := k.bytes(500)
-		// To write over a stream is refused where the file is hidden and the client does not say so.
-		if e.attrs&(wire.AttributeHidden|wire.AttributeSystem) != 0 {
-			return
-		}
 		if k.wants("write", name+":"+s, k.w.putStream(name+":"+s, data), nil) {
 			e.streams[s] = data
 			e.attrs |= wire.AttributeArchive

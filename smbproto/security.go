@@ -50,9 +50,12 @@ func (cr *creation) setAccess(desired wire.Access, t *tree, token *sd.Token) wir
 }
 
 // implied are the rights that a CREATE needs beside those that it asks for, to a file that is there: what it takes to cut
-// it, or to give it a further stream.
+// it, or to give it a further stream. Who cuts a named stream replaces neither EAs nor attributes.
 func (cr *creation) implied(adds bool) wire.Access {
-	const replaced = wire.AccessWriteEA | wire.AccessWriteAttributes
+	replaced := wire.AccessWriteEA | wire.AccessWriteAttributes
+	if cr.stream != "" {
+		replaced = 0
+	}
 	switch {
 	case adds:
 		return wire.AccessWriteData

@@ -197,6 +197,35 @@ func TestAccessIsCheckedWhenAFileIsOpened(t *testing.T) {
 	}
 }
 
+// It takes other rights to cut a file than to cut one of its streams, which leaves it its EAs and attributes.
+func TestCuttingAStreamReplacesNothingOfItsFile(t *testing.T) {
+	alice, bob := aliceAndBob(t, nil)
+	alice.make("file", 0)
+	alice.put("file:stream", "content")
+	alice.give("", dacl(func(l *sd.ACL) { l.AppendACE(sd.Allow, 0, wire.AccessExecute|wire.AccessReadOnly, sd.Everyone) }))
+	for _, c := range []struct {
+		d      wire.Disposition
+		rights wire.Access
+	}{
+		{wire.Overwrite, wire.AccessWriteData}, {wire.OverwriteIf, wire.AccessWriteData}, {wire.Supersede, wire.AccessDelete},
+	} {
+		give := func(a wire.Access) {
+			alice.give("file", dacl(func(l *sd.ACL) { l.AppendACE(sd.Allow, 0, a|rd|wire.AccessWriteDAC, sd.AuthenticatedUsers) }))
+		}
+		wants := func(name string, want wire.Status) {
+			t.Helper()
+			if s := bob.try(name, opening{rd, shareAll, c.d, 0}); s != want {
+				t.Errorf("%s, disposition %d: %v, want %v", name, c.d, s, want)
+			}
+		}
+		give(0)
+		wants("file:stream", wire.StatusAccessDenied)
+		give(c.rights)
+		wants("file", wire.StatusAccessDenied)
+		wants("file:stream", wire.StatusOK)
+	}
+}
+
 // An open keeps the rights that it was given, whatever is set later.
 func TestRightsAreThoseOfTheOpen(t *testing.T) {
 	alice, bob := aliceAndBob(t, nil)
