@@ -232,3 +232,26 @@ func TestSMB1LockAndReadWithoutTheRightLocksNothing(t *testing.T) {
 	p.want1(lock(fid), wire.StatusAccessDenied)
 	p.want1(lock(other), wire.StatusOK)
 }
+
+// Names are told in Unicode to clients that speak none too, MS-CIFS 2.2.8.3.9 to 2.2.8.3.11.
+func TestSMB1TellsNamesInUnicode(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub")
+	fid := p.open1("name.txt", all1)
+	for _, flags2 := range []uint16{p.flags2, p.flags2 &^ wire.SMB1Flags2Unicode} {
+		p.flags2 = flags2
+		for _, c := range []struct {
+			level uint16
+			at    int
+			want  string
+		}{
+			{0x104, 0, `\name.txt`}, {wire.SMB1Passthru + uint16(wire.FileNameInformation), 0, `\name.txt`},
+			{0x107, 68, `\name.txt`}, {wire.SMB1Passthru + uint16(wire.FileAllInformation), 68, `\name.txt`},
+			{0x108, 0, `name.txt`}, {wire.SMB1Passthru + uint16(wire.FileAlternateNameInformation), 0, `name.txt`},
+		} {
+			b := p.trans2Data(p.trans2(7, 0, words(fid, c.level), nil))[c.at:]
+			if got, err := wire.UTF16ToString(b[4:]); err != nil || got != c.want || int(le.Uint32(b)) != 2*len(got) {
+				t.Errorf("level %#x: % x, want %q", c.level, b, c.want)
+			}
+		}
+	}
+}

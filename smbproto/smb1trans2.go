@@ -112,7 +112,7 @@ func (c *Conn) queryLevel(r *smb1Request, o *open, level uint16, in []byte, out 
 		return queryEAsSMB1(o, level, in, out)
 	}
 	var done bool
-	if out.nd, status, done = wire.PutSMB1FileInfo(out.data, level, &c.info, r.unicode()); done {
+	if out.nd, status, done = wire.PutSMB1FileInfo(out.data, level, &c.info); done {
 		return status
 	}
 	if !known || class == wire.FileFullEAInformation {

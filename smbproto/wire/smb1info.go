@@ -78,8 +78,8 @@ func (f *FileInfo) PutSMB1Standard(b []byte) {
 }
 
 // PutSMB1FileInfo writes what a level of the older ones says, or one that SMB1 has in another form than SMB2; known is
-// false for any other.
-func PutSMB1FileInfo(b []byte, level uint16, f *FileInfo, unicode bool) (n int, status Status, known bool) {
+// false for any other. Names are in Unicode here, whatever the client's other strings are (MS-CIFS 2.2.8.3.9).
+func PutSMB1FileInfo(b []byte, level uint16, f *FileInfo) (n int, status Status, known bool) {
 	switch level {
 	case SMB1InfoStandard, SMB1InfoEASize:
 		if len(b) < 26 {
@@ -103,36 +103,16 @@ func PutSMB1FileInfo(b []byte, level uint16, f *FileInfo, unicode bool) (n int, 
 		n += f.putStandard(b[n:])
 		le.PutUint32(b[n:], f.EASize)
 		n += 4
-		m, status := putSMB1Name(b[n:], f.Name, unicode)
+		m, status := f.putName(b[n:], f.Name)
 		return n + m, status, true
 	case FileNameInformation:
 		if len(b) < 4 {
 			return 0, StatusInfoLengthMismatch, true
 		}
-		n, status = putSMB1Name(b, f.Name, unicode)
-		return n, status, true
-	case FileAlternateNameInformation:
-		short := f.alternateName()
-		if short == "" {
-			return 0, StatusObjectNameNotFound, true
-		}
-		if len(b) < 4 {
-			return 0, StatusInfoLengthMismatch, true
-		}
-		n, status = putSMB1Name(b, short, unicode)
+		n, status = f.putName(b, f.Name)
 		return n, status, true
 	}
 	return 0, StatusOK, false
-}
-
-// putSMB1Name writes a length and a name.
-func putSMB1Name(b []byte, name string, unicode bool) (int, Status) {
-	need := SMB1CharsLen(name, unicode)
-	le.PutUint32(b, uint32(need))
-	if 4+need > len(b) {
-		return 4, StatusBufferOverflow
-	}
-	return 4 + PutSMB1Chars(b[4:], name, unicode), StatusOK
 }
 
 // The levels of TRANS2_QUERY_FS_INFORMATION, MS-CIFS 2.2.8.2.
