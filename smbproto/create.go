@@ -28,6 +28,7 @@ type creation struct {
 	attributes  wire.Attributes
 	allocation  int64 // for a file that is made or cut
 	asked       asked
+	length      uint32      // of SMB1: how long a file is that is made or cut
 	given       wire.Access // of SMB1: what the open gets besides, whatever it asks for
 	outdates    bool        // of SMB1: what is to be done to the file by its name leaves nothing right that others have kept
 	renames     bool        // of SMB1: it is opened to be renamed
@@ -237,7 +238,7 @@ func (cr *creation) how() (h vfs.How, impossible bool) {
 	h = vfs.How{
 		Read:         cr.access.Has(wire.AccessReadData | wire.AccessExecute),
 		Write:        cr.access.Has(wire.AccessWriteData | wire.AccessAppendData),
-		Locate:       cr.access.Has(wire.AccessDelete) || len(cr.eas) > 0, // without its EAs, it is taken back
+		Locate:       cr.access.Has(wire.AccessDelete) || cr.takenBack(),
 		Directory:    cr.options&wire.OptionDirectory != 0,
 		NonDirectory: cr.options&wire.OptionNonDirectory != 0,
 		MayReadOnly:  cr.maximum,
@@ -269,6 +270,9 @@ func (cr *creation) how() (h vfs.How, impossible bool) {
 	}
 	return h, impossible
 }
+
+// takenBack reports whether a file that is made may have to go again: one that can't have its EAs, or the room that it is to have.
+func (cr *creation) takenBack() bool { return len(cr.eas) > 0 || cr.allocation != 0 || cr.length > 0 }
 
 // openFile opens the file, enters the open with its share mode, and only then cuts
 // the file if that was asked for: nothing of another's is lost to a conflict.
@@ -343,9 +347,14 @@ func (c *Conn) overwrite(o *open, cr *creation) error {
 	return o.file.SetAttributes(a)
 }
 
-// reserve gives a file that is empty the room that it is to have, MS-SMB2 3.3.5.9.1.
+// reserve gives a file that is empty the room that it is to have, MS-SMB2 3.3.5.9.1, or the length, MS-CIFS 2.2.4.41.1.
 func (o *open) reserve(cr *creation) wire.Status {
-	if cr.allocation == 0 || o.file.IsDir() {
+	switch {
+	case o.file.IsDir():
+		return wire.StatusOK
+	case cr.length > 0:
+		return wire.StatusOf(o.file.Truncate(int64(cr.length)))
+	case cr.allocation == 0:
 		return wire.StatusOK
 	}
 	return wire.StatusOf(o.file.Allocate(cr.allocation))

@@ -200,12 +200,14 @@ func TestAllocationSizeOfCreate(t *testing.T) {
 		p.want(p.closeMsg(wire.ReadFileID(r[128:])), wire.StatusOK)
 	}
 	p.want(withContext(p.createMsg("short", opening{wire.AccessAll, shareAll, wire.Create, 0}), wire.ContextAllocationSize, make([]byte, 7)), wire.StatusInvalidParameter)
-	huge := withContext(p.createMsg("huge", opening{wire.AccessAll, shareAll, wire.Create, 0}), wire.ContextAllocationSize, le.AppendUint64(nil, 1<<62))
-	if s := status(p.ask(huge)); s != wire.StatusDiskFull {
-		t.Errorf("more than there can be: %v", s)
-	}
-	if _, s := p.tryOpen("huge", opening{rd, shareAll, wire.Open, 0}); s != wire.StatusObjectNameNotFound {
-		t.Errorf("a file without the room that it needs: %v", s)
+	for _, access := range []wire.Access{wire.AccessAll, rd} {
+		huge := withContext(p.createMsg("huge", opening{access, shareAll, wire.Create, 0}), wire.ContextAllocationSize, le.AppendUint64(nil, 1<<62))
+		if s := status(p.ask(huge)); s != wire.StatusDiskFull {
+			t.Errorf("more than there can be: %v", s)
+		}
+		if _, s := p.tryOpen("huge", opening{rd, shareAll, wire.Open, 0}); s != wire.StatusObjectNameNotFound {
+			t.Errorf("a file without the room that it needs: %v", s)
+		}
 	}
 }
 

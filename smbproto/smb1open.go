@@ -185,14 +185,11 @@ func (c *Conn) openAndX(r *smb1Request, w *smb1Reply) wire.Status {
 		if cr.disposition, status = openFunction(function, mode); status != wire.StatusOK {
 			return status
 		}
-		cr.attributes = wire.Attributes(attrs) & wire.AttributesSettable
+		cr.attributes, cr.length = wire.Attributes(attrs)&wire.AttributesSettable, b.U32(18)
 		cr.askOplock(flags&openOplock != 0, flags&openBatch != 0)
 		o, action, status = c.openLegacy(r, &cr, name, desired, deny)
 	}
 	if status != wire.StatusOK {
-		return status
-	}
-	if status := c.sizeNew(o, action, b.U32(18)); status != wire.StatusOK {
 		return status
 	}
 	if t := wire.UTime(b.U32(12)).Filetime(); t != 0 && action != wire.ActionOpened && o.file != nil {
@@ -220,21 +217,6 @@ func (c *Conn) openAndX(r *smb1Request, w *smb1Reply) wire.Status {
 		wire.PutSMB1U32(words[30:], standard)
 	}
 	return wire.StatusOK
-}
-
-// sizeNew makes a file that was made or cut as long as a client says, MS-CIFS 2.2.4.41.1; c.info is of the file then.
-func (c *Conn) sizeNew(o *open, action wire.CreateAction, size uint32) wire.Status {
-	if o.file == nil || size == 0 || action == wire.ActionOpened {
-		return wire.StatusOK
-	}
-	status := c.cut(o, uint64(size))
-	if status == wire.StatusOK {
-		status = wire.StatusOf(o.fill(&c.info))
-	}
-	if status != wire.StatusOK {
-		c.closeSMB1(o.smb1.fid, o)
-	}
-	return status
 }
 
 // openFunction is what to do if the file is or is not there, MS-CIFS 2.2.4.41.1.

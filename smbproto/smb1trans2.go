@@ -313,7 +313,7 @@ func (c *Conn) open2(r *smb1Request, t *transaction, out *transOut) wire.Status 
 	if cr.disposition, status = openFunction(wire.SMB1U16(p[12:]), wire.SMB1U16(p[2:])); status != wire.StatusOK {
 		return wire.StatusObjectNameCollision
 	}
-	cr.attributes = wire.Attributes(wire.SMB1U16(p[6:])) & wire.AttributesSettable
+	cr.attributes, cr.length = wire.Attributes(wire.SMB1U16(p[6:]))&wire.AttributesSettable, wire.SMB1U32(p[14:])
 	if len(t.data) > 4 {
 		if cr.eas, status = readEAsSMB1(t.data, r.tree.share.root); status != wire.StatusOK {
 			return status
@@ -321,9 +321,6 @@ func (c *Conn) open2(r *smb1Request, t *transaction, out *transOut) wire.Status 
 	}
 	o, action, status := c.openLegacy(r, &cr, name, desired, deny)
 	if status != wire.StatusOK {
-		return status
-	}
-	if status := c.sizeNew(o, action, wire.SMB1U32(p[14:])); status != wire.StatusOK {
 		return status
 	}
 	b := out.params

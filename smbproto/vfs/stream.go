@@ -130,7 +130,7 @@ func (f *File) bind(how How, made bool) (created bool, err error) {
 	if err := f.demote(); err != nil {
 		return created, err
 	}
-	f.named, f.ofDir, f.writable = true, f.IsDir(), writes
+	f.named, f.ofDir, f.writable = true, f.IsDir(), writes || created
 	f.loc.setStream(name, f.ID())
 	return created, f.statOnly()
 }
