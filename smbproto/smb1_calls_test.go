@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"ustack/smbproto/wire"
 )
 
@@ -252,6 +254,37 @@ func TestSMB1TellsNamesInUnicode(t *testing.T) {
 			if got, err := wire.UTF16ToString(b[4:]); err != nil || got != c.want || int(le.Uint32(b)) != 2*len(got) {
 				t.Errorf("level %#x: % x, want %q", c.level, b, c.want)
 			}
+		}
+	}
+}
+
+// What a file does not have is said where the long answer is asked for, MS-SMB 2.2.4.9.2, and only there.
+func TestSMB1TellsWhatAFileDoesNotHave(t *testing.T) {
+	needXattrs(t)
+	p := newPeer1(t, nil).logOn1("pub")
+	const noEAs, noStreams, noReparse = 1, 2, 4
+	p.open1("plain", all1)
+	p.open1("dir", opening{wire.AccessAll, shareAll, wire.Create, wire.OptionDirectory})
+	p.open1("ea", all1)
+	if err := unix.Setxattr(filepath.Join(p.dir, "ea"), "user.KEY", []byte("value"), 0); err != nil {
+		t.Fatal(err)
+	}
+	p.open1("streams", all1)
+	p.open1("streams:one", all1)
+	p.open1("dir2", opening{wire.AccessAll, shareAll, wire.Create, wire.OptionDirectory})
+	p.open1("dir2:one", all1)
+	for name, want := range map[string]uint16{
+		"plain": noEAs | noStreams | noReparse, "dir": noEAs | noStreams | noReparse, "ea": noStreams | noReparse,
+		"streams": noEAs | noReparse, "streams:one": noEAs | noReparse, "dir2": noEAs | noReparse,
+	} {
+		o := opening{rd, shareAll, wire.Open, 0}
+		b := p.want1(p.createMsg1(name, o, smb1CreateExtended), wire.StatusOK)
+		if got := le.Uint16(b.Words[65:]); got != want {
+			t.Errorf("%s: %#x, want %#x", name, got, want)
+		}
+		b = p.want1(p.createMsg1(name, o, 0), wire.StatusOK)
+		if got := le.Uint16(b.Words[65:]); got != 0 {
+			t.Errorf("%s in short: %#x", name, got)
 		}
 	}
 }

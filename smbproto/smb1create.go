@@ -1,6 +1,7 @@
 package smbproto
 
 import (
+	"slices"
 	"strings"
 
 	"ustack/smbproto/sd"
@@ -136,6 +137,7 @@ func (c *Conn) ntCreateAndX(r *smb1Request, w *smb1Reply) wire.Status {
 	words := w.andX(n)
 	c.putCreated(words[4:], o, action)
 	if q.flags&smb1CreateExtended != 0 {
+		wire.PutSMB1U16(words[65:], c.fileStatus(o))
 		c.putCreatedExtended(words[68:], o)
 		w.msg[w.at] = 42 // what Windows counts, though it sends 50 (MS-SMB 2.2.4.9.2)
 	}
@@ -205,10 +207,27 @@ func (c *Conn) putCreated(b []byte, o *open, action wire.CreateAction) {
 		wire.PutSMB1U16(b[61:], smb1PipeStatus)
 		return
 	}
-	wire.PutSMB1U16(b[61:], 7) // FileStatusFlags: no EAs, no streams, no reparse point (MS-SMB 2.2.4.9.2)
 	if i.Directory() {
 		b[63] = 1
 	}
+}
+
+// fileStatus is what a file does not have, MS-SMB 2.2.4.9.2, or of a pipe its status.
+func (c *Conn) fileStatus(o *open) uint16 {
+	const noEAs, noStreams, noReparse = 1, 2, 4
+	if o.file == nil {
+		return smb1PipeStatus
+	}
+	status := uint16(noReparse)
+	eas, err := sizeEAs(o)
+	if err == nil && eas == 0 {
+		status |= noEAs
+	}
+	streams, err := o.file.Streams()
+	if err == nil && !slices.ContainsFunc(streams, func(s wire.StreamInfo) bool { return s.Name != wire.DefaultStream }) {
+		status |= noStreams
+	}
+	return status
 }
 
 // putCreatedExtended writes the 32 bytes that follow if the client asks for them, MS-SMB 2.2.4.9.2.
