@@ -288,3 +288,32 @@ func TestSMB1TellsWhatAFileDoesNotHave(t *testing.T) {
 		}
 	}
 }
+
+// NT_CREATE_OPEN_TARGET_DIR opens the directory that a name is in, MS-CIFS 2.2.4.64.1, whether or not the name is there.
+func TestSMB1OpensTheDirectoryOfAName(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub")
+	p.open1("dir", opening{wire.AccessAll, shareAll, wire.Create, wire.OptionDirectory})
+	p.open1(`dir\file`, all1)
+	for _, c := range []struct {
+		name string
+		want wire.Status
+		path string
+	}{
+		{`dir\file`, wire.StatusOK, `\dir`}, {`dir\none`, wire.StatusOK, `\dir`}, {`dir`, wire.StatusOK, `\`}, {``, wire.StatusOK, `\`},
+		{`dir\file\none`, wire.StatusNotADirectory, ""}, {`none\file`, wire.StatusObjectNameNotFound, ""},
+	} {
+		for _, d := range []wire.Disposition{wire.Open, wire.OpenIf} {
+			b := p.want1(p.createMsg1(c.name, opening{wire.AccessReadAttributes, shareAll, d, 0}, smb1CreateParent), c.want)
+			if c.want != wire.StatusOK {
+				continue
+			}
+			name := p.trans2Data(p.trans2(7, 0, words(le.Uint16(b.Words[5:]), uint16(0x104)), nil))[4:]
+			if got, err := wire.UTF16ToString(name); err != nil || got != c.path {
+				t.Errorf("%s, disposition %d: opens %q, want %q", c.name, d, got, c.path)
+			}
+		}
+	}
+	if list, err := os.ReadDir(p.dir); err != nil || len(list) != 1 {
+		t.Errorf("in the share are %v, %v", list, err)
+	}
+}

@@ -10,10 +10,10 @@ import (
 
 // Flags of NT_CREATE_ANDX, MS-CIFS 2.2.4.64.1 and MS-SMB 2.2.4.9.1.
 const (
-	smb1CreateOplock    = 0x02
-	smb1CreateBatch     = 0x04
-	smb1CreateDirectory = 0x08
-	smb1CreateExtended  = 0x10
+	smb1CreateOplock   = 0x02
+	smb1CreateBatch    = 0x04
+	smb1CreateParent   = 0x08
+	smb1CreateExtended = 0x10
 )
 
 // What an open is of, MS-CIFS 2.2.4.64.2.
@@ -183,8 +183,9 @@ func (c *Conn) ntCreate(r *smb1Request, name string, q *ntCreation) (*open, wire
 		security:    q.security,
 	}
 	cr.askOplock(q.flags&smb1CreateOplock != 0, q.flags&smb1CreateBatch != 0)
-	if q.flags&smb1CreateDirectory != 0 {
-		cr.options |= wire.OptionDirectory
+	if q.flags&smb1CreateParent != 0 { // to open the directory that the name is in
+		name = name[:max(strings.LastIndexByte(name, '\\'), 0)]
+		cr.disposition, cr.options = wire.Open, cr.options|wire.OptionDirectory
 	}
 	if status := cr.checkSMB1(r, name, q.desired); status != wire.StatusOK {
 		return nil, 0, status
