@@ -192,9 +192,6 @@ func (c *Conn) readCreate(r *request, req wire.CreateRequest, name string) (crea
 		return cr, wire.StatusAccessDenied // nothing is encrypted on disk here
 	}
 	cr.asked.state = req.OplockLevel().State()
-	if cr.options&wire.OptionDeleteOnClose != 0 && !cr.access.Has(wire.AccessDelete) {
-		return cr, wire.StatusInvalidParameter
-	}
 	for name, data := range req.Contexts {
 		switch string(name) {
 		case wire.ContextMaximalAccess:

@@ -130,6 +130,8 @@ func TestCreateRules(t *testing.T) {
 		{"dir", opening{wr, shareAll, wire.OverwriteIf, 0}, wire.StatusFileIsADirectory},
 		{"file", opening{0, shareAll, wire.Open, 0}, wire.StatusAccessDenied},
 		{"file", opening{rd, shareAll, wire.Open, wire.OptionDeleteOnClose}, wire.StatusInvalidParameter},
+		{"file", opening{wire.AccessMaximumAllowed, shareAll, wire.Open, wire.OptionDeleteOnClose}, wire.StatusInvalidParameter},
+		{"new", opening{wire.AccessGenericAll, shareAll, wire.Create, wire.OptionDeleteOnClose}, wire.StatusInvalidParameter},
 		{"file", opening{rd, shareAll, wire.Open, wire.OptionOpenByFileID}, wire.StatusNotSupported},
 		{"file", opening{wire.AccessSystemSecurity | rd, shareAll, wire.Open, 0}, wire.StatusPrivilegeNotHeld},
 		{`none\x`, opening{rd, shareAll, wire.OpenIf, 0}, wire.StatusObjectPathNotFound},

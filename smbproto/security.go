@@ -31,8 +31,12 @@ type guard struct {
 	cr    *creation
 }
 
-// setAccess reads the access that is asked for, which is at most what the tree allows.
+// setAccess reads the access that is asked for, which is at most what the tree allows. To delete on close takes the right by its
+// own name, as with Windows and Samba: neither all rights, nor the most that can be had, stand for it.
 func (cr *creation) setAccess(desired wire.Access, t *tree, token *sd.Token) wire.Status {
+	if cr.options&wire.OptionDeleteOnClose != 0 && !desired.Has(wire.AccessDelete) {
+		return wire.StatusInvalidParameter
+	}
 	access := desired.Specific()
 	if access.Has(wire.AccessSystemSecurity) && !token.Security {
 		return wire.StatusPrivilegeNotHeld
@@ -93,7 +97,7 @@ func (g guard) Existing(f *vfs.File, adds bool) error {
 	if cr.maximum {
 		cr.access |= cr.maximal
 	}
-	if cr.access == 0 || cr.options&wire.OptionDeleteOnClose != 0 && !cr.access.Has(wire.AccessDelete) {
+	if cr.access == 0 {
 		return wire.StatusAccessDenied
 	}
 	return nil

@@ -58,9 +58,6 @@ func (cr *creation) checkSMB1(r *smb1Request, name string, desired wire.Access) 
 	if cr.attributes&wire.AttributeEncrypted != 0 {
 		return wire.StatusAccessDenied
 	}
-	if cr.options&wire.OptionDeleteOnClose != 0 && !cr.access.Has(wire.AccessDelete) {
-		return wire.StatusInvalidParameter
-	}
 	return wire.StatusOK
 }
 
