@@ -154,6 +154,36 @@ func TestSMB1UnixChangesAreMade(t *testing.T) {
 	p.want1(p.pathMsg(6, wire.SMB1InfoUnixBasic, "/dir/file", b), wire.StatusOK)
 }
 
+// Who has a file open changes by that what he could by its name, and nothing more: each of the rights that a change takes must be there.
+func TestSMB1UnixChangesOfAnOpenTakeAllTheirRights(t *testing.T) {
+	needXattrs(t)
+	p := unixShare(t)
+	path := filepath.Join(p.dir, "dir", "file")
+	times := noUnixChange()
+	le.PutUint64(times[32:], uint64(wire.FiletimeUnix(1_000_000_000, 0)))
+	changes := map[string][]byte{"mode": modeOf(0o666), "times": times}
+	set := func(fid uint16, b []byte) []byte {
+		return p.trans2(8, len(b), words(fid, uint16(wire.SMB1InfoUnixBasic), uint16(0)), b)
+	}
+	fid := p.open1(`/dir/file`, opening{wire.AccessReadAttributes, shareAll, wire.Open, 0})
+	for _, b := range changes {
+		p.want1(set(fid, b), wire.StatusAccessDenied)
+	}
+	d := dacl(func(l *sd.ACL) { l.AppendACE(sd.Allow, 0, wire.AccessReadOnly, sd.Everyone) })
+	d.Owner, d.Group = sd.System, sd.System
+	if err := unix.Setxattr(path, securityName, d.Append(nil), 0); err != nil {
+		t.Fatal(err)
+	}
+	fid = le.Uint16(p.trans2Data(p.posixOpenMsg("/dir/file", wire.SMB1PosixReadOnly, 0))[2:])
+	for _, b := range changes {
+		p.want1(set(fid, b), wire.StatusAccessDenied)
+		p.want1(p.pathMsg(6, wire.SMB1InfoUnixBasic, "/dir/file", b), wire.StatusAccessDenied)
+	}
+	if st, err := os.Stat(path); err != nil || st.Mode() != 0o640 || st.ModTime().Unix() == 1_000_000_000 {
+		t.Errorf("%v, %v", st, err)
+	}
+}
+
 // A time that is set as Linux's is one that the next write sets again, even through the same open.
 func TestSMB1UnixTimesDoNotOutlastAWrite(t *testing.T) {
 	p := unixShare(t)

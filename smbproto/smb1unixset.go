@@ -40,7 +40,7 @@ func (c *Conn) setUnixFile(o *open, level uint16, b []byte) wire.Status {
 		return status
 	}
 	// To POSIX it is the file whose mode is changed, however it is open; who opens it the other way has what he asked for.
-	if !(o.access | o.maximal).Has(unixRights(&ch)) {
+	if unixRights(&ch)&^(o.access|o.maximal) != 0 {
 		return wire.StatusAccessDenied
 	}
 	return c.changeUnix(o, &ch)
