@@ -277,6 +277,9 @@ func (c *Conn) openFile(r *request, w *reply, cr *creation) (*open, wire.CreateA
 	if r.tree.share.ReadOnly && cr.disposition != wire.Open && cr.disposition != wire.OpenIf {
 		return nil, 0, wire.StatusMediaWriteProtected
 	}
+	if cr.stream != "" && len(cr.eas) > 0 && cr.disposition != wire.Open {
+		return nil, 0, wire.StatusInvalidParameter // EAs are the file's, and who may make a stream need not be one who may set them
+	}
 	cuts := cr.disposition != wire.Open && cr.disposition != wire.OpenIf
 	o, created, status := c.admit(r, w, cr, cuts)
 	if status != wire.StatusOK {

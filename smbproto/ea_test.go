@@ -243,7 +243,11 @@ func TestFilesAreMadeWithEAs(t *testing.T) {
 		{"written over with a bad name", "file", all(wire.OverwriteIf), eaList("a*", "2"), wire.StatusInvalidEAName, nil},
 		{"opened once more", "file", all(wire.Open), nil, wire.StatusOK, []string{"b", "2"}},
 		{"a directory", "dir", opening{wire.AccessAll, shareAll, wire.Create, wire.OptionDirectory}, eaList("d", "4"), wire.StatusOK, []string{"d", "4"}},
-		{"made for a stream", "of:s", all(wire.OpenIf), eaList("s", "5"), wire.StatusOK, []string{"s", "5"}},
+		{"made for a stream", "of:s", all(wire.OpenIf), eaList("s", "5"), wire.StatusInvalidParameter, nil},
+		{"a stream more", "file:s", all(wire.Create), eaList("s", "5"), wire.StatusInvalidParameter, nil},
+		{"a stream written over", "file:s", all(wire.Supersede), eaList("s", "5"), wire.StatusInvalidParameter, nil},
+		{"a stream, without", "file:s", all(wire.Create), nil, wire.StatusOK, []string{"b", "2"}},
+		{"a stream that is there", "file:s", all(wire.Open), eaList("s", "5"), wire.StatusOK, []string{"b", "2"}},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			p.t = t
@@ -259,7 +263,7 @@ func TestFilesAreMadeWithEAs(t *testing.T) {
 		})
 	}
 	p.t = t
-	p.wantNames("dir file of")
+	p.wantNames("dir file")
 	id := p.open("file", all(wire.Supersede))
 	p.wantEAs(p.eaMsg(id, 0, 0, 4096, nil), wire.StatusNoEASOnFile)
 	if _, err := os.Stat(filepath.Join(p.dir, "bad")); err == nil {

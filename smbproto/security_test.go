@@ -198,6 +198,17 @@ func TestAccessIsCheckedWhenAFileIsOpened(t *testing.T) {
 	}
 }
 
+// Who may make a stream sets no EAs by it, which are the file's.
+func TestEAsAreNotSetByWayOfAStream(t *testing.T) {
+	alice, bob := aliceAndBob(t, nil)
+	alice.make("file", 0)
+	alice.give("file", dacl(func(l *sd.ACL) { l.AppendACE(sd.Allow, 0, rd|wr|wire.AccessReadEA, sd.AuthenticatedUsers) }))
+	bob.want(bob.createWithEAs("file:new", opening{wr, shareAll, wire.Create, 0}, eaList("a", "1")), wire.StatusInvalidParameter)
+	id := alice.open("file", opening{wire.AccessReadEA, shareAll, wire.Open, 0})
+	alice.wantEAs(alice.eaMsg(id, 0, 0, 4096, nil), wire.StatusNoEASOnFile)
+	alice.wantStreams(id, "::$DATA 0")
+}
+
 // It takes other rights to cut a file than to cut one of its streams, which leaves it its EAs and attributes.
 func TestCuttingAStreamReplacesNothingOfItsFile(t *testing.T) {
 	alice, bob := aliceAndBob(t, nil)
