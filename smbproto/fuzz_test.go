@@ -2,6 +2,8 @@ package smbproto
 
 import (
 	"bytes"
+	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -33,7 +35,7 @@ const (
 func FuzzSession(f *testing.F) {
 	limitFileSize(f)
 	dir := f.TempDir()
-	srv := newServerIn(f, dir, nil)
+	srv := newServerIn(f, dir, watched)
 	in, out := srv.RingSize()
 	pool, err := ioarea.NewPool(in, out, 1)
 	if err != nil {
@@ -116,6 +118,12 @@ func FuzzSession(f *testing.F) {
 		}
 		removeAllIn(t, dir)
 	})
+}
+
+// watched has the server write down, count and time all that it can: what a client says comes by there, too.
+func watched(c *Config) {
+	to := slog.NewJSONHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelDebug})
+	c.Log, c.Audit, c.Latency = slog.New(to), slog.New(to), true
 }
 
 // limitFileSize keeps allocations that the fuzzer asks for small. The fuzzing engine needs 100 MiB itself.

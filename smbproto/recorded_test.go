@@ -229,6 +229,7 @@ func saySo(t *testing.T, pool *ioarea.Pool, dir string, input []byte) *speech {
 	t.Helper()
 	cfg := testConfig(dir)
 	allowSMB1(&cfg)
+	watched(&cfg)
 	cfg.Limits.RequestTimeout = time.Second // nobody takes answers while a message is handled
 	srv, err := NewServer(cfg)
 	if err != nil {

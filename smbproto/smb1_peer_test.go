@@ -270,7 +270,7 @@ func TestSMB1LocksAreCancelledAsTheyWereAskedFor(t *testing.T) {
 func FuzzSMB1Session(f *testing.F) {
 	limitFileSize(f)
 	dir := f.TempDir()
-	srv := newServerIn(f, dir, allowSMB1)
+	srv := newServerIn(f, dir, func(c *Config) { allowSMB1(c); watched(c) })
 	in, out := srv.RingSize()
 	pool, err := ioarea.NewPool(in, out, 1)
 	if err != nil {
