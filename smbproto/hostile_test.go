@@ -1,6 +1,7 @@
 package smbproto
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -46,13 +48,16 @@ func (ts *testServer) wild(t *testing.T) (*wild, error) {
 	return w, nil
 }
 
-// send does not wait for an answer. Who is stalled himself does not wait for ever.
+// patience is a deadline against hanging, and judges nothing.
+const patience = 2 * time.Minute
+
+// send does not wait for an answer.
 func (w *wild) send(msgs ...[]byte) error {
 	var all []byte
 	for _, m := range msgs {
 		all = append(all, frame(m)...)
 	}
-	if err := w.conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := w.conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
 	_, err := w.conn.Write(all)
@@ -266,17 +271,20 @@ func running(done <-chan struct{}) bool {
 	}
 }
 
-// Whatever one client does, another is served meanwhile, and the server does not grow without bound.
+// Whatever one client does, another is served meanwhile, and the server does not grow without bound. Nothing throws the one out
+// who stalls: he goes on until the other has been served, or else that never is.
 func TestAHostileClientStallsNobody(t *testing.T) {
 	for _, a := range attacks {
 		t.Run(a.name, func(t *testing.T) {
-			ts := startServer(t, nil)
+			ts := startServer(t, func(c *Config) { c.Limits.RequestTimeout, c.Limits.IdleTimeout = time.Hour, time.Hour })
 			for i := range 100 { // something to be looked through
 				if err := os.MkdirAll(filepath.Join(ts.dir, "tree", fmt.Sprint(i%20), fmt.Sprint(i)), 0o755); err != nil {
 					t.Fatal(err)
 				}
 			}
-			fs := ts.mount(t, "pub", smb2.Negotiator{SpecifiedDialect: 0x311})
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			fs := ts.mount(t, "pub", smb2.Negotiator{SpecifiedDialect: 0x311}).WithContext(ctx)
 			done, over := make(chan struct{}), make(chan struct{})
 			first, err := ts.wild(t)
 			if err != nil {
@@ -285,8 +293,18 @@ func TestAHostileClientStallsNobody(t *testing.T) {
 			go func() {
 				defer close(over)
 				for w := first; ; {
+					conn, left := w.conn, make(chan struct{})
+					var closing sync.WaitGroup
+					closing.Go(func() {
+						select {
+						case <-done: // a write that is stalled ends
+						case <-left:
+						}
+						conn.Close()
+					})
 					a.do(w, done)
-					w.conn.Close()
+					close(left)
+					closing.Wait()
 					var err error
 					if !running(done) {
 						return
@@ -298,28 +316,22 @@ func TestAHostileClientStallsNobody(t *testing.T) {
 				}
 			}()
 			before := heap()
-			slowest := time.Duration(0)
 			for i := range 15 {
-				start := time.Now()
 				name := fmt.Sprintf("mine%d", i)
 				if err := fs.WriteFile(name, []byte(name), 0o644); err != nil {
-					t.Fatal(err)
+					t.Error(err)
+					break
 				}
 				if b, err := fs.ReadFile(name); err != nil || string(b) != name {
-					t.Fatalf("read %q, %v", b, err)
+					t.Errorf("read %q, %v", b, err)
 				}
 				if err := fs.Remove(name); err != nil {
-					t.Fatal(err)
+					t.Error(err)
 				}
-				slowest = max(slowest, time.Since(start))
 			}
 			grown := heap() - before
 			close(done)
 			<-over
-			t.Logf("slowest %v, heap grown by %d KiB", slowest, grown>>10)
-			if slowest > 5*time.Second {
-				t.Errorf("a file took %v", slowest)
-			}
 			if grown > 64<<20 {
 				t.Errorf("the heap has grown by %d MiB", grown>>20)
 			}
