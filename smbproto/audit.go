@@ -142,7 +142,7 @@ func (c *Conn) auditSetInfo(r *request, was string, status wire.Status) {
 }
 
 // auditRefusal is about what was refused of that of which a line is written elsewhere where it is done. A name that was to be
-// deleted is so only when the last open of its file is closed.
+// deleted is so only when its last open is closed.
 func (c *Conn) auditRefusal(event string, r *request, path string, status wire.Status, more ...slog.Attr) {
 	if c.srv.cfg.Audit == nil || status == wire.StatusOK || status == wire.StatusPending {
 		return
@@ -151,7 +151,7 @@ func (c *Conn) auditRefusal(event string, r *request, path string, status wire.S
 	c.srv.auditEvent(event, r.session, c.remote, status, append(where, more...)...)
 }
 
-// auditRemoval is about a name that was deleted, or could not be, by the last close of its file.
+// auditRemoval is about a name that was deleted, or could not be, by its last close.
 func (o *open) auditRemoval(f *vfs.File, err error) {
 	srv := o.session.srv
 	if srv.cfg.Audit == nil {

@@ -385,6 +385,7 @@ func (c *Conn) tryAdmit(r *request, w *reply, cr *creation, cuts bool) (o *open,
 	if leased {
 		how.Create = false
 	}
+	since := c.srv.files.renames.Load()
 	f, created, err := r.tree.share.root.Open(cr.path, how)
 	switch {
 	case leased && errors.Is(err, vfs.ErrNotFound):
@@ -413,7 +414,7 @@ func (c *Conn) tryAdmit(r *request, w *reply, cr *creation, cuts bool) (o *open,
 		options: cr.options, mode: cr.options & wire.OptionsMode, named: f.Named(), file: f, asked: cr.asked,
 		sequence: sequence{number: r.header().ChannelSequence()},
 	}
-	e := entry{again: w.async != 0, park: func(st *fileState) wire.Status { return c.waitForOplock(r, w, st) }}
+	e := entry{since: since, again: w.async != 0, park: func(st *fileState) wire.Status { return c.waitForOplock(r, w, st) }}
 	if cuts && !created {
 		e.also, e.overwrites = wire.AccessWriteData, true
 	}

@@ -10,17 +10,74 @@ import (
 
 // A file is deleted by name, and may have several. Each open remembers whether its own
 // name is to be deleted (MS-FSA 2.1.1.4, Link.IsDeleted); when it is closed, the state of the
-// file keeps its handle for that. Until the last open is closed, nobody is admitted by any name.
+// file keeps its handle for that. Nobody is admitted by such a name any more, and it goes with the last open that has it
+// (MS-FSA 2.1.5.5, phase 3). An open has every name but those that are proven to be others than its own: who can't be told from
+// one who has the name is refused, and keeps it.
 
-// deletePending reports whether a name of the file is to be deleted.
-func (s *fileState) deletePending() bool {
-	return s.leaving || len(s.doomed) > 0 || slices.ContainsFunc(s.opens, func(o *open) bool { return o.doomed }) ||
-		s.base != nil && s.base.deletePending()
+// doomed is a name that is to be deleted, by the file of an open that was closed.
+type doomed struct {
+	file  *vfs.File
+	entry vfs.Entry
 }
 
-// dooms reports whether an open that was closed has left the name to be deleted.
-func (s *fileState) dooms(name vfs.Name) bool {
-	return slices.ContainsFunc(s.doomed, func(f *vfs.File) bool { return f.Name().Same(name) })
+// removal is of names that nobody has any more. Until it has been handed to remove and done, nobody is admitted by them. The table's
+// lock guards all but the files, which are the remover's: who asks them for a name waits for the file system.
+type removal struct {
+	state *fileState
+	names []doomed
+	where []vfs.Name // of them
+}
+
+// deletePending reports whether a name is to be deleted, or may be the same as one that is; of a stream, the stream or that name of
+// its file.
+func (s *fileState) deletePending(e vfs.Entry) bool {
+	if s.leaving || s.base != nil && s.base.deletePending(e) {
+		return true
+	}
+	if s.base != nil || s.moving {
+		e = vfs.Entry{} // a stream has no more names than one
+	}
+	has := func(d doomed) bool { return !d.entry.Differs(e) }
+	return slices.ContainsFunc(s.doomed, has) ||
+		slices.ContainsFunc(s.going, func(r *removal) bool { return slices.ContainsFunc(r.names, has) }) ||
+		slices.ContainsFunc(s.opens, func(o *open) bool { return o.doomed && !o.entry.Differs(e) })
+}
+
+// due takes out the names that are to be deleted and that nobody has any more, by a stream neither; nil if there are none. Streams are
+// deleted first: who does that comes back.
+func (s *fileState) due() *removal {
+	if s.leaving || s.moving {
+		return nil
+	}
+	for _, st := range s.streams.open {
+		if len(st.going) > 0 {
+			return nil
+		}
+	}
+	r := &removal{state: s}
+	s.doomed = slices.DeleteFunc(s.doomed, func(d doomed) bool {
+		for o := range s.all {
+			if s.base != nil || !d.entry.Differs(o.entry) {
+				return false
+			}
+		}
+		r.names, r.where = append(r.names, d), append(r.where, d.file.EntryName())
+		return true
+	})
+	if len(r.names) == 0 {
+		return nil
+	}
+	s.going = append(s.going, r)
+	return r
+}
+
+// below reports whether something in the directory is open by the file or its streams, or is to be deleted.
+func (s *fileState) below(dir *vfs.File) bool {
+	return slices.ContainsFunc(s.opens, func(o *open) bool { return o.file.Below(dir) }) ||
+		slices.ContainsFunc(s.doomed, func(d doomed) bool { return d.file.Below(dir) }) ||
+		slices.ContainsFunc(s.going, func(r *removal) bool {
+			return slices.ContainsFunc(r.where, func(n vfs.Name) bool { return n.Below(dir) })
+		})
 }
 
 // doom has the open's name deleted when the file is closed.
@@ -48,32 +105,21 @@ func (t *fileTable) spare(o *open) (shut []*vfs.File) {
 			other.doomed = false
 		}
 	}
-	o.state.doomed = slices.DeleteFunc(o.state.doomed, func(f *vfs.File) bool {
-		same := f.Name().Same(name)
+	o.state.doomed = slices.DeleteFunc(o.state.doomed, func(d doomed) bool {
+		same := d.file.Name().Same(name)
 		if same {
-			shut = append(shut, f)
+			shut = append(shut, d.file)
 		}
 		return same
 	})
 	return shut
 }
 
-// dooms tells whether the open's name is to be deleted, whoever asked for it. It keeps that name then (MS-FSA 2.1.5.15.11):
-// it would be deleted by another one.
-func (t *fileTable) dooms(o *open) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	name := o.file.Name()
-	return o.state.dooms(name) || slices.ContainsFunc(o.state.opens, func(other *open) bool {
-		return other.doomed && other.file.Name().Same(name)
-	})
-}
-
-// pending tells whether the file is to be deleted.
+// pending tells whether the name that the open has is to be deleted, whoever asked for it.
 func (t *fileTable) pending(o *open) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return o.state.deletePending()
+	return o.state.deletePending(o.entry)
 }
 
 // mayFill says whether a file may be made in a directory: not in one that is to be deleted, MS-FSA 2.1.5.1.1, which
@@ -81,25 +127,25 @@ func (t *fileTable) pending(o *open) bool {
 func (t *fileTable) mayFill(dir vfs.ID) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if st := t.files[dir]; st != nil && st.deletePending() {
+	if st := t.files[dir]; st != nil && st.deletePending(vfs.Entry{}) {
 		return wire.StatusDeletePending
 	}
 	return nil
 }
 
-// remove deletes the names of a file that leave has said was the last, tells what came of each, and forgets it.
-func (t *fileTable) remove(st *fileState, tell func(*vfs.File, error)) error {
+// remove deletes the names that leave has said nobody has any more, tells what came of each, and forgets them.
+func (t *fileTable) remove(r *removal, tell func(*vfs.File, error)) error {
 	var errs []error
-	for st != nil {
-		doomed := st.doomed
-		for _, f := range doomed {
-			err := f.Remove()
-			tell(f, err)
+	for r != nil {
+		names := r.names
+		for _, d := range names {
+			err := d.file.Remove()
+			tell(d.file, err)
 			errs = append(errs, err)
 		}
-		st = t.forget(st) // a stream's last open may have been its file's
-		for _, f := range doomed {
-			errs = append(errs, f.Close())
+		r = t.forget(r) // a stream's last open may have been its file's
+		for _, d := range names {
+			errs = append(errs, d.file.Close())
 		}
 	}
 	return errors.Join(errs...)

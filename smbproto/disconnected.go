@@ -102,7 +102,7 @@ func (t *fileTable) evict(o *open) {
 	if o.deleteOnClose && o.file.CanRemoveAtClose() == nil {
 		o.doomed = true
 	}
-	renamed := o.renamed && !o.state.deletePending()
+	renamed := o.renamed && !o.state.deletePending(o.entry)
 	shut, last := t.leaveLocked(o)
 	o.away = nil
 	t.left = append(t.left, leftover{o, shut, last, renamed})
@@ -180,7 +180,7 @@ func (h *oplock) present() *open {
 type leftover struct {
 	open    *open
 	shut    *vfs.File
-	last    *fileState
+	last    *removal
 	renamed bool
 }
 

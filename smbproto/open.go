@@ -50,6 +50,7 @@ type open struct {
 	durable       durability
 
 	// The table's lock guards these.
+	entry    vfs.Entry // the name by which it was opened, MS-FSA 2.1.1.6 (Open.Link)
 	instance wire.GUID // of an application, or none
 	locked   *lockSequence
 	away     *absence // while it is kept for its client to come back; see disconnected.go

@@ -75,7 +75,7 @@ func (t *fileTable) takeOver(was *open, id wire.FileID, r *request, c *Conn) *op
 	o := &open{
 		id: id, session: r.session, conn: c, tree: r.tree, held: was.held, named: was.named, access: was.access, maximal: was.maximal, share: was.share,
 		options: was.options, asked: was.asked, create: was.create, durable: was.durable, locked: was.locked,
-		file: was.file, state: was.state, deleteOnClose: was.deleteOnClose, oplock: was.oplock, doomed: was.doomed,
+		file: was.file, state: was.state, entry: was.entry, deleteOnClose: was.deleteOnClose, oplock: was.oplock, doomed: was.doomed,
 		position: was.position, nextEA: was.nextEA, renamed: was.renamed, wrote: was.wrote, mode: was.mode, frozen: was.frozen, sequence: sequence{number: r.header().ChannelSequence()},
 	}
 	swap := func(list []*open) { list[slices.Index(list, was)] = o }

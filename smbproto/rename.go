@@ -47,7 +47,7 @@ func (c *Conn) link(o *open, b wire.RenameInfo) wire.Status {
 	files.paths.RLock()
 	defer files.paths.RUnlock()
 	if files.pending(o) {
-		return wire.StatusAccessDenied // MS-FSCC 2.4.27: its names are taken away, and who comes by the new one is not told
+		return wire.StatusAccessDenied // MS-FSCC 2.4.27: the file may go with it, and who comes by the new one is not told
 	}
 	if err := o.file.Link(to, o.mayEnter); err != nil {
 		return wire.StatusOf(err)
@@ -89,8 +89,8 @@ func (c *Conn) rename(o *open, b wire.RenameInfo) wire.Status {
 }
 
 func (c *Conn) renameTo(o *open, to vfs.Path, replace bool) wire.Status {
-	if c.srv.files.dooms(o) {
-		return wire.StatusAccessDenied
+	if c.srv.files.pending(o) {
+		return wire.StatusAccessDenied // MS-FSA 2.1.5.15.11: it would be deleted by the new name
 	}
 	root := o.tree.share.root
 	target, err := root.Hold(to, o.file.Exact())
@@ -139,7 +139,9 @@ func (c *Conn) renameTo(o *open, to vfs.Path, replace bool) wire.Status {
 // that came to be there meanwhile.
 func (c *Conn) move(o *open, to vfs.Path, replace bool) wire.Status {
 	was, from := o.file.Name(), o.file.Path()
+	c.srv.files.moving(o, true)
 	if err := o.file.Rename(to, replace, o.mayEnter); err != nil {
+		c.srv.files.moving(o, false)
 		return wire.StatusOf(err)
 	}
 	o.renamed = true
@@ -162,7 +164,7 @@ func (t *fileTable) mayEnter(dir vfs.ID) error {
 	return nil
 }
 
-// openBelow reports whether something in a directory is open, MS-FSA 2.1.4.2.
+// openBelow reports whether something in a directory is open, MS-FSA 2.1.4.2, or is to be deleted.
 func (t *fileTable) openBelow(dir *vfs.File) bool {
 	defer t.sweep()
 	t.mu.Lock()
@@ -173,8 +175,11 @@ func (t *fileTable) openBelow(dir *vfs.File) bool {
 		}
 	}
 	for _, st := range t.files {
-		for o := range st.all {
-			if o.file.Below(dir) {
+		if st.below(dir) {
+			return true
+		}
+		for _, stream := range st.streams.open {
+			if stream.below(dir) {
 				return true
 			}
 		}
@@ -182,26 +187,42 @@ func (t *fileTable) openBelow(dir *vfs.File) bool {
 	return false
 }
 
-// renamed tells the others that have o's file, or a stream of it, by the name that it had.
+// moving says that o's file is about to be renamed, or was not.
+func (t *fileTable) moving(o *open, on bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	o.state.moving = on
+}
+
+// renamed tells the others that have o's file, or a stream of it, by the name that it had. Which of the file's names they have is not
+// proven any more.
 func (t *fileTable) renamed(o *open, was vfs.Name) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.renames.Add(1)
+	o.state.moving = false
 	var errs []error
-	tell := func(f *vfs.File) {
+	old := o.entry
+	tell := func(f *vfs.File, entry *vfs.Entry) {
+		if !entry.Differs(old) {
+			*entry = vfs.Entry{}
+		}
 		if f != o.file && f.EntryName().Same(was) {
 			errs = append(errs, f.Relocate(o.file))
 		}
 	}
 	for other := range o.state.all {
-		tell(other.file)
+		tell(other.file, &other.entry)
 	}
-	for _, f := range o.state.doomed {
-		tell(f)
-	}
-	for _, st := range o.state.streams.open {
-		for _, f := range st.doomed {
-			tell(f)
+	o.entry = o.file.Entry()
+	tellAll := func(st *fileState) {
+		for i := range st.doomed {
+			tell(st.doomed[i].file, &st.doomed[i].entry)
 		}
+	}
+	tellAll(o.state)
+	for _, st := range o.state.streams.open {
+		tellAll(st)
 	}
 	return errors.Join(errs...)
 }

@@ -157,7 +157,7 @@ func setSize(o *open, class wire.FileInfoClass, b wire.SizeInfo) wire.Status {
 	return wire.StatusOK
 }
 
-// setDisposition: the file is deleted when its last open is closed, MS-FSA 2.1.5.15.3.
+// setDisposition: the file's name is deleted when its last open is closed, MS-FSA 2.1.5.15.3.
 func (c *Conn) setDisposition(o *open, b wire.DispositionInfo) wire.Status {
 	if b.Valid() != nil {
 		return wire.StatusInfoLengthMismatch
@@ -171,7 +171,7 @@ func (c *Conn) setDisposition(o *open, b wire.DispositionInfo) wire.Status {
 	return c.doom(o)
 }
 
-// doom has a file deleted when its last open is closed.
+// doom has a file's name deleted when its last open is closed.
 func (c *Conn) doom(o *open) wire.Status {
 	if err := o.file.Stat(); err != nil {
 		return wire.StatusOf(err)

@@ -39,6 +39,8 @@ type fileTable struct {
 	// renaming is held while a file is renamed, until the others that have it open by the
 	// same name have been told. It comes before mu.
 	renaming sync.Mutex
+	// renames counts them: what was looked up before may have another name.
+	renames atomic.Uint64
 	// sweeping is held while what evicted opens have left is closed. It comes before mu.
 	sweeping sync.Mutex
 }
@@ -51,12 +53,15 @@ type fileState struct {
 	id vfs.ID
 	streams
 	opens []*open
-	// doomed are the files by whose names this one is deleted when its last open is
-	// closed: of opens that asked for it and were closed before. The state owns them, and has one
-	// for each name.
-	doomed []*vfs.File
-	// leaving: the file is being removed or replaced, and nobody is admitted.
+	// doomed are the names that are deleted when their last open is
+	// closed: of opens that asked for it and were closed before. The state owns their files, and has one
+	// for each name. going are those that are being deleted.
+	doomed []doomed
+	going  []*removal
+	// leaving: the file is being replaced, or a stream's name is kept, and nobody is admitted.
 	leaving bool
+	// moving: the file is being renamed, and until all have been told, no name is proven to be another.
+	moving  bool
 	locks   []byteRange
 	locked  atomic.Int32 // len(locks), to be asked without the table's lock
 	archive atomic.Bool  // the file has the archive attribute; if not, the next change sets it
@@ -97,10 +102,11 @@ func (s *fileState) shares(access wire.Access, share wire.ShareAccess) bool {
 type entry struct {
 	also       wire.Access // what others' share modes are asked for beside what the open has: to cut a file is to write it
 	overwrites bool
-	renames    bool // who keeps the file open as it was called keeps nothing of it
-	removes    bool // who keeps the file open is to close it
-	again      bool // the request has waited before
-	evicted    bool // of the answer: an open that was in the way was closed, as nobody could be asked
+	since      uint64 // how many renames there had been when the file was looked up
+	renames    bool   // who keeps the file open as it was called keeps nothing of it
+	removes    bool   // who keeps the file open is to close it
+	again      bool   // the request has waited before
+	evicted    bool   // of the answer: an open that was in the way was closed, as nobody could be asked
 	// park makes the request wait for an oplock of the file's; nil says that it does not wait.
 	park func(*fileState) wire.Status
 }
@@ -128,11 +134,16 @@ func (t *fileTable) tryAdmit(o *open, e *entry) wire.Status {
 	}
 	defer func() {
 		if o.state == nil {
-			t.last(st) // it may have been made for nothing
+			t.unneeded(st)
 		}
 	}()
-	if st.deletePending() {
-		t.evictFrom(st) // for its client it is to be deleted anyway
+	o.entry = vfs.Entry{}
+	if e.since == t.renames.Load() {
+		o.entry = o.file.Entry()
+	}
+	if st.deletePending(o.entry) {
+		// For their clients it is to be deleted anyway.
+		t.evictUnheard(slices.DeleteFunc(slices.Clone(st.opens), func(other *open) bool { return other.entry.Differs(o.entry) }))
 		return wire.StatusDeletePending
 	}
 	if !o.named && (e.also != 0 || o.access.Has(wire.AccessDelete)) && !st.streamsMayGo() {
@@ -142,7 +153,7 @@ func (t *fileTable) tryAdmit(o *open, e *entry) wire.Status {
 		return wire.StatusSharingViolation
 	}
 	if o.named {
-		if st = st.stream(o.file.Stream()); st.deletePending() {
+		if st = st.stream(o.file.Stream()); st.deletePending(o.entry) {
 			return wire.StatusDeletePending
 		}
 	}
@@ -172,15 +183,15 @@ func (t *fileTable) tryAdmit(o *open, e *entry) wire.Status {
 }
 
 // leave takes an open out, gives up its locks, and takes over its file. shut is a
-// file that the caller closes. If this was the last open of a file that is to be deleted,
-// last is its state: nobody is admitted until the caller has handed it to remove.
-func (t *fileTable) leave(o *open) (shut *vfs.File, last *fileState) {
+// file that the caller closes. If this was the last open of a name that is to be deleted,
+// last has it: nobody is admitted by it until the caller has handed that to remove.
+func (t *fileTable) leave(o *open) (shut *vfs.File, last *removal) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.leaveLocked(o)
 }
 
-func (t *fileTable) leaveLocked(o *open) (shut *vfs.File, last *fileState) {
+func (t *fileTable) leaveLocked(o *open) (shut *vfs.File, last *removal) {
 	st := o.state
 	o.state = nil
 	t.endCreate(o)
@@ -190,8 +201,11 @@ func (t *fileTable) leaveLocked(o *open) (shut *vfs.File, last *fileState) {
 	st.retry()
 	st.opens = slices.DeleteFunc(st.opens, func(other *open) bool { return other == o })
 	shut = o.file
-	if o.doomed && !st.dooms(o.file.Name()) {
-		st.doomed, shut = append(st.doomed, o.file), nil
+	if o.doomed {
+		name := o.file.Name()
+		if !slices.ContainsFunc(st.doomed, func(d doomed) bool { return d.file.Name().Same(name) }) {
+			st.doomed, shut = append(st.doomed, doomed{o.file, o.entry}), nil
+		}
 	}
 	return shut, t.last(st)
 }

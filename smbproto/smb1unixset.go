@@ -217,6 +217,9 @@ func (c *Conn) unlinkNow(o *open) wire.Status {
 	if err := o.file.Remove(); err != nil {
 		return wire.StatusOf(err)
 	}
+	for _, f := range c.srv.files.spare(o) { // the name may be another link's next
+		c.shut(f)
+	}
 	o.removed(o.file, nil)
 	return wire.StatusOK
 }

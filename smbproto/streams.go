@@ -2,6 +2,7 @@ package smbproto
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"ustack/smbproto/vfs"
@@ -104,22 +105,29 @@ func (t *fileTable) streamsOpen(o *open) bool {
 	return len(o.state.streams.open) > 0
 }
 
-// last says what the caller of leave has to hand to remove, if anything: the state that has lost
-// an open, or the file's of a stream that nobody has open any more. What is not to be deleted is forgotten.
-func (t *fileTable) last(st *fileState) *fileState {
-	for st != nil {
-		switch {
-		case len(st.opens) > 0 || len(st.streams.open) > 0 || st.leaving:
-			return nil
-		case len(st.doomed) > 0:
-			st.leaving = true
-			return st
+// last says what the caller of leave has to hand to remove, if anything: of the state that has lost
+// an open, or of its file's, of which a stream may have been open by a name that nobody else has. What is empty is forgotten.
+func (t *fileTable) last(st *fileState) *removal {
+	for ; st != nil; st = st.base {
+		if r := st.due(); r != nil {
+			return r
 		}
-		base := st.base
-		t.unlink(st)
-		st = base
+		t.unlinkEmpty(st)
 	}
 	return nil
+}
+
+// unneeded forgets a state that may have been made for nothing.
+func (t *fileTable) unneeded(st *fileState) {
+	for ; st != nil; st = st.base {
+		t.unlinkEmpty(st)
+	}
+}
+
+func (t *fileTable) unlinkEmpty(st *fileState) {
+	if len(st.opens)+len(st.streams.open)+len(st.doomed)+len(st.going) == 0 && !st.leaving {
+		t.unlink(st)
+	}
 }
 
 // unlink takes a state out of the table, or out of its file's.
@@ -131,16 +139,13 @@ func (t *fileTable) unlink(st *fileState) {
 	}
 }
 
-// forget forgets what was removed, and says what is to be removed next: the file of a stream that
-// was the last that kept it.
-func (t *fileTable) forget(st *fileState) *fileState {
+// forget forgets what was removed, and says what is to be removed next: names of the file of a stream that
+// was the last that kept them.
+func (t *fileTable) forget(r *removal) *removal {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.unlink(st)
-	if st.base == nil {
-		return nil
-	}
-	return t.last(st.base)
+	r.state.going = slices.DeleteFunc(r.state.going, func(other *removal) bool { return other == r })
+	return t.last(r.state)
 }
 
 // queryStreams: FileStreamInformation, MS-FSA 2.1.5.12.29, of the whole file by whatever open.
@@ -241,8 +246,8 @@ func (t *fileTable) streamRenamed(o *open, held *fileState) {
 	for _, other := range st.opens {
 		other.file.StreamRenamed(st.name)
 	}
-	for _, f := range st.doomed {
-		f.StreamRenamed(st.name)
+	for _, d := range st.doomed {
+		d.file.StreamRenamed(st.name)
 	}
 }
 
@@ -267,7 +272,7 @@ func (t *fileTable) holdDefault(o *open) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	st, base := o.state, o.state.base
-	if len(st.opens) > 1 || len(st.locks) > 0 || o.deleteOnClose || len(base.opens) > 0 || st.deletePending() {
+	if len(st.opens) > 1 || len(st.locks) > 0 || o.deleteOnClose || len(base.opens) > 0 || st.deletePending(vfs.Entry{}) {
 		return false
 	}
 	base.leaving = true

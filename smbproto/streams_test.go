@@ -549,7 +549,7 @@ func TestOpenStreamsGoWithTheirDirectory(t *testing.T) {
 	if got := p.openOf(s).name(); got != `\e:s` {
 		t.Errorf("the stream is %q", got)
 	}
-	if got := p.openOf(gone).state.doomed[0].Path(); got != "e" {
+	if got := p.openOf(gone).state.doomed[0].file.Path(); got != "e" {
 		t.Errorf("the one to be deleted is of %q", got)
 	}
 	p.want(p.writeMsg(s, 0, []byte("DA")), wire.StatusOK)

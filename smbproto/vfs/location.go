@@ -14,7 +14,7 @@ import (
 type location struct {
 	mu     sync.Mutex // another open of the file may rename it
 	parent int        // O_PATH handle, or -1 if the file may not be deleted or renamed
-	dir    ID         // of parent
+	dir    ID         // of parent; without that, only of a file that has several names
 	base   string
 	entry  ID
 	path   Path
@@ -60,6 +60,20 @@ func (f *File) locate() error {
 	f.loc.entry = idOf(&st)
 	if (f.exact || !isType(&st, unix.S_IFLNK)) && f.loc.entry != f.ID() {
 		return ErrMoved
+	}
+	return nil
+}
+
+// findEntry is locate for a file that may not be deleted or renamed: it keeps no handle, and where locate can't tell, dir is not known.
+func (f *File) findEntry() error {
+	err := f.locate()
+	err = errors.Join(err, closeAll(f.loc.parent))
+	f.loc.parent = -1
+	if err != nil {
+		f.loc.dir = ID{}
+	}
+	if errors.Is(err, ErrMoved) {
+		return err
 	}
 	return nil
 }
@@ -271,6 +285,9 @@ func (f *File) Relocate(from *File) error {
 		f.loc.path = path
 	}
 	if f.loc.parent < 0 {
+		if f.loc.dir != (ID{}) {
+			f.loc.dir, f.loc.base = dir, base
+		}
 		return closeAll(parent)
 	}
 	old := f.loc.parent

@@ -1,6 +1,11 @@
 package vfs
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+
+	"ustack/smbproto/wire"
+)
 
 // A Name tells directory entries apart: one file may have several, by hard links
 // and by symbolic links that lead to it.
@@ -39,8 +44,45 @@ func (l *location) name(r *Root) Name { return Name{l.dir, l.base, r.full(l.path
 
 // Below reports whether the file was opened by a path through the directory. Any
 // goroutine may ask.
-func (f *File) Below(dir *File) bool {
-	return strings.HasPrefix(f.root.full(f.Path()), dir.root.full(dir.Path())+"/")
+func (f *File) Below(dir *File) bool { return f.EntryName().Below(dir) }
+
+// Below reports whether the entry was found by a path through the directory.
+func (n Name) Below(dir *File) bool { return strings.HasPrefix(n.full, dir.root.full(dir.Path())+"/") }
+
+// An Entry is the one of a file's names by which it was opened, where that is proven: the file had several then, and the name led to
+// the file, not to a symbolic link to it. The zero Entry is any.
+type Entry struct {
+	dir  ID
+	base string
+}
+
+// Entry is that by which the file was opened, or renamed to by itself.
+func (f *File) Entry() Entry {
+	f.loc.mu.Lock()
+	defer f.loc.mu.Unlock()
+	if !f.several() || f.loc.entry != f.ID() {
+		return Entry{}
+	}
+	return Entry{f.loc.dir, f.loc.base}
+}
+
+// several reports whether the file had more names than one at the last Stat.
+func (f *File) several() bool { return !f.IsDir() && !f.ofDir && f.st.Nlink > 1 }
+
+// Differs reports whether both are known, and are two names of a file in whatever file system. There are those that take letters of
+// another case, or composed of other ones, for the same.
+func (e Entry) Differs(o Entry) bool {
+	switch {
+	case e.dir == (ID{}), o.dir == (ID{}):
+		return false
+	case e.dir != o.dir:
+		return true
+	}
+	return ascii(e.base) && ascii(o.base) && !wire.EqualFold(e.base, o.base)
+}
+
+func ascii(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
 }
 
 // full is a path from the root of the file system, so that paths of shares that lie in

@@ -123,6 +123,10 @@ func (f *File) open(how How) error {
 		if err := f.locate(); err != nil {
 			return err
 		}
+	} else if f.several() {
+		if err := f.findEntry(); err != nil {
+			return err
+		}
 	}
 	if f.IsDir() {
 		if how.Read {

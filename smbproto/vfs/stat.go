@@ -35,13 +35,14 @@ func (f *File) statOnly() error {
 }
 
 // Gone is Stat, and reports whether the file has no name any more: what is written to it is lost
-// with the last handle.
+// with the last handle. If it has lost one of several since the last Stat, it is gone if that was the one by which it was opened.
 func (f *File) Gone() (bool, error) {
+	links := f.st.Nlink
 	err := f.Stat()
 	if errors.Is(err, ErrStreamGone) {
 		return true, nil
 	}
-	if err != nil || f.st.Nlink > 0 {
+	if err != nil || f.st.Nlink > 0 && f.st.Nlink >= links {
 		return false, err
 	}
 	// There are file systems that count no links.

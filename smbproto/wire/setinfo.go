@@ -61,7 +61,7 @@ type DispositionInfo []byte
 // Valid checks the length.
 func (b DispositionInfo) Valid() error { return checkInfo("disposition", b, 1) }
 
-// Delete says whether the file is to be deleted when its last open is closed.
+// Delete says whether the file's name is to be deleted when its last open is closed.
 func (b DispositionInfo) Delete() bool { return b[0]&1 != 0 }
 
 // RenameInfo is FileRenameInformation for SMB2, MS-FSCC 2.4.42.2.
