@@ -296,3 +296,19 @@ func TestSecurityQueriesNeedReadControl(t *testing.T) {
 		}
 	}
 }
+
+// Where a channel's information lies is of no matter without one, MS-SMB2 2.2.19 and 2.2.21.
+func TestReadAndWriteLookForNoChannelInfo(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	id := p.newFile("file")
+	w := p.writeMsg(id, 0, []byte("content"))
+	le.PutUint16(w[104:], 0x1234)
+	le.PutUint16(w[106:], 0x5678)
+	p.want(w, wire.StatusOK)
+	r := p.readMsg(id, 0, 7)
+	le.PutUint16(r[108:], 0x1234)
+	le.PutUint16(r[110:], 0x5678)
+	if got := p.want(r, wire.StatusOK)[80:]; string(got) != "content" {
+		t.Errorf("read %q", got)
+	}
+}

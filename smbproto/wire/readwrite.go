@@ -3,13 +3,8 @@ package wire
 // ReadRequest, MS-SMB2 2.2.19.
 type ReadRequest []byte
 
-// Valid checks the layout.
-func (m ReadRequest) Valid() error {
-	if err := checkBody(m, 49); err != nil {
-		return err
-	}
-	return checkRange(m, "channel info", uint64(le.Uint16(m[108:])), uint64(le.Uint16(m[110:])), HeaderSize+48)
-}
+// Valid checks the layout. Where the information of a channel lies is no matter: there is no channel on TCP.
+func (m ReadRequest) Valid() error { return checkBody(m, 49) }
 
 // Length asked for.
 func (m ReadRequest) Length() uint32 { return le.Uint32(m[68:]) }
@@ -60,9 +55,6 @@ func (m WriteRequest) Valid(total int) error {
 	// the most that MS-SMB2 3.3.5.13 lets DataOffset be.
 	if off > 0x100 {
 		return malformed("data at %d, at most 256 allowed", off)
-	}
-	if le.Uint16(m[106:]) != 0 {
-		return malformed("channel info without a channel")
 	}
 	return nil
 }
