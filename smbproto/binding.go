@@ -10,6 +10,11 @@ import (
 // is being bound, or one that may be. It is nil where there is no such session, or nothing that shows that the
 // client has it; else the request is verified, and its answer signed, with the session's first key: also one that is
 // refused, so that the client can trust it.
+//
+// AES-GMAC's nonce is the MessageId (MS-SMB2 3.1.4.1), which each connection counts for itself: a request that somebody else sends
+// again over another connection would have a second message signed with the nonce of its first answer, and two such signatures
+// give away what forges more. So with GMAC nobody is trusted on another connection whose client has no channels. For one
+// that has, the protocol itself has a session's key sign on each.
 func (c *Conn) foreign(h wire.Header, id uint64) *channel {
 	if ch := c.binding[id]; ch != nil {
 		if !ch.ended() {
@@ -19,6 +24,9 @@ func (c *Conn) foreign(h wire.Header, id uint64) *channel {
 	}
 	sess := c.srv.session(id)
 	if sess == nil || !h.Has(wire.FlagSigned) || !sess.isValid() || sess.keys.signing == nil {
+		return nil
+	}
+	if sess.keys.with.signing == crypt.AESGMAC && !sess.keys.several {
 		return nil
 	}
 	signer, err := crypt.NewSigner(sess.keys.with.signing, sess.keys.signing)

@@ -150,6 +150,35 @@ func TestWhoMayNotBind(t *testing.T) {
 	}
 }
 
+// With GMAC, a request that is sent again over another connection has no second signature with the nonce of its first answer, but
+// where the client knows of channels.
+func TestGMACDoesNotSignOnAConnectionOfNobodys(t *testing.T) {
+	for caps, want := range map[uint32]bool{0: false, wire.CapabilityMultiChannel: true} {
+		m := newMember(t, nil, wire.Dialect311)
+		m.c.clientCaps |= caps
+		m.logOn("alice", "secret").treeOf("pub")
+		m.c.sessions[m.session].keys.with.signing = crypt.AESGMAC
+		gmac, err := crypt.NewSigner(crypt.AESGMAC, m.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := m.another()
+		other.session = m.session
+		binding := other.setupMsg(ntlmNegotiate())
+		binding[66] = wire.SessionBinding
+		for _, msg := range [][]byte{other.treeMsg(`\\server\pub`), other.setupMsg(ntlmNegotiate()), binding} {
+			other.message = le.Uint64(msg[24:]) + 1
+			r := other.ask(signWith(t, gmac, msg))
+			if status(r) == wire.StatusOK || status(r) == wire.StatusMoreProcessingRequired {
+				t.Errorf("%v", status(r))
+			}
+			if signed := wire.Header(r).Has(wire.FlagSigned); signed != want {
+				t.Errorf("capabilities %#x, %v: %v, signed: %v", caps, wire.Header(msg).Command(), status(r), signed)
+			}
+		}
+	}
+}
+
 func TestConnectionsThatDoNotFitASession(t *testing.T) {
 	for name, c := range map[string]struct {
 		first, second wire.Dialect

@@ -20,6 +20,7 @@ func (c *Conn) makeKeys(ch *channel, id *auth.Identity) error {
 	cipher := c.protection.cipher
 	keys := crypt.DeriveKeys(crypt.Parameters{Dialect: c.dialect, Cipher: cipher, Preauth: ch.preauth, FullKey: id.FullSessionKey}, id.SessionKey)
 	own.signing = keys.Signing
+	own.several = c.capabilities()&wire.CapabilityMultiChannel != 0
 	if ch.signer, err = crypt.NewSigner(c.protection.signing, keys.Signing); err != nil || cipher == 0 {
 		return err
 	}

@@ -47,6 +47,7 @@ type session struct {
 type sessionKeys struct {
 	dialect wire.Dialect
 	with    protection // of the first channel
+	several bool       // its client knows of channels, and was told that there can be more
 	signing []byte     // Session.SigningKey; nil for guests
 	sealer  *crypt.Sealer
 	opener  *crypt.Opener
