@@ -34,13 +34,15 @@ func TestAServerThatBecomesAUserHasNoCapability(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	port, log := freePort(t), new(logBuffer)
-	c := program(t.Context(), kernelServer("smb", port, "--share", "pub="+dir, "--user-file", users, "--user", "nobody", "--audit", filepath.Join(dir, "audit"))...)
+	log := new(logBuffer)
+	c := program(t.Context(), kernelServer("smb", "--share", "pub="+dir, "--user-file", users, "--user", "nobody", "--audit", filepath.Join(dir, "audit"))...)
 	c.Stderr = log
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	s := dialWhenServed(t, port, log)
+	socket := filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "ustack", "nobody", fmt.Sprintf("%d.sock", c.Process.Pid))
+	s := dialWhenServed(t, socket, log)
+	port := portOf(t, socket)
 	fs, err := s.Mount("pub")
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +109,7 @@ func nobodysDir(t *testing.T, a *account) string {
 func TestWhoCanNotBeBecome(t *testing.T) {
 	needRoot(t)
 	for name, want := range map[string]string{"root": "that is root", "0": "that is root", "nosuchuser": "unknown user"} {
-		out, err := program(t.Context(), kernelServer("echo", freePort(t), "--user", name)...).CombinedOutput()
+		out, err := program(t.Context(), kernelServer("echo", "--user", name)...).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), want) {
 			t.Errorf("%s: %v: %s", name, err, out)
 		}
@@ -116,7 +118,7 @@ func TestWhoCanNotBeBecome(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	c := program(t.Context(), kernelServer("echo", freePort(t), "--user", "nobody")...)
+	c := program(t.Context(), kernelServer("echo", "--user", "nobody")...)
 	c.Args = append([]string{setpriv, "--reuid=65534", "--clear-groups", "--", os.Args[0]}, c.Args[1:]...)
 	c.Path = setpriv
 	if out, err := c.CombinedOutput(); err == nil {

@@ -448,6 +448,18 @@ func (j *joined) pass(a acceptor) {
 	}
 }
 
+// addrsOf are those of all that have been joined.
+func addrsOf(ln acceptor) (addrs []string) {
+	j, ok := ln.(*joined)
+	if !ok {
+		return []string{ln.Addr().String()}
+	}
+	for _, ln := range j.all {
+		addrs = append(addrs, addrsOf(ln)...)
+	}
+	return addrs
+}
+
 func (j *joined) Addr() net.Addr { return j.all[0].Addr() }
 
 func (j *joined) Close() error {

@@ -24,9 +24,13 @@ type snapshot struct {
 	PID     int    `json:"pid"`
 	Service string `json:"service"`
 	// Congestion is the congestion control of connections that are accepted.
-	Congestion string  `json:"congestion_control"`
-	Stack      string  `json:"stack"`
-	UptimeS    float64 `json:"uptime_s"`
+	Congestion string `json:"congestion_control"`
+	Stack      string `json:"stack"`
+	// Addrs are the addresses and ports that are listened at; where port 0 was asked for, the one that there is.
+	Addrs []string `json:"addrs"`
+	// Metrics is where metrics are told, if they are: likewise.
+	Metrics string  `json:"metrics,omitempty"`
+	UptimeS float64 `json:"uptime_s"`
 	// CPU time of the process in user and kernel mode, seconds.
 	UserS   float64 `json:"user_s"`
 	SystemS float64 `json:"system_s"`
@@ -174,7 +178,8 @@ func (s *server) snapshot(began time.Time) snapshot {
 		snap.Conns = []netstack.Conn{}
 	}
 	user, system := cpuTime()
-	snap.PID, snap.Service, snap.Stack = os.Getpid(), s.service, s.backend.Kind()
+	snap.PID, snap.Service, snap.Stack, snap.Addrs = os.Getpid(), s.service, s.backend.Kind(), s.addrs
+	snap.Metrics = s.metrics
 	snap.Syscalls += readsAndWrites()
 	snap.Process = process
 	snap.UptimeS = time.Since(began).Seconds()

@@ -42,7 +42,7 @@ func TestAControlDirectoryIsTheUsersOwn(t *testing.T) {
 
 // Scripts iterate over .conns, also where there are none.
 func TestASnapshotAlwaysHasAListOfConnections(t *testing.T) {
-	socket, _ := started(t, kernelServer("echo", freePort(t))...)
+	socket, _ := started(t, kernelServer("echo")...)
 	out, err := program(t.Context(), "stats", "--json", socket).Output()
 	if err != nil {
 		t.Fatal(err)

@@ -14,8 +14,8 @@ import (
 // the server has counted, once that is as much.
 func loaded(t *testing.T, server, load []string) (loadResult, snapshot) {
 	t.Helper()
-	port := freePort(t)
-	socket, _ := started(t, kernelServer(server[0], port, server[1:]...)...)
+	socket, _ := started(t, kernelServer(server[0], server[1:]...)...)
+	port := portOf(t, socket)
 	cmd := program(t.Context(), append(append([]string{"load"}, load...), "--to", "127.0.0.1:"+port, "--json")...)
 	out, err := cmd.Output()
 	if err != nil {
@@ -88,8 +88,8 @@ func TestAnSMBLoadRuns(t *testing.T) {
 }
 
 func TestALoadThatHoldsWaits(t *testing.T) {
-	port := freePort(t)
-	socket, _ := started(t, kernelServer("echo", port)...)
+	socket, _ := started(t, kernelServer("echo")...)
+	port := portOf(t, socket)
 	cmd := program(t.Context(), "load", "many", "--to", "127.0.0.1:"+port, "--flows", "7", "--for", "20ms", "--hold", "--json")
 	open := 0
 	out, err := holding(cmd, func() error {

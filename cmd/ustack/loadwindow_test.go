@@ -60,8 +60,8 @@ func TestEveryFlowOfATimedLoadSends(t *testing.T) {
 }
 
 func TestAStreamThatEndsEarlyIsNoMeasurement(t *testing.T) {
-	port := freePort(t)
-	started(t, kernelServer("source", port, "--bytes", "1MiB")...)
+	socket, _ := started(t, kernelServer("source", "--bytes", "1MiB")...)
+	port := portOf(t, socket)
 	out, err := program(t.Context(), "load", "pull", "--to", "127.0.0.1:"+port, "--for", "1h", "--json").Output()
 	if err = withStderr(err); err == nil || !strings.Contains(err.Error(), errEndedEarly.Error()) {
 		t.Errorf("%v, want %v; it printed %s", err, errEndedEarly, out)
@@ -122,7 +122,7 @@ func TestLoopsBeginTogether(t *testing.T) {
 }
 
 func TestALoadAgainstNobodyFails(t *testing.T) {
-	f := loadFlags{To: "127.0.0.1:" + freePort(t), Flows: 1, Congestion: "cubic"}
+	f := loadFlags{To: "127.0.0.1:1", Flows: 1, Congestion: "cubic"}
 	if _, err := f.run(t.Context(), func(*net.TCPConn, time.Time) (uint64, error) { return 0, errors.New("ran") }); err == nil || err.Error() == "ran" {
 		t.Errorf("%v", err)
 	}

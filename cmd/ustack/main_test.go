@@ -108,19 +108,23 @@ func startedWithLog(t *testing.T, log *logBuffer, args ...string) (socket string
 	return "", nil
 }
 
-func freePort(t *testing.T) string {
+// portOf is the port that a server, which was told 0, has got.
+func portOf(t *testing.T, socket string) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	s, err := readSnapshot(socket)
+	if err != nil || len(s.Addrs) != 1 {
+		t.Fatalf("a server at %v: %v", s.Addrs, err)
 	}
-	defer ln.Close()
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	_, port, err := net.SplitHostPort(s.Addrs[0])
+	if err != nil || port == "0" {
+		t.Fatalf("a server at %s: %v", s.Addrs[0], err)
+	}
 	return port
 }
 
-func kernelServer(service, port string, more ...string) []string {
-	return append([]string{"serve", service, "--stack", "kernel", "--addr", "127.0.0.1", "--port", port}, more...)
+// kernelServer serves at a port that nobody else has.
+func kernelServer(service string, more ...string) []string {
+	return append([]string{"serve", service, "--stack", "kernel", "--addr", "127.0.0.1", "--port", "0"}, more...)
 }
 
 func TestLoadsRunAgainstTheSmallServices(t *testing.T) {
@@ -135,8 +139,8 @@ func TestLoadsRunAgainstTheSmallServices(t *testing.T) {
 		{"source", []string{"--bytes", "5MiB", "--fill"}, []string{"pull"}, 5 << 20},
 	} {
 		t.Run(c.service, func(t *testing.T) {
-			port := freePort(t)
-			socket, stop := started(t, kernelServer(c.service, port, c.more...)...)
+			socket, stop := started(t, kernelServer(c.service, c.more...)...)
+			port := portOf(t, socket)
 			args := append([]string{"load"}, c.load...)
 			out, err := program(t.Context(), append(args, "--to", "127.0.0.1:"+port, "--json")...).Output()
 			if err != nil {
@@ -167,8 +171,8 @@ func TestLoadsRunAgainstTheSmallServices(t *testing.T) {
 }
 
 func TestStoppingEndsAnIdleConnectionInOrder(t *testing.T) {
-	port := freePort(t)
-	socket, stop := started(t, kernelServer("echo", port)...)
+	socket, stop := started(t, kernelServer("echo")...)
+	port := portOf(t, socket)
 	conn, err := net.Dial("tcp", "127.0.0.1:"+port)
 	if err != nil {
 		t.Fatal(err)
@@ -217,8 +221,9 @@ func (p *pausing) Write(b []byte) (int, error) {
 
 // A request that has begun when the server is told to stop is answered.
 func TestStoppingWaitsForARequestThatHasBegun(t *testing.T) {
-	dir, port := t.TempDir(), freePort(t)
-	socket, stop := started(t, kernelServer("smb", port, "--share", "pub="+dir)...)
+	dir := t.TempDir()
+	socket, stop := started(t, kernelServer("smb", "--share", "pub="+dir)...)
+	port := portOf(t, socket)
 	received := func() uint64 {
 		s, err := readSnapshot(socket)
 		if err != nil {
@@ -285,8 +290,8 @@ func TestStoppingWaitsForARequestThatHasBegun(t *testing.T) {
 }
 
 func TestAFullTableRefusesAndSaysSo(t *testing.T) {
-	port := freePort(t)
-	_, stop := started(t, kernelServer("echo", port, "--max-conns", "1")...)
+	socket, stop := started(t, kernelServer("echo", "--max-conns", "1")...)
+	port := portOf(t, socket)
 	first, err := net.Dial("tcp", "127.0.0.1:"+port)
 	if err != nil {
 		t.Fatal(err)
@@ -404,7 +409,7 @@ func TestAFlagThatHasNoSuchValueEndsWithAnExitCodeOfItsOwn(t *testing.T) {
 }
 
 func TestRingsMayHaveUnitsAndAreLoggedAsUsed(t *testing.T) {
-	_, stop := started(t, kernelServer("echo", freePort(t), "--ring-in", "200000", "--ring-out", "1MiB")...)
+	_, stop := started(t, kernelServer("echo", "--ring-in", "200000", "--ring-out", "1MiB")...)
 	if log, err := stop(); err != nil || !strings.Contains(log, "ring_in=262144 ring_out=1048576") {
 		t.Errorf("%v, logged:\n%s", err, log)
 	}
@@ -450,12 +455,12 @@ func TestAControlSocketIsNeverTakenFromAnother(t *testing.T) {
 	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := program(t.Context(), append(kernelServer("echo", freePort(t)), "--control", file)...).CombinedOutput()
+	out, err := program(t.Context(), append(kernelServer("echo"), "--control", file)...).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "something else is there") {
 		t.Errorf("%v: %s", err, out)
 	}
-	socket, _ := started(t, kernelServer("echo", freePort(t))...)
-	out, err = program(t.Context(), append(kernelServer("echo", freePort(t)), "--control", socket)...).CombinedOutput()
+	socket, _ := started(t, kernelServer("echo")...)
+	out, err = program(t.Context(), append(kernelServer("echo"), "--control", socket)...).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "answers there already") {
 		t.Errorf("%v: %s", err, out)
 	}

@@ -53,11 +53,17 @@ func metric(t *testing.T, text, name string) float64 {
 }
 
 func TestMetricsTellWhatAServerDid(t *testing.T) {
-	dir, port := t.TempDir(), freePort(t)
+	dir := t.TempDir()
 	addUser(t, filepath.Join(dir, "users"), "alice", "secret")
-	tcp, unix := "127.0.0.1:"+freePort(t), filepath.Join(t.TempDir(), "metrics")
-	started(t, kernelServer("smb", port, "--share", "pub="+dir, "--user-file", filepath.Join(dir, "users"), "--metrics", tcp)...)
-	started(t, kernelServer("echo", freePort(t), "--metrics", unix)...)
+	unix := filepath.Join(t.TempDir(), "metrics")
+	socket, _ := started(t, kernelServer("smb", "--share", "pub="+dir, "--user-file", filepath.Join(dir, "users"), "--metrics", "127.0.0.1:0")...)
+	port := portOf(t, socket)
+	served, err := readSnapshot(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tcp := served.Metrics
+	started(t, kernelServer("echo", "--metrics", unix)...)
 	if st, err := os.Stat(unix); err != nil || st.Mode().Perm()&0o077 != 0 {
 		t.Errorf("the socket: %v, %v", st.Mode(), err)
 	}

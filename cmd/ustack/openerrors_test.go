@@ -21,7 +21,7 @@ func TestWhatCanNotBeOpenedSaysWhatToDo(t *testing.T) {
 		{[]string{"--user-file", users}, "ustack smb user add --user-file " + users},
 		{[]string{"--metrics", "9445"}, "want HOST:PORT"},
 	} {
-		out, err := program(t.Context(), kernelServer("smb", freePort(t), append(c.more, "--share", share)...)...).CombinedOutput()
+		out, err := program(t.Context(), kernelServer("smb", append(c.more, "--share", share)...)...).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), c.want) {
 			t.Errorf("%v: %v: %s", c.more, err, out)
 		}
@@ -99,7 +99,7 @@ func TestWhatAUserMayNotOpenNamesTheUser(t *testing.T) {
 	dir := nobodysDir(t, nobody)
 	users := filepath.Join(dir, "users")
 	addUser(t, users, "alice", "secret") // root's
-	out, err := program(t.Context(), kernelServer("smb", freePort(t), "--share", "pub="+dir, "--user-file", users, "--user", "nobody")...).CombinedOutput()
+	out, err := program(t.Context(), kernelServer("smb", "--share", "pub="+dir, "--user-file", users, "--user", "nobody")...).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "as nobody, the user of --user: ") {
 		t.Errorf("%v: %s", err, out)
 	}

@@ -35,7 +35,7 @@ func TestSamplesOfAnIdleServerCostTheSame(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector has pools forget at random what they keep")
 	}
-	socket, _ := started(t, kernelServer("echo", freePort(t))...)
+	socket, _ := started(t, kernelServer("echo")...)
 	var costs []float64
 	var last snapshot
 	for i := range 12 {

@@ -40,6 +40,9 @@ type server struct {
 	extra func(*snapshot)
 	// hangUp is called at each SIGHUP, by one goroutine, while connections can come; nil ignores it.
 	hangUp func()
+	// addrs are listened at; metrics is where those are told, or "".
+	addrs   []string
+	metrics string
 	// totals leaves connections out of snapshots.
 	totals bool
 	// calm counts connections; nil where GOMAXPROCS is the user's own, and where it could not be stopped.
@@ -90,6 +93,7 @@ func (f *stackFlags) run(ctx context.Context, log *slog.Logger, ports []uint16, 
 	if err != nil {
 		return errors.Join(err, b.Close())
 	}
+	s.addrs = addrsOf(ln)
 	closeAll := func() error { return errors.Join(exported.Close(), ctl.Close(), ln.Close(), b.Close()) }
 	if ctl, err = listenControl(f.Control, owner); err != nil {
 		return errors.Join(err, closeAll())
@@ -98,6 +102,7 @@ func (f *stackFlags) run(ctx context.Context, log *slog.Logger, ports []uint16, 
 		if exported, err = listenMetrics(f.Metrics, owner); err != nil {
 			return errors.Join(err, closeAll())
 		}
+		s.metrics = exported.ln.Addr().String()
 	}
 	// All that takes privileges has been done.
 	if err := owner.become(); err != nil {
@@ -116,7 +121,7 @@ func (f *stackFlags) run(ctx context.Context, log *slog.Logger, ports []uint16, 
 	if exported != nil {
 		exported.serve(log, ask)
 	}
-	log.Info("serving", "service", s.service, "stack", b.Kind(), "addr", ln.Addr(), "ports", ports, "control", ctl.path)
+	log.Info("serving", "service", s.service, "stack", b.Kind(), "addrs", s.addrs, "metrics", s.metrics, "control", ctl.path)
 
 	accepting := make(chan error, 1)
 	go func() { accepting <- s.acceptAll(ln) }()

@@ -18,7 +18,7 @@ func TestAServerThatNobodyCouldUseDoesNotStart(t *testing.T) {
 		{[]string{"--share", share, "--require-signing"}, "--require-signing: guests have no key"},
 		{[]string{"--share", share + ",encrypt", "--share", "two" + share + ",ro,encrypt"}, "every --share is ,encrypt: guests have no key"},
 	} {
-		out, err := program(t.Context(), kernelServer("smb", freePort(t), c.more...)...).CombinedOutput()
+		out, err := program(t.Context(), kernelServer("smb", c.more...)...).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), c.want) || !strings.Contains(string(out), "give --user-file FILE") {
 			t.Errorf("%v: %v: %s", c.more, err, out)
 		}
@@ -59,7 +59,7 @@ func TestAServerWarnsOfWhoCanUseIt(t *testing.T) {
 		{with(both, "--user-file", filled, "--guest"), []string{maySpoil}},
 		{with(open, "--user-file", filled, "--guest", "--require-signing"), nil},
 	} {
-		_, stop := started(t, kernelServer("smb", freePort(t), c.args...)...)
+		_, stop := started(t, kernelServer("smb", c.args...)...)
 		log, err := stop()
 		if err != nil || strings.Count(log, "level=WARN") != len(c.want) {
 			t.Errorf("%v: %v; want %d warnings:\n%s", c.args, err, len(c.want), log)

@@ -76,8 +76,9 @@ func exampleFile(t *testing.T, dir string) string {
 }
 
 func TestTheExampleOfAConfigurationServes(t *testing.T) {
-	dir, port := t.TempDir(), freePort(t)
-	started(t, "serve", "smb", "--config", exampleFile(t, dir), "--stack", "kernel", "--addr", "127.0.0.1", "--port", port)
+	dir := t.TempDir()
+	socket, _ := started(t, "serve", "smb", "--config", exampleFile(t, dir), "--stack", "kernel", "--addr", "127.0.0.1", "--port", "0")
+	port := portOf(t, socket)
 	for _, c := range []struct {
 		user, share string
 		allowed     bool
@@ -224,12 +225,15 @@ func FuzzSMBFile(f *testing.F) {
 }
 
 // dialWhenServed logs on as alice to a server that may not serve yet.
-func dialWhenServed(t *testing.T, port string, log *logBuffer) *smb2.Session {
+func dialWhenServed(t *testing.T, socket string, log *logBuffer) *smb2.Session {
 	t.Helper()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
 	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); <-again.C {
-		if s, err := dial(t, port, "alice"); err == nil {
+		if _, err := readSnapshot(socket); err != nil {
+			continue
+		}
+		if s, err := dial(t, portOf(t, socket), "alice"); err == nil {
 			return s
 		}
 	}

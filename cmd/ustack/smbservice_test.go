@@ -30,7 +30,7 @@ func hangUp(t *testing.T, socket string, done func() bool) {
 }
 
 func TestSIGHUPReadsTheSettingsAgain(t *testing.T) {
-	dir, port := t.TempDir(), freePort(t)
+	dir := t.TempDir()
 	for _, name := range []string{"a", "b"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
 			t.Fatal(err)
@@ -41,7 +41,8 @@ func TestSIGHUPReadsTheSettingsAgain(t *testing.T) {
 	write := func(text string) string { return writeSMBFile(t, dir, server+text) }
 	file := write("share.a.path = \"a\"\n")
 	var log logBuffer
-	socket, stop := startedWithLog(t, &log, "serve", "smb", "--config", file, "--port", port)
+	socket, stop := startedWithLog(t, &log, "serve", "smb", "--config", file, "--port", "0")
+	port := portOf(t, socket)
 	open := func(share string) bool { return mounts(t, port, "alice", share) == nil }
 
 	s, err := dial(t, port, "alice")
@@ -83,9 +84,10 @@ func TestSIGHUPReadsTheSettingsAgain(t *testing.T) {
 }
 
 func TestTheAuditLogIsOpenedAgainAtSIGHUP(t *testing.T) {
-	dir, port := t.TempDir(), freePort(t)
+	dir := t.TempDir()
 	file := filepath.Join(dir, "audit")
-	socket, stop := started(t, kernelServer("smb", port, "--share", "pub="+dir, "--audit", file)...)
+	socket, stop := started(t, kernelServer("smb", "--share", "pub="+dir, "--audit", file)...)
+	port := portOf(t, socket)
 	if err := mounts(t, port, "alice", "pub"); err != nil {
 		t.Fatal(err)
 	}
@@ -114,9 +116,10 @@ func TestTheAuditLogIsOpenedAgainAtSIGHUP(t *testing.T) {
 }
 
 func TestAClientIsRefusedOneConnectionTooMany(t *testing.T) {
-	dir, port := t.TempDir(), freePort(t)
+	dir := t.TempDir()
 	file := writeSMBFile(t, dir, "network.stack = \"kernel\"\nnetwork.addresses = [\"127.0.0.1\"]\nshare.a.path = \".\"\nlimits.client_connections = 2\n")
-	started(t, "serve", "smb", "--config", file, "--port", port)
+	socket, _ := started(t, "serve", "smb", "--config", file, "--port", "0")
+	port := portOf(t, socket)
 	for range 2 {
 		s, err := dial(t, port, "alice")
 		if err != nil {

@@ -19,7 +19,7 @@ import (
 )
 
 func TestAccountsAreAsTheFileSaysAtEachLogOn(t *testing.T) {
-	dir, port := t.TempDir(), freePort(t)
+	dir, port := t.TempDir(), ""
 	file := filepath.Join(dir, "users")
 	user := func(args ...string) {
 		t.Helper()
@@ -37,7 +37,8 @@ func TestAccountsAreAsTheFileSaysAtEachLogOn(t *testing.T) {
 		return true
 	}
 	user("add", "alice", "--password", "first")
-	_, stop := started(t, kernelServer("smb", port, "--share", "pub="+t.TempDir(), "--user-file", file)...)
+	socket, stop := started(t, kernelServer("smb", "--share", "pub="+t.TempDir(), "--user-file", file)...)
+	port = portOf(t, socket)
 	for _, c := range []struct {
 		change   func()
 		password string
@@ -62,8 +63,8 @@ func TestAccountsAreAsTheFileSaysAtEachLogOn(t *testing.T) {
 }
 
 func TestAHangUpEndsNoServer(t *testing.T) {
-	port := freePort(t)
-	socket, _ := started(t, kernelServer("echo", port)...)
+	socket, _ := started(t, kernelServer("echo")...)
+	port := portOf(t, socket)
 	s, err := readSnapshot(socket)
 	if err != nil {
 		t.Fatal(err)
