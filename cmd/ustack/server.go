@@ -70,6 +70,7 @@ func (f *stackFlags) run(ctx context.Context, log *slog.Logger, ports []uint16, 
 	hangUps := make(chan os.Signal, 1)
 	signal.Notify(hangUps, syscall.SIGHUP) // from now on: one that comes early waits
 	defer signal.Stop(hangUps)
+	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more ends no server
 	if err := pin(f.CPU); err != nil {
 		return err
 	}

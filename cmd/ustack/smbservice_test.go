@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -129,5 +131,32 @@ func TestAClientIsRefusedOneConnectionTooMany(t *testing.T) {
 	}
 	if _, err := dial(t, port, "alice"); err == nil {
 		t.Error("a third connection is served")
+	}
+}
+
+// A server outlives who reads its log.
+func TestALogThatNobodyReadsEndsNoServer(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket := filepath.Join(t.TempDir(), "control")
+	c := program(t.Context(), append(kernelServer("smb", "--share", "pub="+t.TempDir()), "--control", socket)...)
+	c.Stderr = w
+	if err := errors.Join(c.Start(), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for log := bufio.NewScanner(r); log.Scan() && !strings.Contains(log.Text(), "msg=serving"); {
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // each is logged
+		if err := mounts(t, portOf(t, socket), "guest", "pub"); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := errors.Join(c.Process.Signal(syscall.SIGTERM), c.Wait()); err != nil {
+		t.Error(err)
 	}
 }
