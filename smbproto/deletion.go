@@ -37,6 +37,11 @@ func (s *fileState) deletePending(e vfs.Entry) bool {
 	if s.base != nil || s.moving {
 		e = vfs.Entry{} // a stream has no more names than one
 	}
+	return s.dooms(e)
+}
+
+// dooms reports whether one of the names that are to be deleted may be this one.
+func (s *fileState) dooms(e vfs.Entry) bool {
 	has := func(d doomed) bool { return !d.entry.Differs(e) }
 	return slices.ContainsFunc(s.doomed, has) ||
 		slices.ContainsFunc(s.going, func(r *removal) bool { return slices.ContainsFunc(r.names, has) }) ||
@@ -120,6 +125,17 @@ func (t *fileTable) pending(o *open) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return o.state.deletePending(o.entry)
+}
+
+// mayName says whether the open's file may get a name: not one that is to be deleted, and which another program has taken away. The
+// new one would be deleted in its place.
+func (t *fileTable) mayName(o *open, in *vfs.Dir, to vfs.Path) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, base := to.Split(); o.state.dooms(vfs.EntryIn(in.ID(), base)) {
+		return wire.StatusAccessDenied
+	}
+	return nil
 }
 
 // mayFill says whether a file may be made in a directory: not in one that is to be deleted, MS-FSA 2.1.5.1.1, which

@@ -292,6 +292,42 @@ func TestANameThatPOSIXTookAwayIsNotDeletedAgain(t *testing.T) {
 	p.wantOpens("a", wire.StatusOK)
 }
 
+// A name that is to be deleted, and that another program takes away meanwhile, is not given to the file again: the close would
+// delete what another client has just renamed or linked, if need be the last name of the file.
+func TestANameThatIsToBeDeletedIsNotGivenAgain(t *testing.T) {
+	for _, class := range []wire.FileInfoClass{wire.FileRenameInformation, wire.FileLinkInformation} {
+		for _, asked := range []string{"open", "closed"} {
+			p := linked(t)
+			doomed, held, other := p.openAll("a"), p.openAll("a"), p.openAll("b")
+			p.wantDisposed(doomed, 1)
+			if asked == "closed" {
+				p.close(doomed)
+			}
+			if err := os.Remove(filepath.Join(p.dir, "a")); err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range []string{"a", "A"} {
+				if s := status(p.ask(p.setMsg(other, class, renameInfo(name, false)))); s != wire.StatusAccessDenied {
+					t.Errorf("%v, %s, %q: %v", class, asked, name, s)
+				}
+			}
+			p.want(p.setMsg(other, class, renameInfo("c", false)), wire.StatusOK)
+			if asked == "open" {
+				p.close(doomed)
+			}
+			p.close(held)
+			p.want(p.setMsg(other, class, renameInfo("a", false)), wire.StatusOK)
+			p.close(other)
+			if got := p.content("a"); got != "x" {
+				t.Errorf("%q", got)
+			}
+			if n := len(p.srv.files.files); n != 0 {
+				t.Errorf("%d files are still known", n)
+			}
+		}
+	}
+}
+
 // Step by step what a rename does, with clients that come in between: what a name was is proven to nobody.
 func TestANameThatMovesIsNotProvenToBeAnother(t *testing.T) {
 	p := linked(t)

@@ -49,7 +49,7 @@ func (c *Conn) link(o *open, b wire.RenameInfo) wire.Status {
 	if files.pending(o) {
 		return wire.StatusAccessDenied // MS-FSCC 2.4.27: the file may go with it, and who comes by the new one is not told
 	}
-	if err := o.file.Link(to, o.mayEnter); err != nil {
+	if err := o.file.Link(to, o.mayBe(to)); err != nil {
 		return wire.StatusOf(err)
 	}
 	files.entryChanged(o, to)
@@ -140,7 +140,7 @@ func (c *Conn) renameTo(o *open, to vfs.Path, replace bool) wire.Status {
 func (c *Conn) move(o *open, to vfs.Path, replace bool) wire.Status {
 	was, from := o.file.Name(), o.file.Path()
 	c.srv.files.moving(o, true)
-	if err := o.file.Rename(to, replace, o.mayEnter); err != nil {
+	if err := o.file.Rename(to, replace, o.mayBe(to)); err != nil {
 		c.srv.files.moving(o, false)
 		return wire.StatusOf(err)
 	}

@@ -222,6 +222,16 @@ func (o *open) mayEnter(in *vfs.Dir) error {
 	return err
 }
 
+// mayBe is mayEnter for the path of a new name.
+func (o *open) mayBe(to vfs.Path) func(in *vfs.Dir) error {
+	return func(in *vfs.Dir) error {
+		if err := o.session.srv.files.mayName(o, in, to); err != nil {
+			return err
+		}
+		return o.mayEnter(in)
+	}
+}
+
 // mayReplace says whether another file may be deleted, for what is open to have its name.
 func (o *open) mayReplace(other *vfs.File) error {
 	granted, err := guard{token: o.session.token.Load(), tree: o.tree}.granted(other, wire.AccessDelete)

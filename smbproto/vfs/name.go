@@ -3,8 +3,6 @@ package vfs
 import (
 	"strings"
 	"unicode/utf8"
-
-	"ustack/smbproto/wire"
 )
 
 // A Name tells directory entries apart: one file may have several, by hard links
@@ -53,7 +51,18 @@ func (n Name) Below(dir *File) bool { return strings.HasPrefix(n.full, dir.root.
 // the file, not to a symbolic link to it. The zero Entry is any.
 type Entry struct {
 	dir  ID
-	base string
+	base string // in lower case; "" is any: there are file systems that compose letters that are not ASCII's of others
+}
+
+// EntryIn is the entry of a directory.
+func EntryIn(dir ID, base string) Entry {
+	switch {
+	case dir == (ID{}):
+		return Entry{}
+	case strings.ContainsFunc(base, func(r rune) bool { return r >= utf8.RuneSelf }):
+		return Entry{dir, ""}
+	}
+	return Entry{dir, strings.ToLower(base)}
 }
 
 // Entry is that by which the file was opened, or renamed to by itself.
@@ -63,14 +72,14 @@ func (f *File) Entry() Entry {
 	if !f.several() || f.loc.entry != f.ID() {
 		return Entry{}
 	}
-	return Entry{f.loc.dir, f.loc.base}
+	return EntryIn(f.loc.dir, f.loc.base)
 }
 
 // several reports whether the file had more names than one at the last Stat.
 func (f *File) several() bool { return !f.IsDir() && !f.ofDir && f.st.Nlink > 1 }
 
-// Differs reports whether both are known, and are two names of a file in whatever file system. There are those that take letters of
-// another case, or composed of other ones, for the same.
+// Differs reports whether both are known, and are two names of a file in whatever file system: in some, letters of another case are
+// the same.
 func (e Entry) Differs(o Entry) bool {
 	switch {
 	case e.dir == (ID{}), o.dir == (ID{}):
@@ -78,11 +87,7 @@ func (e Entry) Differs(o Entry) bool {
 	case e.dir != o.dir:
 		return true
 	}
-	return ascii(e.base) && ascii(o.base) && !wire.EqualFold(e.base, o.base)
-}
-
-func ascii(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
+	return e.base != "" && o.base != "" && e.base != o.base
 }
 
 // full is a path from the root of the file system, so that paths of shares that lie in
