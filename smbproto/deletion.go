@@ -20,6 +20,9 @@ type doomed struct {
 	entry vfs.Entry
 }
 
+// maxDoomed is how many names of a file may wait, of opens that count no more, before nobody is admitted by its others.
+const maxDoomed = 64
+
 // removal is of names that nobody has any more. Until it has been handed to remove and done, nobody is admitted by them. The table's
 // lock guards all but the files, which are the remover's: who asks them for a name waits for the file system.
 type removal struct {
@@ -34,7 +37,7 @@ func (s *fileState) deletePending(e vfs.Entry) bool {
 	if s.leaving || s.base != nil && s.base.deletePending(e) {
 		return true
 	}
-	if s.base != nil || s.moving {
+	if s.base != nil || s.moving || len(s.doomed) >= maxDoomed {
 		e = vfs.Entry{} // a stream has no more names than one
 	}
 	return s.dooms(e)
@@ -51,7 +54,7 @@ func (s *fileState) dooms(e vfs.Entry) bool {
 // due takes out the names that are to be deleted and that nobody has any more, by a stream neither; nil if there are none. Streams are
 // deleted first: who does that comes back.
 func (s *fileState) due() *removal {
-	if s.leaving || s.moving {
+	if len(s.doomed) == 0 || s.leaving || s.moving || s.base != nil && len(s.opens) > 0 {
 		return nil
 	}
 	for _, st := range s.streams.open {
@@ -59,12 +62,14 @@ func (s *fileState) due() *removal {
 			return nil
 		}
 	}
+	var held vfs.Entries
+	for o := range s.all {
+		held.Add(o.entry)
+	}
 	r := &removal{state: s}
 	s.doomed = slices.DeleteFunc(s.doomed, func(d doomed) bool {
-		for o := range s.all {
-			if s.base != nil || !d.entry.Differs(o.entry) {
-				return false
-			}
+		if !held.Differ(d.entry) {
+			return false
 		}
 		r.names, r.where = append(r.names, d), append(r.where, d.file.EntryName())
 		return true

@@ -2,6 +2,7 @@ package smbproto
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -328,14 +329,56 @@ func TestANameThatIsToBeDeletedIsNotGivenAgain(t *testing.T) {
 	}
 }
 
+// Names of which a file that is open may be any wait for its close, and each keeps a file open: a client's are bounded.
+func TestNamesThatWaitToBeDeletedAreBounded(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	held := p.newFile("first")
+	before := p.srv.budget.Open()
+	names := 0
+	for ; names <= maxDoomed; names++ {
+		name := fmt.Sprintf("name %d", names)
+		if err := os.Link(filepath.Join(p.dir, "first"), filepath.Join(p.dir, name)); err != nil {
+			t.Fatal(err)
+		}
+		id, s := p.tryOpen(name, opening{rd | del, shareAll, wire.Open, wire.OptionDeleteOnClose})
+		if s == wire.StatusDeletePending {
+			break
+		}
+		p.close(id)
+	}
+	if n := p.srv.budget.Open() - before; names != maxDoomed || n != maxDoomed {
+		t.Errorf("%d names wait, by %d files, want %d", names, n, maxDoomed)
+	}
+	p.close(held)
+	if list, err := os.ReadDir(p.dir); err != nil || len(list) != 2 {
+		t.Errorf("%v are left, %v", list, err)
+	}
+	p.wantOpens(fmt.Sprintf("name %d", names), wire.StatusOK)
+}
+
+// Nothing is made for what has no name to be deleted.
+func TestAnOpenThatDeletesNothingEndsWithoutAllocation(t *testing.T) {
+	p := linked(t)
+	st := p.openOf(p.openAll("a")).state
+	if n := testing.AllocsPerRun(50, func() { st.due() }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 // Step by step what a rename does, with clients that come in between: what a name was is proven to nobody.
 func TestANameThatMovesIsNotProvenToBeAnother(t *testing.T) {
 	p := linked(t)
 	doomed, other := p.openAll("a"), p.openAll("b")
+	p.want(p.setMsg(other, wire.FileLinkInformation, renameInfo("c", false)), wire.StatusOK)
+	third := p.openAll("c")
 	p.wantDisposed(doomed, 1)
-	p.srv.files.moving(p.openOf(other), true)
+	p.srv.files.moving(p.openOf(other))
 	p.wantOpens("b", wire.StatusDeletePending)
-	p.srv.files.moving(p.openOf(other), false)
+	p.wantDisposed(third, 1)
+	p.close(third)
+	p.wantOpens("c", wire.StatusDeletePending) // it would have gone, were it proven that nobody has it
+	p.c.removeDue(p.openOf(other), p.srv.files.stayed(p.openOf(other)))
+	p.wantOpens("c", wire.StatusObjectNameNotFound)
 	p.wantOpens("b", wire.StatusOK)
 
 	sess := p.c.sessions[p.session]

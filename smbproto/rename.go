@@ -139,18 +139,30 @@ func (c *Conn) renameTo(o *open, to vfs.Path, replace bool) wire.Status {
 // that came to be there meanwhile.
 func (c *Conn) move(o *open, to vfs.Path, replace bool) wire.Status {
 	was, from := o.file.Name(), o.file.Path()
-	c.srv.files.moving(o, true)
+	c.srv.files.moving(o)
 	if err := o.file.Rename(to, replace, o.mayBe(to)); err != nil {
-		c.srv.files.moving(o, false)
+		c.removeDue(o, c.srv.files.stayed(o))
 		return wire.StatusOf(err)
 	}
 	o.renamed = true
-	if err := c.srv.files.renamed(o, was); err != nil {
+	due, err := c.srv.files.renamed(o, was)
+	if err != nil {
 		c.log.Warn("telling other opens of a rename", "cause", err)
 	}
+	c.removeDue(o, due)
 	c.srv.files.entryChanged(o, from)
 	c.srv.files.entryChanged(o, o.file.Path())
 	return wire.StatusOK
+}
+
+// removeDue deletes other names of o's file that nobody has any more since it was being renamed.
+func (c *Conn) removeDue(o *open, due *removal) {
+	if due == nil {
+		return
+	}
+	if err := c.srv.files.remove(due, o.removed); err != nil {
+		c.log.Warn("deleting a name of a file that was being renamed", "cause", err)
+	}
 }
 
 // mayEnter says whether a directory's opens let a file be renamed into it: Windows opens it to add a file, and shares
@@ -187,16 +199,24 @@ func (t *fileTable) openBelow(dir *vfs.File) bool {
 	return false
 }
 
-// moving says that o's file is about to be renamed, or was not.
-func (t *fileTable) moving(o *open, on bool) {
+// moving says that o's file is about to be renamed.
+func (t *fileTable) moving(o *open) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	o.state.moving = on
+	o.state.moving = true
+}
+
+// stayed says that it was not. It returns what was not removed meanwhile.
+func (t *fileTable) stayed(o *open) *removal {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	o.state.moving = false
+	return o.state.due()
 }
 
 // renamed tells the others that have o's file, or a stream of it, by the name that it had. Which of the file's names they have is not
-// proven any more.
-func (t *fileTable) renamed(o *open, was vfs.Name) error {
+// proven any more. It returns what stayed does.
+func (t *fileTable) renamed(o *open, was vfs.Name) (*removal, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.renames.Add(1)
@@ -224,5 +244,5 @@ func (t *fileTable) renamed(o *open, was vfs.Name) error {
 	for _, st := range o.state.streams.open {
 		tellAll(st)
 	}
-	return errors.Join(errs...)
+	return o.state.due(), errors.Join(errs...)
 }

@@ -90,6 +90,33 @@ func (e Entry) Differs(o Entry) bool {
 	return e.base != "" && o.base != "" && e.base != o.base
 }
 
+// Entries are some that others are compared with, all at once.
+type Entries struct {
+	has map[Entry]bool
+	in  map[ID]bool // directories of theirs
+}
+
+// Add adds one.
+func (s *Entries) Add(e Entry) {
+	if s.has == nil {
+		s.has, s.in = map[Entry]bool{}, map[ID]bool{}
+	}
+	s.has[e], s.in[e.dir] = true, true
+}
+
+// Differ reports whether each of them Differs from e.
+func (s *Entries) Differ(e Entry) bool {
+	switch {
+	case len(s.has) == 0:
+		return true
+	case s.has[Entry{}], e.dir == (ID{}):
+		return false
+	case e.base == "":
+		return !s.in[e.dir]
+	}
+	return !s.has[e] && !s.has[Entry{e.dir, ""}]
+}
+
 // full is a path from the root of the file system, so that paths of shares that lie in
 // one another can be compared.
 func (r *Root) full(p Path) string {

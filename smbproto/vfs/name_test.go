@@ -40,3 +40,30 @@ func TestNamesDifferWhereThatIsProven(t *testing.T) {
 		}
 	})
 }
+
+// Asked together, entries differ from one as they do when each is asked.
+func TestEntriesDifferTogetherAsOneByOne(t *testing.T) {
+	all := []Entry{{}}
+	for dir := range uint64(2) {
+		for _, base := range []string{"a", "A", "b", "\u00e9", "\u00e8"} {
+			all = append(all, EntryIn(ID{Ino: dir + 1}, base))
+		}
+	}
+	for these := range 1 << len(all) {
+		var set Entries
+		for i, e := range all {
+			if these>>i&1 != 0 {
+				set.Add(e)
+			}
+		}
+		for _, e := range all {
+			want := true
+			for i, o := range all {
+				want = want && (these>>i&1 == 0 || o.Differs(e))
+			}
+			if set.Differ(e) != want {
+				t.Fatalf("%v and those of %b: want %v", e, these, want)
+			}
+		}
+	}
+}
