@@ -18,7 +18,7 @@ func readRoom(msg []byte) int {
 // which it is sent.
 func (c *Conn) read(r *request, w *reply) wire.Status {
 	req := wire.ReadRequest(r.msg)
-	if req.Valid() != nil || req.Channel() != 0 {
+	if req.Valid() != nil || c.byChannel(req.Channel()) {
 		return wire.StatusInvalidParameter
 	}
 	n := int(min(req.Length(), math.MaxInt32))

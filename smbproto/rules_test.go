@@ -312,3 +312,21 @@ func TestReadAndWriteLookForNoChannelInfo(t *testing.T) {
 		t.Errorf("read %q", got)
 	}
 }
+
+// Dialects that know no channels ignore which one a READ or WRITE names, MS-SMB2 2.2.19 and 2.2.21; others have none on TCP.
+func TestReadAndWriteByAChannel(t *testing.T) {
+	for dialect, want := range map[uint16]wire.Status{
+		0x0202: wire.StatusOK, 0x0210: wire.StatusOK, 0x0300: wire.StatusInvalidParameter,
+	} {
+		p := newPeer(t, nil)
+		p.dialect = dialect
+		p.logOn("pub")
+		id := p.newFile("file")
+		w := p.writeMsg(id, 0, []byte("content"))
+		le.PutUint32(w[96:], 1)
+		p.want(w, want)
+		r := p.readMsg(id, 0, 7)
+		le.PutUint32(r[100:], 1)
+		p.want(r, want)
+	}
+}

@@ -10,7 +10,7 @@ import (
 // checkWrite applies the rules of MS-SMB2 3.3.5.13 that need no data. The open is locked.
 func (c *Conn) checkWrite(r *request, total int) wire.Status {
 	req := wire.WriteRequest(r.msg)
-	if req.Valid(total) != nil || req.Channel() != 0 {
+	if req.Valid(total) != nil || c.byChannel(req.Channel()) {
 		return wire.StatusInvalidParameter
 	}
 	n := int(min(req.Length(), math.MaxInt32))
@@ -19,6 +19,10 @@ func (c *Conn) checkWrite(r *request, total int) wire.Status {
 	}
 	return c.mayWrite(r.open, req.Offset(), n)
 }
+
+// byChannel reports whether a READ or WRITE goes by RDMA, which there is none of on TCP. SMB 2.0.2 and 2.1 know no channels, and ignore
+// what stands there (MS-SMB2 2.2.19, 2.2.21).
+func (c *Conn) byChannel(channel uint32) bool { return channel != 0 && c.dialect >= wire.Dialect300 }
 
 // mayWrite says whether n bytes may be written at off through an open, which is locked.
 func (c *Conn) mayWrite(o *open, off uint64, n int) wire.Status {
