@@ -221,6 +221,14 @@ func (s *Server) tellRenamed(f *vfs.File) {
 	}
 }
 
+// tellAccessed has those told who watch the directory of a file of which only the time of the last access was set: of that inotify
+// would tell only with each read.
+func (s *Server) tellAccessed(f *vfs.File) {
+	if w := s.watched(); w != nil {
+		w.Modified(f, wire.NotifyLastAccess)
+	}
+}
+
 // watcher is started by the first that watches.
 func (s *Server) watcher() (*vfs.Watcher, error) {
 	s.mu.Lock()

@@ -119,6 +119,37 @@ func TestRenamedFileIsToldAsModifiedWhenItIsClosed(t *testing.T) {
 	dir.expect("<sub", ">sub2")
 }
 
+// That only the time of the last access was set is told too, by whatever open it was, but not of a file whose name another has by now.
+func TestTheTimeOfTheLastAccessIsToldWhenItIsSet(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	p.sh("mkdir dir", "mkdir dir/sub", "touch dir/file")
+	top := &watch{p: p, id: p.open("", listing), filter: wire.NotifyLastAccess, tree: true}
+	dir := &watch{p: connect(t, p.srv, p.dir).logOn("pub"), filter: names | wire.NotifyLastAccess}
+	dir.id = dir.p.open("dir", listing)
+	change := opening{wire.AccessWriteAttributes, shareAll, wire.Open, 0}
+	file, sub, self := p.open(`dir\file`, change), p.openAll(`dir\sub`), p.open("dir", change)
+	top.ask()
+	dir.ask()
+	accessed := func(id wire.FileID) {
+		t.Helper()
+		p.want(p.setMsg(id, wire.FileBasicInformation, basicInfo(0, 0, wire.FiletimeUnix(1e9, 0))), wire.StatusOK)
+	}
+	accessed(file)
+	top.expect(`*dir\file`)
+	dir.expect("*file")
+	accessed(sub)
+	top.expect(`*dir\sub`)
+	dir.expect("*sub")
+	accessed(self)
+	top.expect("*dir")
+	dir.expect()
+	p.sh("mv dir/file dir/other", "touch dir/file")
+	dir.expect("<file", ">other", "+file")
+	accessed(file)
+	top.expect()
+	dir.expect()
+}
+
 var listing = opening{wire.AccessReadData, shareAll, wire.OpenIf, wire.OptionDirectory}
 
 const names = wire.NotifyFileName | wire.NotifyDirName

@@ -121,6 +121,9 @@ func setBasic(o *open, b wire.BasicInfo) wire.Status {
 		return wire.StatusOf(err)
 	}
 	o.session.srv.files.entryChanged(o, o.file.Path())
+	if b.LastAccess().Sets() && !b.LastWrite().Sets() {
+		o.session.srv.tellAccessed(o.file)
+	}
 	switch t := b.LastWrite(); {
 	case t.Sets(): // Open.UserSetModificationTime
 		o.frozen = t
