@@ -317,3 +317,15 @@ func TestSMB1OpensTheDirectoryOfAName(t *testing.T) {
 		t.Errorf("in the share are %v, %v", list, err)
 	}
 }
+
+// The least that --max-io allows leaves no room for the largest token there can be, and needs none.
+func TestSMB1IsSpokenWithTheLeastThatAReadMayCarry(t *testing.T) {
+	p := newPeer1(t, func(c *Config) {
+		c.Limits.MaxRead, c.Limits.MaxWrite, c.Limits.MaxTransact = LeastIO, LeastIO, LeastIO
+	}).logOn1("pub")
+	fid := p.open1("file", all1)
+	p.want1(p.writeMsg1(fid, 0, pattern(LeastIO)), wire.StatusOK)
+	if b := p.want1(p.readMsg1(fid, 0, LeastIO), wire.StatusOK); int(b.Word(5)) != LeastIO {
+		t.Errorf("%d bytes read, want %d", b.Word(5), LeastIO)
+	}
+}

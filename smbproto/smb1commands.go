@@ -30,8 +30,11 @@ const (
 	inOpen = inTree | needOpen
 )
 
-// setupRoom is what the names of server and domain take besides a token.
-const setupRoom = 1 << 10
+// setupFixed are the words of the answer to a SESSION_SETUP, and setupRoom what a token and the names of server and domain take: the
+// names are left out where there is no room for them.
+const setupFixed = 8
+
+func setupRoom(*Conn, wire.SMB1Header, *wire.SMB1Block) int { return maxToken + 1<<10 }
 
 var smb1Commands = [256]smb1Command{
 	wire.SMB1CreateDirectory:      {name: "CREATE_DIRECTORY", needs: inTree | changesNames, run: (*Conn).createDirectory},
@@ -78,7 +81,7 @@ var smb1Commands = [256]smb1Command{
 	wire.SMB1TreeConnect:           {name: "TREE_CONNECT", needs: needSession, fixed: 4, run: (*Conn).treeConnectSMB1},
 	wire.SMB1TreeDisconnect:        {name: "TREE_DISCONNECT", needs: needTree | changesNames, run: (*Conn).treeDisconnectSMB1},
 	wire.SMB1SessionSetupAndX: {
-		name: "SESSION_SETUP_ANDX", words: smb1SetupExtendedWords, andX: true, fixed: maxToken + setupRoom, run: (*Conn).sessionSetupSMB1,
+		name: "SESSION_SETUP_ANDX", words: smb1SetupExtendedWords, andX: true, fixed: setupFixed, room: setupRoom, run: (*Conn).sessionSetupSMB1,
 	},
 	wire.SMB1LogoffAndX:           {name: "LOGOFF_ANDX", needs: needSession | changesNames, words: 2, andX: true, fixed: 4, run: (*Conn).logoffSMB1},
 	wire.SMB1TreeConnectAndX:      {name: "TREE_CONNECT_ANDX", needs: needSession, words: 4, andX: true, fixed: 64, run: (*Conn).treeConnectAndX},

@@ -113,7 +113,7 @@ func (c *Conn) sessionSetupExtended(r *smb1Request, w *smb1Reply) wire.Status {
 	}
 	exchange := ch.exchange
 	answer, done, err := exchange.Step(token)
-	if err == nil && len(answer) > maxToken {
+	if err == nil && len(answer) > min(maxToken, len(w.msg)-w.at-(1+setupFixed+2)) {
 		err = errors.New("the reply token is too long")
 	}
 	if err == nil && done {
