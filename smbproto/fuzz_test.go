@@ -211,7 +211,7 @@ func (p *peer) adopt(m []byte, sign bool) {
 		}
 		if cmd := h.Command(); cmd < wire.CommandCount && commands[cmd].needs&needOpen != 0 && commands[cmd].fixedPart(first) {
 			if at := m[commands[cmd].fileID:]; at[0] < 64 { // most of the time an id that there is
-				p.anOpen(int(at[0])).Put(at)
+				p.anOpen(int(at[0]) + int(at[8])).Put(at)
 			}
 		}
 		if sign {

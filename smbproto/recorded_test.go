@@ -237,6 +237,13 @@ func saySo(t *testing.T, pool *ioarea.Pool, dir string, input []byte) *speech {
 	}
 	s := &speech{t: t, srv: srv, pool: pool, statuses: map[wire.Status]int{}}
 	s.say(dir, input)
+	closeEmpty(t, srv)
+	return s
+}
+
+// closeEmpty closes a server whose connections have been closed, and checks that nothing is left of them.
+func closeEmpty(t *testing.T, srv *Server) {
+	t.Helper()
 	if n := srv.watches.Load(); n != 0 {
 		t.Errorf("%d directories are watched for nobody", n)
 	}
@@ -246,7 +253,6 @@ func saySo(t *testing.T, pool *ioarea.Pool, dir string, input []byte) *speech {
 	if st := srv.Stats(); st.Opens != 0 || st.Sessions != 0 || st.Trees != 0 || st.Connections != 0 || st.Disconnected != 0 || len(srv.files.files) != 0 || srv.budget.Open() != 0 {
 		t.Errorf("left: %+v, %d files, %d of them open", st, len(srv.files.files), srv.budget.Open())
 	}
-	return s
 }
 
 func poolFor(tb testing.TB) *ioarea.Pool {
@@ -307,7 +313,7 @@ func TestRecordedClientsAreAnswered(t *testing.T) {
 }
 
 // corpusBytes reads the one []byte of a file of Go's corpus.
-func corpusBytes(t *testing.T, text string) []byte {
+func corpusBytes(t testing.TB, text string) []byte {
 	t.Helper()
 	_, quoted, ok := strings.Cut(text, "[]byte(")
 	if !ok {

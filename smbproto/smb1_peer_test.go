@@ -1,9 +1,13 @@
 package smbproto
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"ustack/ioarea"
+	"ustack/smbproto/crypt"
 	"ustack/smbproto/wire"
 )
 
@@ -265,12 +269,20 @@ func TestSMB1LocksAreCancelledAsTheyWereAskedFor(t *testing.T) {
 	p.want1AndEnd(cancels(10), waits, wire.StatusFileLockConflict)
 }
 
-// FuzzSMB1Session feeds a connection of SMB1, which has logged on and opened a file and a directory: messages, each
-// behind two bytes of length. Whatever comes, nothing panics and nothing stays open.
+// What the first byte of FuzzSMB1Session's input asks for.
+const (
+	fuzz1Tiny = 1 << iota // of the server limits that are soon reached
+	fuzz1RO               // a share that may not be changed
+	fuzz1Sign             // give the connection a key, and sign
+)
+
+// FuzzSMB1Session feeds a connection of SMB1, which has logged on and opened a file and a directory: a byte of options, then messages,
+// each behind two bytes of length. Whatever comes, nothing panics and nothing stays open.
 func FuzzSMB1Session(f *testing.F) {
 	limitFileSize(f)
 	dir := f.TempDir()
 	srv := newServerIn(f, dir, func(c *Config) { allowSMB1(c); watched(c) })
+	tiny := newServerIn(f, dir, func(c *Config) { allowSMB1(c); watched(c); c.Limits = tinyLimits() })
 	in, out := srv.RingSize()
 	pool, err := ioarea.NewPool(in, out, 1)
 	if err != nil {
@@ -317,21 +329,41 @@ func FuzzSMB1Session(f *testing.F) {
 	} {
 		w := next[wire.SMB1HeaderSize+1:][:2*next[wire.SMB1HeaderSize]]
 		chain, _ := follow(seed.readMsg1(fid, 0, 1<<20), wire.SMB1HeaderSize, wire.SMB1Command(next[4]), w, next[wire.SMB1HeaderSize+3+len(w):])
-		f.Add(fuzzInput(0, seed.writeMsg1(fid, 0, pattern(3000)), chain))
+		for options := byte(0); options <= fuzz1Tiny|fuzz1RO|fuzz1Sign; options++ {
+			f.Add(fuzzInput(options, seed.writeMsg1(fid, 0, pattern(3000)), chain))
+		}
 	}
 	seed.hangUp()
 
 	f.Fuzz(func(t *testing.T, input []byte) {
+		if len(input) == 0 {
+			return
+		}
+		options := input[0]
+		srv, share, open := srv, "pub", all1
+		if options&fuzz1Tiny != 0 {
+			srv = tiny
+		}
+		if options&fuzz1RO != 0 {
+			if err := errors.Join(os.Mkdir(filepath.Join(dir, "dir"), 0o755), os.WriteFile(filepath.Join(dir, "file"), pattern(100), 0o644)); err != nil {
+				t.Fatal(err)
+			}
+			share, open = "ro", opening{wire.AccessMaximumAllowed, shareAll, wire.Open, 0}
+		}
 		a, err := pool.Get()
 		if err != nil {
 			t.Fatal(err)
 		}
 		p := &peer1{peer: &peer{t: t, dir: dir, srv: srv, a: a, c: srv.NewConn(a)}, pid: 7,
 			flags2: wire.SMB1Flags2ExtendedSecurity | wire.SMB1Flags2NTStatus | wire.SMB1Flags2Unicode}
-		p.logOn1("pub")
-		p.open1("file", all1)
-		p.open1("dir", opening{wire.AccessAll, shareAll, wire.OpenIf, wire.OptionDirectory})
-		for input = input[min(1, len(input)):]; len(input) >= 2; {
+		p.logOn1(share)
+		p.open1("file", open)
+		open.options = wire.OptionDirectory
+		p.open1("dir", open)
+		if options&fuzz1Sign != 0 {
+			p.c.smb1.signer = crypt.NewSMB1Signer([]byte("key"), nil)
+		}
+		for input = input[1:]; len(input) >= 2; {
 			n := min(int(le.Uint16(input)), len(input)-2)
 			m := append([]byte(nil), input[2:2+n]...)
 			input = input[2+n:]
@@ -339,6 +371,11 @@ func FuzzSMB1Session(f *testing.F) {
 				copy(m, wire.ProtocolSMB1[:])
 				le.PutUint16(m[24:], p.tid)
 				le.PutUint16(m[28:], p.uid)
+				if s := p.c.smb1; s.signer != nil {
+					if err := s.signer.Sign(m, s.seq); err != nil {
+						t.Fatal(err)
+					}
+				}
 			}
 			if !p.pour(frame(m), 1<<20) {
 				break
