@@ -3,6 +3,7 @@ package netstack
 import (
 	"bytes"
 	"encoding/binary"
+	"net/netip"
 	"testing"
 
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -160,6 +161,14 @@ func seedFrames() [][]byte {
 	return append(frames, fragment, w.ip(protoICMP, nil, tooBig))
 }
 
+// What the hint in the first header of FuzzFrames's input asks for: no stack looks at hints.
+const (
+	framesShards = 1 << iota // two shards
+	framesCopied             // no placement, no lending
+	framesRACK               // the other loss recovery
+	framesIPv6               // frames are made to fit a connection over IPv6, too
+)
+
 // FuzzFrames: whatever comes from the wire, under any virtio-net header, the stack
 // goes on answering. Each frame is its header of 10 bytes, the length of the rest
 // in two, and the rest; some of it is made to fit an open connection.
@@ -180,12 +189,35 @@ func FuzzFrames(f *testing.F) {
 		all = append(all, pack(h, s)...)
 		f.Add(pack(h, s))
 	}
-	f.Add(all)
+	for asks := range 2 * framesIPv6 {
+		asked := bytes.Clone(all)
+		asked[2] = byte(asks)
+		f.Add(asked)
+	}
 	f.Add(pack(tap.Hdr{Flags: tap.FlagDataValid}, bytes.Repeat([]byte{0xff}, 0xfff0)))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		w := newWire(t, func(c *Config) { c.RingIn, c.RingOut = 256<<10, 64<<10 })
+		asks := 0
+		if len(data) > 2 {
+			asks = int(data[2])
+		}
+		w := newWire(t, func(c *Config) {
+			c.RingIn, c.RingOut, c.CopyAll = 256<<10, 64<<10, asks&framesCopied != 0
+			if asks&framesShards != 0 {
+				c.Shards = 2
+			}
+			if asks&framesRACK != 0 {
+				c.Recovery = "rack"
+			}
+		})
 		serve(t, w.stack, hostAddr, func() ioarea.Handler { return handlers.Echo{} })
 		c := w.open(1000, 0xfffffff0)
+		var six *mtuPeer
+		if asks&framesIPv6 != 0 {
+			host6 := netip.AddrPortFrom(netip.AddrFrom16([16]byte(hostIP6)), hostAddr.Port())
+			serve(t, w.stack, host6, func() ioarea.Handler { return handlers.Echo{} })
+			six = &mtuPeer{rawConn: &rawConn{w: w, port: 1002, iss: 0xfffffff0, window: 0xffff}, v6: true}
+			six.connect(synMSS)
+		}
 		for range 64 {
 			if len(data) < tap.HdrLen+2 {
 				break
@@ -196,6 +228,9 @@ func FuzzFrames(f *testing.F) {
 			n = min(n, len(data))
 			w.inject(h, data[:n])
 			w.inject(h, c.adapted(data[:n]))
+			if six != nil {
+				w.inject(h, six.adapted6(data[:n]))
+			}
 			data = data[n:]
 		}
 		// Another client is served as ever.
@@ -235,12 +270,25 @@ func (c *rawConn) adapted(frame []byte) []byte {
 	copy(ip[16:], hostIP)
 	ip[10], ip[11] = 0, 0
 	binary.BigEndian.PutUint16(ip[10:], onesSum(ip[:ihl*4]))
-	tcp := ip[ihl*4:]
+	c.adaptTCP(ip[ihl*4:])
+	return f
+}
+
+// adapted6 is adapted over IPv6.
+func (p *mtuPeer) adapted6(frame []byte) []byte {
+	if len(frame) < ethLen+ipv6Len+tcpMinLen {
+		return frame
+	}
+	f := p.w.ip6(protoTCP, hostIP6, frame[ethLen+ipv6Len:])
+	p.adaptTCP(f[ethLen+ipv6Len:])
+	return f
+}
+
+func (c *rawConn) adaptTCP(tcp []byte) {
 	binary.BigEndian.PutUint16(tcp, c.port)
 	binary.BigEndian.PutUint16(tcp[2:], 7)
 	binary.BigEndian.PutUint32(tcp[4:], c.iss+1+uint32(int8(tcp[7])))
 	binary.BigEndian.PutUint32(tcp[8:], c.irs+1+uint32(int8(tcp[11]))) // of what the echo sends, or not yet
-	return f
 }
 
 func TestFramesThatAreNoneOfOursAreCounted(t *testing.T) {

@@ -48,13 +48,19 @@ func newMTUPeer(t *testing.T, v6 bool, options []byte) *mtuPeer {
 		t.Fatal(err)
 	}
 	p := &mtuPeer{rawConn: &rawConn{w: w, port: 1001, iss: 7, window: 0xffff}, v6: v6, pathMTU: 1500}
+	p.connect(options)
+	p.a = w.accept(ln)
+	return p
+}
+
+// connect makes the handshake.
+func (p *mtuPeer) connect(options []byte) {
+	p.w.t.Helper()
 	p.write(protoTCP, p.tcp(flagSYN, p.iss, 0, options, nil))
 	s, _ := p.next()
 	p.irs = s.seq
 	p.una, p.nxt = s.seq+1, s.seq+1
 	p.ack()
-	p.a = w.accept(ln)
-	return p
 }
 
 func (p *mtuPeer) ack() {
