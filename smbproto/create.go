@@ -177,6 +177,8 @@ func (c *Conn) readCreate(r *request, req wire.CreateRequest, name string) (crea
 		return cr, wire.StatusInvalidParameter
 	case cr.options&(wire.OptionOpenByFileID|wire.OptionTreeConnection|wire.OptionReserveOpfilter) != 0:
 		return cr, wire.StatusNotSupported
+	case cr.options&wire.OptionNonDirectory != 0 && strings.HasSuffix(name, `\`): // it is a directory's name, MS-FSA 2.1.5.1
+		return cr, wire.StatusObjectNameInvalid
 	}
 	if status := cr.setName(name); status != wire.StatusOK {
 		return cr, status

@@ -124,6 +124,10 @@ func TestCreateRules(t *testing.T) {
 		want wire.Status
 	}{
 		{"dir", opening{rd, shareAll, wire.Open, wire.OptionNonDirectory}, wire.StatusFileIsADirectory},
+		{`dir\`, opening{rd, shareAll, wire.Open, wire.OptionNonDirectory}, wire.StatusObjectNameInvalid},
+		{`file\`, opening{rd, shareAll, wire.Open, wire.OptionNonDirectory}, wire.StatusObjectNameInvalid},
+		{`none\`, opening{rd, shareAll, wire.OpenIf, wire.OptionNonDirectory}, wire.StatusObjectNameInvalid},
+		{`dir\`, opening{rd, shareAll, wire.Open, wire.OptionDirectory}, wire.StatusOK},
 		{"file", opening{rd, shareAll, wire.Open, wire.OptionDirectory}, wire.StatusNotADirectory},
 		{"file", opening{rd, shareAll, wire.Open, wire.OptionDirectory | wire.OptionNonDirectory}, wire.StatusInvalidParameter},
 		{"x", opening{rd, shareAll, wire.OverwriteIf, wire.OptionDirectory}, wire.StatusInvalidParameter},
