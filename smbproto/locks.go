@@ -232,6 +232,12 @@ func (t *fileTable) mayAccess(o *open, off uint64, n int, write bool) bool {
 	return true
 }
 
+// mayLock reports whether an open may lock ranges of its file: who can neither read nor write it keeps nobody else from that. Windows
+// and Samba refuse it too.
+func (o *open) mayLock() bool {
+	return o.access.Has(wire.AccessReadData | wire.AccessExecute | wire.AccessWriteData | wire.AccessAppendData)
+}
+
 // lock: MS-SMB2 3.3.5.14. A lock that is in another's way waits, if the client will.
 func (c *Conn) lock(r *request, w *reply) wire.Status {
 	req := wire.LockRequest(r.msg)
@@ -253,9 +259,12 @@ func (c *Conn) lock(r *request, w *reply) wire.Status {
 		return wire.StatusOK
 	}
 	_, _, first := req.Element(0)
-	if first == wire.LockUnlock {
+	switch {
+	case first == wire.LockUnlock:
 		defer o.state.grant() // once, however many are unlocked
-	} else {
+	case !o.mayLock():
+		return wire.StatusAccessDenied
+	default:
 		t.outdates(o)
 	}
 	for i := range req.Count() {

@@ -67,6 +67,37 @@ func TestLocksAreGrantedTogether(t *testing.T) {
 }
 
 // A request that fails takes back what it has locked, and not a lock that was there before and has the same range.
+// Who can neither read nor write a file keeps nobody from it by a lock.
+func TestWhoMayLock(t *testing.T) {
+	p := newPeer(t, allowSMB1).logOn("pub")
+	p.newFile("file")
+	p1 := connect1(t, p.srv, p.dir).logOn1("pub")
+	const data = wire.AccessReadData | wire.AccessWriteData | wire.AccessAppendData | wire.AccessExecute
+	for right := wire.AccessReadData; right <= wire.AccessWriteOwner; right <<= 1 {
+		if right&wire.AccessAll == 0 {
+			continue
+		}
+		want := wire.StatusAccessDenied
+		if right&data != 0 {
+			want = wire.StatusOK
+		}
+		o := opening{right, shareAll, wire.Open, 0}
+		id, fid := p.open("file", o), p1.open1("file", o)
+		for _, kind := range []uint32{wire.LockShared, wire.LockExclusive} {
+			if s := status(p.ask(p.lockMsg(id, 0, 1, kind|wire.LockFailImmediately))); s != want {
+				t.Errorf("right %#x, kind %d: %v, want %v", right, kind, s, want)
+			}
+			if want == wire.StatusOK {
+				p.want(p.lockMsg(id, 0, 1, wire.LockUnlock), wire.StatusOK)
+			}
+		}
+		p1.want1(p1.lockMsg1(fid, 0, 1, 0), want)
+		p1.want1(p1.msg(wire.SMB1LockByteRange, words(fid, uint32(1), uint32(1)), nil), want)
+		p.want(p.closeMsg(id), wire.StatusOK)
+		p1.want1(p1.msg(wire.SMB1Close, words(fid, uint32(0)), nil), wire.StatusOK)
+	}
+}
+
 func TestLocksThatAreTakenBackAreTheLast(t *testing.T) {
 	p := newPeer(t, nil).logOn("pub")
 	a, b := p.newFile("file"), p.open("file", opening{wire.AccessAll, shareAll, wire.Open, 0})

@@ -93,6 +93,9 @@ func (c *Conn) lockingAndX(r *smb1Request, w *smb1Reply) wire.Status {
 // lockSMB1 gets all of the locks, or has them wait for as many milliseconds (all ones: for ever). The table's lock is held.
 func (c *Conn) lockSMB1(r *smb1Request, w *smb1Reply, asked []byteRange, large bool, timeout uint32) wire.Status {
 	o := r.open
+	if len(asked) > 0 && !o.mayLock() {
+		return wire.StatusAccessDenied
+	}
 	st := o.state
 	status, got := wire.StatusOK, 0
 	for got < len(asked) {
@@ -169,6 +172,9 @@ func (c *Conn) lockCore(r *smb1Request, off, length uint64) wire.Status {
 	o := r.open
 	if o.file == nil || o.file.IsDir() {
 		return wire.StatusInvalidDeviceRequest
+	}
+	if !o.mayLock() {
+		return wire.StatusAccessDenied
 	}
 	t := &c.srv.files
 	defer t.sweep()
