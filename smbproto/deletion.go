@@ -125,6 +125,20 @@ func (t *fileTable) spare(o *open) (shut []*vfs.File) {
 	return shut
 }
 
+// takenAway is spare, for a name that is there no more: those who have it open neither delete nor rename what gets it next.
+func (t *fileTable) takenAway(o *open) (shut []*vfs.File) {
+	shut = t.spare(o)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	name := o.file.Name()
+	for _, other := range o.state.opens {
+		if other.file.Name().Same(name) {
+			other.file.Lose()
+		}
+	}
+	return shut
+}
+
 // pending tells whether the name that the open has is to be deleted, whoever asked for it.
 func (t *fileTable) pending(o *open) bool {
 	t.mu.Lock()

@@ -214,11 +214,26 @@ func (t *fileTable) stayed(o *open) *removal {
 	return o.state.due()
 }
 
+// renamedSince reports whether a file may have been renamed since there had been so many renames.
+func (t *fileTable) renamedSince(id vfs.ID, since uint64) bool {
+	now := t.renames.Load()
+	if now-since > recentRenames {
+		return true
+	}
+	for ; since < now; since++ {
+		if t.recent[since%recentRenames] == id {
+			return true
+		}
+	}
+	return false
+}
+
 // renamed tells the others that have o's file, or a stream of it, by the name that it had. Which of the file's names they have is not
 // proven any more. It returns what stayed does.
 func (t *fileTable) renamed(o *open, was vfs.Name) (*removal, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.recent[t.renames.Load()%recentRenames] = o.file.ID()
 	t.renames.Add(1)
 	o.state.moving = false
 	var errs []error

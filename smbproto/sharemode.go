@@ -39,11 +39,16 @@ type fileTable struct {
 	// renaming is held while a file is renamed, until the others that have it open by the
 	// same name have been told. It comes before mu.
 	renaming sync.Mutex
-	// renames counts them: what was looked up before may have another name.
+	// renames counts them: what was looked up before may have another name. recent are the files of the last ones.
 	renames atomic.Uint64
+	recent  [recentRenames]vfs.ID // guarded by mu
 	// sweeping is held while what evicted opens have left is closed. It comes before mu.
 	sweeping sync.Mutex
 }
+
+// recentRenames is how many renames are remembered by their file: who renames one all the time is not to make those unknown by which
+// others open theirs.
+const recentRenames = 64
 
 // fileState is what the opens of one file share. The table's lock guards it.
 //
@@ -138,7 +143,7 @@ func (t *fileTable) tryAdmit(o *open, e *entry) wire.Status {
 		}
 	}()
 	o.entry = vfs.Entry{}
-	if e.since == t.renames.Load() {
+	if !t.renamedSince(st.id, e.since) {
 		o.entry = o.file.Entry()
 	}
 	if st.deletePending(o.entry) {

@@ -217,7 +217,7 @@ func (c *Conn) unlinkNow(o *open) wire.Status {
 	if err := o.file.Remove(); err != nil {
 		return wire.StatusOf(err)
 	}
-	for _, f := range c.srv.files.spare(o) { // the name may be another link's next
+	for _, f := range c.srv.files.takenAway(o) {
 		c.shut(f)
 	}
 	o.removed(o.file, nil)

@@ -95,6 +95,14 @@ func (l *location) check() error {
 	return nil
 }
 
+// Lose tells the file that its name was taken away: what gets that name later is not deleted or renamed by it. Any goroutine may
+// call it.
+func (f *File) Lose() {
+	f.loc.mu.Lock()
+	defer f.loc.mu.Unlock()
+	f.loc.entry = ID{}
+}
+
 // CanRemove says why the file can't be deleted now, if it can't.
 func (f *File) CanRemove() error {
 	switch {
