@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -158,7 +159,31 @@ func seedFrames() [][]byte {
 	binary.BigEndian.PutUint16(fragment[ethLen+10:], 0)
 	binary.BigEndian.PutUint16(fragment[ethLen+10:], onesSum(fragment[ethLen:ethLen+20]))
 	tooBig := (&mtuPeer{rawConn: &rawConn{w: w}}).tooBig(0, 1, 1000)
-	return append(frames, fragment, w.ip(protoICMP, nil, tooBig))
+	frames = append(frames, fragment, w.ip(protoICMP, nil, tooBig))
+	echo := []byte{8, 0, 0, 0, 0, 1, 0, 1, 1, 2, 3, 4}
+	for _, options := range [][]byte{{7, 11, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0}, {68, 12, 5, 1, 0, 0, 0, 0, 0, 0, 0, 0}, {148, 4, 0, 0}, {131, 7, 4, 1, 2, 3, 4, 0}} {
+		frames = append(frames, w.ip(protoICMP, options, echo)) // the route, times, an alert, the way to go
+	}
+	for _, typ := range []byte{3, 4, 5, 11, 12, 13} { // what quotes a packet
+		frames = append(frames, w.ip(protoICMP, nil, []byte{typ, 0, 0, 0, 0, 0, 0, 0}, frames[2][ethLen:]))
+	}
+	frames = append(frames, w.ip(2, []byte{148, 4, 0, 0}, []byte{0x11, 1, 0, 0, 0, 0, 0, 0}))
+	target := append(make([]byte, 4), hostIP6...)
+	link := append([]byte{1, 1}, wireMAC...)
+	for _, of := range []struct {
+		typ  byte
+		body []byte
+	}{
+		{1, append(make([]byte, 4), frames[8][ethLen:]...)}, {3, append(make([]byte, 4), frames[8][ethLen:]...)},
+		{128, []byte{0, 1, 0, 1, 1, 2, 3}}, {130, make([]byte, 20)}, {133, append(make([]byte, 4), link...)},
+		{134, append([]byte{64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0}, link...)},
+		{135, slices.Concat(target, link)}, {136, slices.Concat(target, []byte{2, 1}, wireMAC)}, {137, slices.Concat(target, hostIP6)},
+	} {
+		m := append([]byte{of.typ, 0, 0, 0}, of.body...)
+		frames = append(frames, w.ip6(protoICMPv6, hostIP6, m), w.ip6(protoDestOpts, hostIP6, []byte{protoICMPv6, 0, 1, 4, 0, 0, 0, 0}, m),
+			w.ip6(0, hostIP6, []byte{protoFragment, 0, 5, 2, 0, 0, 1, 0}, []byte{protoICMPv6, 0, 0, 0, 0, 0, 0x47, 0x11}, m))
+	}
+	return frames
 }
 
 // What the hint in the first header of FuzzFrames's input asks for: no stack looks at hints.
@@ -228,6 +253,7 @@ func FuzzFrames(f *testing.F) {
 			n = min(n, len(data))
 			w.inject(h, data[:n])
 			w.inject(h, c.adapted(data[:n]))
+			w.inject(h, w.mended(data[:n]))
 			if six != nil {
 				w.inject(h, six.adapted6(data[:n]))
 			}
@@ -241,6 +267,7 @@ func FuzzFrames(f *testing.F) {
 		if got.payload != 14 {
 			t.Fatalf("the answer is %+v", got)
 		}
+		w.stack.onAll(func(l *loop) { l.stopAll(evKilled, errStopped) }) // what the peer has left half closed would have its time
 	})
 }
 
@@ -272,6 +299,65 @@ func (c *rawConn) adapted(frame []byte) []byte {
 	binary.BigEndian.PutUint16(ip[10:], onesSum(ip[:ihl*4]))
 	c.adaptTCP(ip[ihl*4:])
 	return f
+}
+
+// mended makes a packet one for the host, whose lengths and checksums are right: what is in it is looked at.
+func (w *wire) mended(frame []byte) []byte {
+	f := bytes.Clone(frame)
+	if len(f) < ethLen+ipv4MinLen {
+		return f
+	}
+	copy(f, w.mac[:])
+	switch ip := f[ethLen:]; {
+	case f[12] == ethTypeIPv4>>8 && f[13] == 0:
+		ihl := max(ipv4MinLen, min(int(ip[0]&15)*4, len(ip)&^3))
+		ip[0] = 0x40 | byte(ihl/4)
+		binary.BigEndian.PutUint16(ip[2:], uint16(min(len(ip), 0xffff)))
+		copy(ip[16:], hostIP)
+		sumAt(ip[:ihl], 10, 0)
+		if ip[9] == protoICMP {
+			sumAt(ip[ihl:], 2, 0)
+		}
+	case f[12] == ethTypeIPv6>>8 && f[13] == ethTypeIPv6&0xff && len(ip) >= ipv6Len:
+		ip[0] = 0x60
+		binary.BigEndian.PutUint16(ip[4:], uint16(min(len(ip)-ipv6Len, 0xffff)))
+		if ip[24] != 0xff { // of a group
+			copy(ip[24:], hostIP6)
+		}
+		w.mendICMP6(ip)
+	}
+	return f
+}
+
+// mendICMP6 gives ICMPv6 behind whatever extension headers its checksum.
+func (w *wire) mendICMP6(ip []byte) {
+	next, body := ip[6], ip[ipv6Len:]
+	for next != protoICMPv6 {
+		n := 8
+		switch {
+		case len(body) < 8:
+			return
+		case next == 0, next == 43, next == protoDestOpts:
+			n += int(body[1]) * 8
+		case next != protoFragment:
+			return
+		}
+		if n > len(body) {
+			return
+		}
+		next, body = body[0], body[n:]
+	}
+	sumAt(body, 2, ^onesSum(slices.Concat(ip[8:40], []byte{byte(len(body) >> 8), byte(len(body)), 0, protoICMPv6})))
+}
+
+// sumAt writes the checksum of b, and of what has been summed, at a place in it.
+func sumAt(b []byte, at int, sum uint16) {
+	if len(b) < at+2 {
+		return
+	}
+	b[at], b[at+1] = 0, 0
+	padded := slices.Concat(b, make([]byte, len(b)%2))
+	binary.BigEndian.PutUint16(b[at:], onesSum(binary.BigEndian.AppendUint16(padded, sum)))
 }
 
 // adapted6 is adapted over IPv6.

@@ -189,7 +189,7 @@ func (w *wire) barrierSeeing(id uint16, see func(frame []byte)) {
 	w.write(w.ip(1, nil, echo))
 	for {
 		f := w.read()
-		if f[ethLen+9] == 1 && f[34] == 0 && binary.BigEndian.Uint16(f[40:]) == seq {
+		if len(f) >= 42 && f[12] == ethTypeIPv4>>8 && f[ethLen+9] == protoICMP && f[34] == 0 && binary.BigEndian.Uint16(f[40:]) == seq {
 			return
 		}
 		see(f)
