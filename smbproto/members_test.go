@@ -1,8 +1,10 @@
 package smbproto
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -189,17 +191,10 @@ func (ms *members) hangUp(i int) {
 
 // recordedSeeds are what recorded clients of SMB2 have said once they had logged on, signed or encrypted.
 func recordedSeeds(tb testing.TB, how byte) (seeds [][]byte) {
-	files, err := filepath.Glob("testdata/fuzz/FuzzRecorded/smbtorture-*")
-	if err != nil || len(files) == 0 {
-		tb.Fatal("nothing is recorded: ", err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			tb.Fatal(err)
-		}
+	all := recordings(tb)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
 		var seed []byte
-		for b := corpusBytes(tb, string(text)); len(b) >= 3; {
+		for b := all[name]; len(b) >= 3; {
 			who, n := b[0], min(int(le.Uint16(b[1:])), len(b)-3)
 			msg := b[3 : 3+n]
 			b = b[3+n:]

@@ -1,7 +1,7 @@
 package smbproto
 
 import (
-	"cmp"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -224,12 +224,13 @@ func (s *speech) hangUp(p *peer) {
 	}
 }
 
-// saySo has a recorded sequence said to a new server, and checks that nothing is left of it.
-func saySo(t *testing.T, pool *ioarea.Pool, dir string, input []byte) *speech {
+// saySo has a recorded sequence said to a new server of such limits, and checks that nothing is left of it.
+func saySo(t *testing.T, pool *ioarea.Pool, dir string, l Limits, input []byte) *speech {
 	t.Helper()
 	cfg := testConfig(dir)
 	allowSMB1(&cfg)
 	watched(&cfg)
+	cfg.Limits = l
 	cfg.Limits.RequestTimeout = time.Second // nobody takes answers while a message is handled
 	srv, err := NewServer(cfg)
 	if err != nil {
@@ -270,12 +271,22 @@ func poolFor(tb testing.TB) *ioarea.Pool {
 	return pool
 }
 
-// FuzzRecorded changes what real clients have said. Whatever comes of it, nothing panics and nothing is left.
+// FuzzRecorded changes what real clients have said. Whatever comes of it, nothing panics and nothing is left. The highest bit of the first
+// byte has it said to a server whose limits are soon reached.
 func FuzzRecorded(f *testing.F) {
 	limitFileSize(f)
 	pool, dir := poolFor(f), f.TempDir()
+	all := recordings(f)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		all[name][0] |= 0x80
+		f.Add(all[name])
+	}
 	f.Fuzz(func(t *testing.T, input []byte) {
-		saySo(t, pool, dir, input)
+		var l Limits
+		if len(input) > 0 && input[0]&0x80 != 0 {
+			l = tinyLimits()
+		}
+		saySo(t, pool, dir, l, input)
 		removeAllIn(t, dir)
 	})
 }
@@ -283,18 +294,10 @@ func FuzzRecorded(f *testing.F) {
 // What is recorded is said to its end, and the ids in it are put right.
 func TestRecordedClientsAreAnswered(t *testing.T) {
 	pool := poolFor(t)
-	files, err := filepath.Glob("testdata/fuzz/FuzzRecorded/*-*")
-	if err != nil || len(files) == 0 {
-		t.Fatal("nothing is recorded: ", err)
-	}
-	slices.SortFunc(files, cmp.Compare[string])
-	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s := saySo(t, pool, t.TempDir(), corpusBytes(t, string(text)))
+	all := recordings(t)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		t.Run(name, func(t *testing.T) {
+			s := saySo(t, pool, t.TempDir(), Limits{}, all[name])
 			for i, p := range s.conns {
 				if p != nil && s.over[i] && !s.left[i] {
 					t.Errorf("connection %d was ended", i)
@@ -310,6 +313,24 @@ func TestRecordedClientsAreAnswered(t *testing.T) {
 			}
 		})
 	}
+}
+
+// recordings are what has been recorded, by name.
+func recordings(tb testing.TB) map[string][]byte {
+	tb.Helper()
+	files, err := filepath.Glob("testdata/fuzz/FuzzRecorded/*-*")
+	if err != nil || len(files) == 0 {
+		tb.Fatal("nothing is recorded: ", err)
+	}
+	all := map[string][]byte{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		all[filepath.Base(file)] = corpusBytes(tb, string(text))
+	}
+	return all
 }
 
 // corpusBytes reads the one []byte of a file of Go's corpus.
