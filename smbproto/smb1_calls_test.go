@@ -328,4 +328,6 @@ func TestSMB1IsSpokenWithTheLeastThatAReadMayCarry(t *testing.T) {
 	if b := p.want1(p.readMsg1(fid, 0, LeastIO), wire.StatusOK); int(b.Word(5)) != LeastIO {
 		t.Errorf("%d bytes read, want %d", b.Word(5), LeastIO)
 	}
+	// Clients have room for more than the server would ever say.
+	p.want1(p.trans2Msg(7, words(fid, uint16(0x109)), nil, 4, 0, 1<<16-1), wire.StatusOK)
 }

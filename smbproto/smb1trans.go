@@ -97,7 +97,7 @@ func (c *Conn) transact(r *smb1Request, w *smb1Reply) wire.Status {
 	if err != nil {
 		return wire.StatusInvalidParameter
 	}
-	if req.TotalParams > 1<<16 || req.TotalData > c.maxTransact || req.MaxData > c.maxTransact && r.code != wire.SMB1NTTransact {
+	if req.TotalParams > 1<<16 || req.TotalData > c.maxTransact {
 		return wire.StatusInvalidParameter
 	}
 	t := transaction{
