@@ -31,13 +31,13 @@ func (f *File) Path() Path {
 	return f.loc.path
 }
 
-// locate finds the file's entry in its parent directory. ErrMoved: the name has
+// locate finds the entry of the file's path in its directory, and opens that. ErrMoved: the name has
 // another file by now.
-func (f *File) locate() error {
-	if f.loc.path == "" {
+func (f *File) locate(l *location) error {
+	if l.path == "" {
 		return nil // the root has no name in the share
 	}
-	dir, base := f.loc.path.Split()
+	dir, base := l.path.Split()
 	parent, err := f.root.beneathAs(dir, f.exact)
 	if err != nil {
 		if errors.Is(err, unix.ENOENT) {
@@ -45,20 +45,20 @@ func (f *File) locate() error {
 		}
 		return err
 	}
-	f.loc.parent, f.loc.base = parent, base
+	l.parent, l.base = parent, base
 	var st unix.Statx_t
 	if err := statx(parent, "", &st); err != nil {
 		return err
 	}
-	f.loc.dir = idOf(&st)
+	l.dir = idOf(&st)
 	if err := statx(parent, base, &st); err != nil {
 		if err == unix.ENOENT {
 			err = ErrMoved
 		}
 		return err
 	}
-	f.loc.entry = idOf(&st)
-	if (f.exact || !isType(&st, unix.S_IFLNK)) && f.loc.entry != f.ID() {
+	l.entry = idOf(&st)
+	if (f.exact || !isType(&st, unix.S_IFLNK)) && l.entry != f.ID() {
 		return ErrMoved
 	}
 	return nil
@@ -66,7 +66,7 @@ func (f *File) locate() error {
 
 // findEntry is locate for a file that may not be deleted or renamed: it keeps no handle, and where locate can't tell, dir is not known.
 func (f *File) findEntry() error {
-	err := f.locate()
+	err := f.locate(&f.loc)
 	err = errors.Join(err, closeAll(f.loc.parent))
 	f.loc.parent = -1
 	if err != nil {

@@ -120,7 +120,7 @@ func (f *File) open(how How) error {
 		}
 	}
 	if how.Locate {
-		if err := f.locate(); err != nil {
+		if err := f.locate(&f.loc); err != nil {
 			return err
 		}
 	} else if f.several() {

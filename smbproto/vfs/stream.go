@@ -474,7 +474,7 @@ func (f *File) takeOver(stream *File) error {
 	if f.Size() > 0 {
 		return ErrStreamInUse
 	}
-	if err := f.locate(); err != nil {
+	if err := f.locate(&f.loc); err != nil {
 		return err
 	}
 	data, err := f.xattrs().value(stream.streamXattr())
