@@ -416,7 +416,7 @@ func (c *Conn) tryAdmit(r *request, w *reply, cr *creation, cuts bool) (o *open,
 		options: cr.options, mode: cr.options & wire.OptionsMode, named: f.Named(), file: f, asked: cr.asked,
 		sequence: sequence{number: r.header().ChannelSequence()},
 	}
-	e := entry{since: since, again: w.async != 0, park: func(st *fileState) wire.Status { return c.waitForOplock(r, w, st) }}
+	e := admission{since: since, again: w.async != 0, park: func(st *fileState) wire.Status { return c.waitForOplock(r, w, st) }}
 	if cuts && !created {
 		e.also, e.overwrites = wire.AccessWriteData, true
 	}
@@ -428,7 +428,7 @@ func (c *Conn) tryAdmit(r *request, w *reply, cr *creation, cuts bool) (o *open,
 
 // enter admits an open, or closes it. Its file was opened before, so it may have been
 // removed up to here; from here on, others wait for it to be closed.
-func (c *Conn) enter(o *open, e *entry) wire.Status {
+func (c *Conn) enter(o *open, e *admission) wire.Status {
 	if status := c.srv.files.admit(o, e); status != wire.StatusOK {
 		c.shut(o.file)
 		return status

@@ -422,7 +422,7 @@ func TestANameThatMovesIsNotProvenToBeAnother(t *testing.T) {
 	if s := p.rename(another, "whatever", false); s != wire.StatusOK {
 		t.Fatal(s)
 	}
-	if s := p.c.enter(o, &entry{since: since}); s != wire.StatusOK {
+	if s := p.c.enter(o, &admission{since: since}); s != wire.StatusOK {
 		t.Fatal("while another file was renamed: ", s)
 	}
 	if s := p.c.abandon(o, wire.StatusOK); s != wire.StatusOK {
@@ -434,14 +434,14 @@ func TestANameThatMovesIsNotProvenToBeAnother(t *testing.T) {
 			t.Fatal(s)
 		}
 	}
-	if s := p.c.enter(o, &entry{since: since}); s != wire.StatusDeletePending {
+	if s := p.c.enter(o, &admission{since: since}); s != wire.StatusDeletePending {
 		t.Error("after more renames than are remembered: ", s)
 	}
 	o, since = late(), p.srv.files.renames.Load()
 	if s := p.rename(other, "c", false); s != wire.StatusOK {
 		t.Fatal(s)
 	}
-	if s := p.c.enter(o, &entry{since: since}); s != wire.StatusDeletePending {
+	if s := p.c.enter(o, &admission{since: since}); s != wire.StatusDeletePending {
 		t.Error("by the name before the rename: ", s)
 	}
 	p.wantOpens("c", wire.StatusOK)
@@ -451,7 +451,7 @@ func TestANameThatMovesIsNotProvenToBeAnother(t *testing.T) {
 	o, since = late(), p.srv.files.renames.Load()
 	p.wantDisposed(other, 1)
 	p.close(other)
-	if s := p.c.enter(o, &entry{since: since}); s != wire.StatusDeletePending {
+	if s := p.c.enter(o, &admission{since: since}); s != wire.StatusDeletePending {
 		t.Error("by a name that is gone: ", s)
 	}
 	p.close(doomed)

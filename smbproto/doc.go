@@ -70,7 +70,7 @@
 // but for a CREATE that can be replayed, which another channel of its session goes on with (orphans.go); any channel may cancel it. The session ends with its last channel. The table of open files (share modes, byte-range locks,
 // deletions to come) has one lock for the whole server, and one more that keeps paths from
 // changing while they are looked up. The watcher of directories has one lock too, for which its own goroutine calls [notification].
-// The order is: open, paths, renaming, table or watcher, then a notification, file location, and a connection's list of what is settled; no session lock is
+// The order is: open, paths, renaming, table, file location, watcher, a notification, and a connection's list of what is settled; no session lock is
 // held when one of these is taken. A copy locks two opens, of which the one that was opened first comes first. Files are removed and replaced without the table's lock: their entry,
 // with the deletion pending, keeps others off meanwhile. An open's file goes to the table when the
 // open ends, and is closed there or given back to be closed: [vfs.Budget] counts that none is lost.

@@ -86,7 +86,7 @@ func (h *oplock) setState(s wire.LeaseState) {
 // clear takes away what is in the way of an open: what clients may have to write back, and, where share modes are
 // against it, that they keep the file open. Where the file is overwritten, nothing that was kept stays right. It reports
 // whether the client must be waited for.
-func (t *fileTable) clear(st *fileState, o *open, e *entry, violates bool) (wait bool) {
+func (t *fileTable) clear(st *fileState, o *open, e *admission, violates bool) (wait bool) {
 	stat := !e.overwrites && o.access&^statAccess == 0
 	leaseStat := !e.overwrites && o.access&^leaseStatAccess == 0
 	takes := wire.LeaseWrite

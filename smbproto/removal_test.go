@@ -69,7 +69,7 @@ func TestNobodyIsAdmittedToAFileThatWasRemoved(t *testing.T) {
 		}
 		remove()
 		o := &open{session: sess.session, conn: p.c, tree: tr, access: wire.AccessAll, share: shareAll, file: f}
-		if s := p.c.enter(o, &entry{}); s != wire.StatusDeletePending {
+		if s := p.c.enter(o, &admission{}); s != wire.StatusDeletePending {
 			t.Errorf("%s: %v", name, s)
 		}
 	}

@@ -103,8 +103,8 @@ func (s *fileState) shares(access wire.Access, share wire.ShareAccess) bool {
 	return true
 }
 
-// entry is how an open is entered in the table of files.
-type entry struct {
+// admission is how an open is entered in the table of files.
+type admission struct {
 	also       wire.Access // what others' share modes are asked for beside what the open has: to cut a file is to write it
 	overwrites bool
 	since      uint64 // how many renames there had been when the file was looked up
@@ -117,7 +117,7 @@ type entry struct {
 }
 
 // admit enters an open, or says why the file can't be opened so: STATUS_PENDING if the request waits for an oplock to be broken.
-func (t *fileTable) admit(o *open, e *entry) wire.Status {
+func (t *fileTable) admit(o *open, e *admission) wire.Status {
 	defer t.sweep()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -131,7 +131,7 @@ func (t *fileTable) admit(o *open, e *entry) wire.Status {
 	}
 }
 
-func (t *fileTable) tryAdmit(o *open, e *entry) wire.Status {
+func (t *fileTable) tryAdmit(o *open, e *admission) wire.Status {
 	st := t.files[o.file.ID()]
 	if st == nil {
 		st = &fileState{id: o.file.ID()}
