@@ -7,7 +7,7 @@ import (
 )
 
 // Modified tells those who watch the directory that f's name is in of a change of f that inotify does not know. Where another
-// has the name by now, nobody is told.
+// has the name by now, nobody is told, nor where a link to f has it and f may not be deleted or renamed (How.Locate).
 func (w *Watcher) Modified(f *File, kinds wire.NotifyFilter) {
 	f.loc.mu.Lock()
 	defer f.loc.mu.Unlock()
@@ -16,7 +16,7 @@ func (w *Watcher) Modified(f *File, kinds wire.NotifyFilter) {
 		at = &location{parent: -1, path: f.loc.path}
 		err := f.locate(at)
 		defer func() { _ = closeAll(at.parent) }()
-		if err != nil || at.parent < 0 {
+		if err != nil || at.entry != f.ID() {
 			return
 		}
 	}
