@@ -37,8 +37,8 @@ func (s *fileState) deletePending(e vfs.Entry) bool {
 	if s.leaving || s.base != nil && s.base.deletePending(e) {
 		return true
 	}
-	if s.base != nil || s.moving || len(s.doomed) >= maxDoomed {
-		e = vfs.Entry{} // a stream has no more names than one
+	if s.base != nil || s.moving || len(s.doomed) >= maxDoomed { // a stream has no more names than one
+		e = vfs.Entry{}
 	}
 	return s.dooms(e)
 }

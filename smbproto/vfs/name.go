@@ -67,9 +67,12 @@ func EntryIn(dir ID, base string) Entry {
 
 // Entry is that by which the file was opened, or renamed to by itself.
 func (f *File) Entry() Entry {
+	if !f.several() {
+		return Entry{}
+	}
 	f.loc.mu.Lock()
 	defer f.loc.mu.Unlock()
-	if !f.several() || f.loc.entry != f.ID() {
+	if f.loc.entry != f.ID() {
 		return Entry{}
 	}
 	return EntryIn(f.loc.dir, f.loc.base)
