@@ -52,8 +52,10 @@ run_tests() {
 		exit 1
 	fi
 	grep -E '^(ok|FAIL|\?)' "$log" | grep -v 'no test files' || true
-	# "--- SKIP: Name (0.00s)", and the reason on the line behind it.
-	awk '/--- SKIP/ {name=$3; getline; sub(/^ *[^:]*:[0-9]+: /, ""); print name ": " $0}' "$log" >"$work/skipped"
+	# The last that a test has said before "--- SKIP: Name (0.00s)", which may stand far behind it.
+	awk '$1 == "===" { name = $3; next }
+		/^ *[[:alnum:]_]+\.go:[0-9]+: / { sub(/^[^:]*:[0-9]+: /, ""); why[name] = $0 }
+		/--- SKIP/ { print $3 ": " why[$3] }' "$log" >"$work/skipped"
 }
 
 # heavy is a pattern of the tests that the last run skipped, and of those that

@@ -30,6 +30,10 @@ kernel) side=server at=10.78.0.2 addr=10.78.0.2 ;;
 esac
 need_lab
 need smbtorture samba-testsuite
+mapfile -t known < <(smbtorture --list-suites | tr -d ' ')
+for suite in "${suites[@]}"; do # or one test of a suite
+	[[ " ${known[*]} " == *" $suite "* || " ${known[*]} " == *" ${suite%.*} "* ]] || { echo "$0: smbtorture has no suite $suite" >&2; exit 2; }
+done
 need smbclient smbclient
 need iptables iptables
 make_lab "$(mktemp -d)"
@@ -39,7 +43,7 @@ exec_in=("$root/scripts/lab.sh" -n "$lab" exec client) # for timeout, which runs
 
 if [[ ${#suites[@]} -eq 0 ]]; then
 	# What only measures, or holds connections for minutes, is no test of the server.
-	mapfile -t suites < <(smbtorture --list-suites | tr -d ' ' | grep '^smb2\.' | grep -vE '^smb2\.(aio_delay|hold-.*|bench.*)$')
+	mapfile -t suites < <(printf '%s\n' "${known[@]}" | grep '^smb2\.' | grep -vE '^smb2\.(aio_delay|hold-.*|bench.*)$')
 fi
 
 "$work/ustack" smb user add --user-file "$work/users" --password secret-1 tester >/dev/null
