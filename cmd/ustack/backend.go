@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -136,6 +137,9 @@ func newNetstackBackend(f *stackFlags, log *slog.Logger, in, out int, owner *acc
 		if err != nil {
 			return nil, fmt.Errorf("--gateway: %w", err)
 		}
+		if !a.IsLinkLocalUnicast() && !slices.ContainsFunc(addrs, func(p netip.Prefix) bool { return p.Contains(a) && p.Addr() != a }) {
+			return nil, fmt.Errorf("--gateway %v: no other host of the network of --addr %v", a, addrs)
+		}
 		gateways = append(gateways, a)
 	}
 	cfg := netstack.Config{
@@ -237,7 +241,7 @@ func (b *kernelBackend) Listen(port uint16) (acceptor, error) {
 	lc.SetMultipathTCP(false)
 	var all acceptors
 	for _, a := range b.addrs {
-		ln, err := lc.Listen(context.Background(), "tcp", netip.AddrPortFrom(a, port).String())
+		ln, err := lc.Listen(context.Background(), tcpOf(a), netip.AddrPortFrom(a, port).String())
 		if err != nil {
 			return nil, errors.Join(err, all.close())
 		}
@@ -247,6 +251,14 @@ func (b *kernelBackend) Listen(port uint16) (acceptor, error) {
 		}
 	}
 	return join(all), nil
+}
+
+// tcpOf is the network of an address: who listens at 0.0.0.0 is not asked for IPv6, nor the other way round.
+func tcpOf(a netip.Addr) string {
+	if a.Is4() {
+		return "tcp4"
+	}
+	return "tcp6"
 }
 
 // setCongestion sets a socket's congestion control by name.

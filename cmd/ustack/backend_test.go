@@ -5,9 +5,50 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
+	"strconv"
 	"testing"
 	"time"
 )
+
+// Who is told to listen at each address of one family listens at none of the other's.
+func TestAnAddressOfOneFamilyIsNoneOfTheOther(t *testing.T) {
+	if ln, err := net.Listen("tcp6", "[::1]:0"); err != nil {
+		t.Skip("no IPv6: ", err)
+	} else {
+		ln.Close()
+	}
+	f := stackFlags{Addr: []string{"0.0.0.0", "::"}, MaxConns: 1, Congestion: "cubic"}
+	b, err := newKernelBackend(&f, slog.New(slog.DiscardHandler), 4096, 4096)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	ln, err := b.Listen(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	for _, addr := range addrsOf(ln) {
+		ap, err := netip.ParseAddrPort(addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		own, other := "127.0.0.1", "::1"
+		if ap.Addr().Is6() {
+			own, other = other, own
+		}
+		for _, host := range []string{own, other} {
+			c, err := net.Dial("tcp", net.JoinHostPort(host, strconv.Itoa(int(ap.Port()))))
+			if err == nil {
+				c.Close()
+			}
+			if (err == nil) != (host == own) {
+				t.Errorf("%s, where %s is listened at: %v", host, addr, err)
+			}
+		}
+	}
+}
 
 // A peer that asks again and again for what it is refused fills no log.
 func TestRefusalsFillNoLog(t *testing.T) {

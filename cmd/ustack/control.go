@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -100,6 +102,7 @@ func listenControl(path string, owner *account) (*control, error) {
 		if err != nil {
 			return nil, err
 		}
+		removeKilled(dir)
 		path = filepath.Join(dir, fmt.Sprintf("%d.sock", os.Getpid()))
 	}
 	ln, err := listenUnix(path, owner)
@@ -144,6 +147,17 @@ func listenUnix(path string, owner *account) (net.Listener, error) {
 		return nil, errors.Join(err, ln.Close())
 	}
 	return ln, nil
+}
+
+// removeKilled removes the control sockets of servers that could not do it themselves. One of a process that lives may be about to answer.
+func removeKilled(dir string) {
+	left, _ := filepath.Glob(filepath.Join(dir, "*.sock"))
+	for _, path := range left {
+		pid, err := strconv.Atoi(strings.TrimSuffix(filepath.Base(path), ".sock"))
+		if err == nil && pid > 0 && errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
+			_ = removeStale(path) // if it can't be, it is no worse than before
+		}
+	}
 }
 
 // removeStale removes a socket that a server has left behind, and only that.

@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -50,5 +52,37 @@ func TestASnapshotAlwaysHasAListOfConnections(t *testing.T) {
 	var s map[string]json.RawMessage
 	if err := json.Unmarshal(out, &s); err != nil || string(s["conns"]) != "[]" {
 		t.Errorf("conns is %s, %v", s["conns"], err)
+	}
+}
+
+// A server that was killed leaves its socket, which the next one takes away: it answers nobody, and nobody lives whose it is.
+func TestTheSocketOfAKilledServerIsTakenAway(t *testing.T) {
+	dir := t.TempDir()
+	left := func(name string) string {
+		path := filepath.Join(dir, name+".sock")
+		ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ln.SetUnlinkOnClose(false)
+		if err := ln.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	gone := program(t.Context(), "--help")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
+	killed := left(strconv.Itoa(gone.Process.Pid))
+	kept := []string{left(strconv.Itoa(os.Getpid())), left("named"), left("-1")}
+	removeKilled(dir)
+	if _, err := os.Lstat(killed); err == nil {
+		t.Error("the socket is still there")
+	}
+	for _, path := range kept {
+		if _, err := os.Lstat(path); err != nil {
+			t.Error(err)
+		}
 	}
 }

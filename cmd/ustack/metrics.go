@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -37,12 +38,16 @@ func listenMetrics(at string, owner *account) (*metricsServer, error) {
 	if err := checkMetrics(at); err != nil {
 		return nil, err
 	}
+	network := "tcp"
+	if a, err := netip.ParseAddrPort(at); err == nil {
+		network = tcpOf(a.Addr())
+	}
 	var ln net.Listener
 	var err error
 	if strings.HasPrefix(at, "/") {
 		ln, err = listenUnix(at, owner)
 	} else {
-		ln, err = net.Listen("tcp", at)
+		ln, err = net.Listen(network, at)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -71,6 +72,11 @@ func (f *stackFlags) run(ctx context.Context, log *slog.Logger, ports []uint16, 
 	signal.Notify(hangUps, syscall.SIGHUP) // from now on: one that comes early waits
 	defer signal.Stop(hangUps)
 	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more ends no server
+	for i, port := range ports {
+		if port != 0 && slices.Contains(ports[:i], port) {
+			return fmt.Errorf("port %d: given twice", port)
+		}
+	}
 	if err := pin(f.CPU); err != nil {
 		return err
 	}
