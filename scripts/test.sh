@@ -2,7 +2,7 @@
 # Every test: formatting, vet, staticcheck, all packages under the race detector
 # (those that need a TAP included), the heavy ones without it, each fuzz target
 # for some seconds, the scripts, and a small run of the demonstration. What is
-# skipped is listed at the end with its reason. It takes about 5 minutes on two processors.
+# skipped is listed at the end with its reason. It takes about 7 minutes on two processors.
 #
 # FUZZTIME (default 2s) is the time for each fuzz target.
 set -euo pipefail
