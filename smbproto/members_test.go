@@ -176,17 +176,8 @@ func (ms *members) listen() {
 }
 
 func (ms *members) hangUp(i int) {
-	m := ms.conns[i]
 	ms.over[i] = true
-	if err := m.c.Close(); err != nil {
-		ms.t.Log(err) // a directory to be deleted on close may have got entries
-	}
-	if out := m.a.Out; out.Len() > 0 {
-		out.Consume(out.Len())
-	}
-	if err := ms.pool.Put(m.a); err != nil {
-		ms.t.Fatal(err)
-	}
+	ms.conns[i].putBack(ms.pool)
 }
 
 // recordedSeeds are what recorded clients of SMB2 have said once they had logged on, signed or encrypted.

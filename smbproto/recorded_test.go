@@ -155,7 +155,7 @@ func (s *speech) say(dir string, input []byte) {
 		}
 		if len(msg) == 0 {
 			s.over[who], s.left[who] = true, true
-			s.hangUp(p)
+			p.putBack(s.pool)
 			s.listen()
 			continue
 		}
@@ -164,13 +164,13 @@ func (s *speech) say(dir string, input []byte) {
 			p.count(msg)
 		}
 		if s.over[who] = p.feed(frame(msg)) != nil; s.over[who] {
-			s.hangUp(p)
+			p.putBack(s.pool)
 		}
 		s.listen()
 	}
 	for i, p := range s.conns {
 		if p != nil && !s.over[i] {
-			s.hangUp(p)
+			p.putBack(s.pool)
 		}
 	}
 }
@@ -198,7 +198,7 @@ func (s *speech) listen() {
 			continue
 		}
 		if s.over[i] = p.feed(nil) != nil; s.over[i] {
-			s.hangUp(p)
+			p.putBack(s.pool)
 			continue
 		}
 		for r := p.reply(); r != nil; r = p.reply() {
@@ -212,15 +212,16 @@ func (s *speech) listen() {
 	}
 }
 
-func (s *speech) hangUp(p *peer) {
+// putBack closes a connection, and gives its area back.
+func (p *peer) putBack(pool *ioarea.Pool) {
 	if err := p.c.Close(); err != nil {
-		s.t.Log(err) // a directory to be deleted on close may have got entries
+		p.t.Log(err) // a directory to be deleted on close may have got entries
 	}
 	if out := p.a.Out; out.Len() > 0 {
 		out.Consume(out.Len())
 	}
-	if err := s.pool.Put(p.a); err != nil {
-		s.t.Fatal(err)
+	if err := pool.Put(p.a); err != nil {
+		p.t.Fatal(err)
 	}
 }
 
