@@ -287,5 +287,10 @@ func (t *fileTable) becameDefault(o *open, done bool) {
 	if done {
 		t.unlink(st)
 		o.state, base.opens = base, append(base.opens, o)
+		if h := o.oplock; h != nil {
+			h.st, base.oplocks = base, append(base.oplocks, h)
+			base.caching.Store(st.caching.Load())
+		}
+		st.retry() // the name is nobody's now
 	}
 }
