@@ -126,9 +126,6 @@ func (c *Conn) createFile(r *request, w *reply, req wire.CreateRequest, name str
 	if d.named {
 		c.srv.files.created(o, action)
 	}
-	if action != wire.ActionOpened {
-		c.srv.files.entryChanged(o, o.file.Path())
-	}
 	return c.putCreate(w, action, o.id, &cr, &held, &durable)
 }
 
@@ -289,6 +286,7 @@ func (c *Conn) openFile(r *request, w *reply, cr *creation) (*open, wire.CreateA
 	}
 	f, deletes := o.file, cr.options&wire.OptionDeleteOnClose != 0
 	if created {
+		defer c.srv.files.entryChanged(o, f.Path())
 		if status := o.reserve(cr); status != wire.StatusOK {
 			o.deleteOnClose = true
 			return nil, 0, c.abandon(o, status)
@@ -308,6 +306,7 @@ func (c *Conn) openFile(r *request, w *reply, cr *creation) (*open, wire.CreateA
 		}
 	}
 	if cuts {
+		defer c.srv.files.entryChanged(o, f.Path())
 		if err := c.overwrite(o, cr); err != nil {
 			return nil, 0, c.abandon(o, wire.StatusOf(err))
 		}
