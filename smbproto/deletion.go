@@ -18,6 +18,7 @@ import (
 type doomed struct {
 	file  *vfs.File
 	entry vfs.Entry
+	asked asked // of that open
 }
 
 // maxDoomed is how many names of a file may wait, of opens that count no more, before nobody is admitted by its others.
@@ -169,13 +170,13 @@ func (t *fileTable) mayFill(dir vfs.ID) error {
 }
 
 // remove deletes the names that leave has said nobody has any more, tells what came of each, and forgets them.
-func (t *fileTable) remove(r *removal, tell func(*vfs.File, error)) error {
+func (t *fileTable) remove(r *removal, tell func(doomed, error)) error {
 	var errs []error
 	for r != nil {
 		names := r.names
 		for _, d := range names {
 			err := d.file.Remove()
-			tell(d.file, err)
+			tell(d, err)
 			errs = append(errs, err)
 		}
 		r = t.forget(r) // a stream's last open may have been its file's

@@ -249,7 +249,7 @@ func TestADirectoryStaysWhileANameInItIsToBeDeleted(t *testing.T) {
 	if s := p.rename(d, "e", false); s != wire.StatusAccessDenied {
 		t.Error("while it is being deleted: ", s)
 	}
-	if err := errors.Join(p.srv.files.remove(last, func(*vfs.File, error) {}), shut.Close(), o.held.drop()); err != nil {
+	if err := errors.Join(p.srv.files.remove(last, func(doomed, error) {}), shut.Close(), o.held.drop()); err != nil {
 		t.Fatal(err)
 	}
 	if s := p.rename(d, "e", false); s != wire.StatusOK {

@@ -38,3 +38,33 @@ func TestSMB1ChangesDirectoriesThatAreLeased(t *testing.T) {
 		})
 	}
 }
+
+// A file that goes with its last close is gone for who asked for that: another who closes it last, and caches the directory, is told.
+func TestADirectoryIsToldOfADeletionThatAnotherAskedFor(t *testing.T) {
+	for name, c := range map[string]struct {
+		by   byte // the parent's key of who asks
+		told bool
+	}{"another": {0, true}, "itself": {1, false}} {
+		t.Run(name, func(t *testing.T) {
+			a, b := twoClientsOf30(t)
+			a.leaseDir("", 1)
+			id := a.leased(a.want(a.leaseV2Msg("file", anyOpen, 2, 1, leaseR, 0), wire.StatusOK), 2, leaseR, wire.LeaseParentKeySet)
+			asks, who := b, wire.FileID{}
+			if c.by != 0 {
+				asks = a
+				who = a.leased(a.want(a.leaseV2Msg("file", anyOpen, 2, 1, leaseR, 0), wire.StatusOK), 2, leaseR, wire.LeaseParentKeySet)
+			} else {
+				who = b.open("file", anyOpen)
+			}
+			asks.want(asks.setMsg(who, wire.FileDispositionInformation, []byte{1}), wire.StatusOK)
+			asks.want(asks.closeMsg(who), wire.StatusOK)
+			a.still()
+			a.want(a.closeMsg(id), wire.StatusOK)
+			if !c.told {
+				a.still()
+				return
+			}
+			a.leaseV2Breaks(1, leaseRH, 0, 2, true)
+		})
+	}
+}

@@ -205,10 +205,10 @@ func (t *fileTable) sweep() {
 			t.breakDirectory(l.open, l.shut.Path())
 		}
 		if l.last != nil {
-			errs = append(errs, t.remove(l.last, func(f *vfs.File, err error) {
-				l.open.auditRemoval(f, err)
+			errs = append(errs, t.remove(l.last, func(d doomed, err error) {
+				l.open.auditRemoval(d.file, err)
 				if err == nil {
-					t.breakDirectory(l.open, f.Path())
+					t.breakDirectory(l.open, d.file.Path(), d.asked)
 				}
 			}))
 		}

@@ -104,10 +104,10 @@ func (o *open) release() error {
 }
 
 // removed is told of each name that is taken away with the open's end.
-func (o *open) removed(f *vfs.File, err error) {
-	o.auditRemoval(f, err)
+func (o *open) removed(d doomed, err error) {
+	o.auditRemoval(d.file, err)
 	if err == nil {
-		o.session.srv.files.entryChanged(o, f.Path())
+		o.session.srv.files.entryChanged(o, d.file.Path(), d.asked)
 	}
 }
 

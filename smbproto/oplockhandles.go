@@ -102,15 +102,15 @@ func (t *fileTable) wantRoom(o *open, target vfs.ID) (wait *fileState) {
 }
 
 // entryChanged tells those who cache what a directory holds that one of its entries has changed, by an open: it was made, is gone, has
-// another name, size or time (MS-FSA 2.1.4.12, PARENT_OBJECT). Who made the change under the directory's own lease knows of it. Where nobody
-// has such a lease it costs an atomic load.
-func (t *fileTable) entryChanged(o *open, path vfs.Path) {
+// another name, size or time (MS-FSA 2.1.4.12, PARENT_OBJECT). Who made the change under the directory's own lease knows of it, if also is
+// under that too: what others had asked for before. Where nobody has such a lease it costs an atomic load.
+func (t *fileTable) entryChanged(o *open, path vfs.Path, also ...asked) {
 	defer t.sweep()
-	t.breakDirectory(o, path)
+	t.breakDirectory(o, path, also...)
 }
 
 // breakDirectory is entryChanged for who sweeps.
-func (t *fileTable) breakDirectory(o *open, path vfs.Path) {
+func (t *fileTable) breakDirectory(o *open, path vfs.Path, also ...asked) {
 	if t.dirLeases.Load() == 0 || path == "" {
 		return
 	}
@@ -126,8 +126,14 @@ func (t *fileTable) breakDirectory(o *open, path vfs.Path) {
 		return
 	}
 	for _, h := range slices.Clone(st.oplocks) {
-		if l := &o.asked.lease; h.dir && !(l.hasParent && h.lease.id == leaseID{l.id.client, l.parent}) {
+		foreign := func(a asked) bool { return !a.under(h) }
+		if h.dir && (foreign(o.asked) || slices.ContainsFunc(also, foreign)) {
 			t.demote(h, 0)
 		}
 	}
+}
+
+// under reports whether a lease is the one of the file's directory that a client names beside the file's own.
+func (a *asked) under(h *oplock) bool {
+	return a.lease.hasParent && h.lease.id == leaseID{a.lease.id.client, a.lease.parent}
 }

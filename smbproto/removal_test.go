@@ -41,7 +41,7 @@ func TestNobodyIsAdmittedWhileAFileIsRemoved(t *testing.T) {
 	}
 	other := p.newFile("other")
 	p.want(p.setMsg(other, wire.FileRenameInformation, renameInfo("file", true)), wire.StatusAccessDenied)
-	if err := p.srv.files.remove(last, func(*vfs.File, error) {}); err != nil {
+	if err := p.srv.files.remove(last, func(doomed, error) {}); err != nil {
 		t.Fatal(err)
 	}
 	p.want(p.closeMsg(p.open("file", anyOpen)), wire.StatusOK) // another of the name

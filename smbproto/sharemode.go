@@ -209,7 +209,7 @@ func (t *fileTable) leaveLocked(o *open) (shut *vfs.File, last *removal) {
 	if o.doomed {
 		name := o.file.Name()
 		if !slices.ContainsFunc(st.doomed, func(d doomed) bool { return d.file.Name().Same(name) }) {
-			st.doomed, shut = append(st.doomed, doomed{o.file, o.entry}), nil
+			st.doomed, shut = append(st.doomed, doomed{o.file, o.entry, o.asked}), nil
 		}
 	}
 	return shut, t.last(st)

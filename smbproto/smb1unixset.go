@@ -220,6 +220,6 @@ func (c *Conn) unlinkNow(o *open) wire.Status {
 	for _, f := range c.srv.files.takenAway(o) {
 		c.shut(f)
 	}
-	o.removed(o.file, nil)
+	o.removed(doomed{file: o.file, asked: o.asked}, nil)
 	return wire.StatusOK
 }
