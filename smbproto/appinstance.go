@@ -45,7 +45,7 @@ func (c *Conn) closeInstance(r *request, name string, id wire.GUID) {
 	if o.closed || !r.session.mayRead(o) {
 		return
 	}
-	c.log.Info("a file was closed: its application's instance opens it elsewhere", "file", name, "session", o.session.id)
+	c.log.Info("a file was closed: its application's instance opens it elsewhere", "file", name, "session", hexID(o.session.id))
 	c.drop(o)
 }
 

@@ -29,11 +29,17 @@ func (s *Server) auditEvent(event string, sess *session, remote string, status w
 
 func (s *Server) auditOf(event string, sess *session, id auth.Identity, remote string, status wire.Status, more ...slog.Attr) {
 	attrs := append([]slog.Attr{
-		slog.String("status", status.String()), slog.String("session", fmt.Sprintf("%#x", sess.id)),
+		slog.String("status", status.String()), slog.Any("session", hexID(sess.id)),
 		slog.String("user", id.User), slog.String("domain", id.Domain), slog.Bool("guest", id.Guest), slog.String("remote", remote),
 	}, more...)
 	s.cfg.Audit.LogAttrs(context.Background(), slog.LevelInfo, event, attrs...)
 }
+
+// A hexID is a session's number as logs have it: as clients and captures show it.
+type hexID uint64
+
+// LogValue implements slog.LogValuer.
+func (id hexID) LogValue() slog.Value { return slog.StringValue(fmt.Sprintf("%#x", uint64(id))) }
 
 // auditLogOn is about a log-on that has ended. claimed is who the client said that it was: what was refused is nobody else's word.
 func (c *Conn) auditLogOn(sess *session, claimed auth.Identity, status wire.Status, cause error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,6 +78,19 @@ func TestAnAuditLogTellsWhoWasRefused(t *testing.T) {
 	}
 }
 
+// A session is called the same in both logs.
+func TestASessionHasOneNameInAllLogs(t *testing.T) {
+	var log, lines bytes.Buffer
+	newPeer(t, func(c *Config) {
+		c.Log, c.Audit = slog.New(slog.NewTextHandler(&log, nil)), audit.NewLogger(&lines)
+	}).logOn("pub")
+	var e struct{ Session string }
+	line, _, _ := strings.Cut(lines.String(), "\n")
+	if err := json.Unmarshal([]byte(line), &e); err != nil || e.Session == "" || !strings.Contains(log.String(), "session="+e.Session+"\n") {
+		t.Errorf("%v: %s%s", err, log.String(), line)
+	}
+}
+
 // What is not an event asks nothing of the log, and READ and WRITE allocate nothing with it either.
 func TestAnAuditLogCostsReadAndWriteNothing(t *testing.T) {
 	var log bytes.Buffer
@@ -98,8 +112,8 @@ func TestAnAuditLogCostsReadAndWriteNothing(t *testing.T) {
 	}
 }
 
-// What is not deleted, and not renamed, has one line that says why.
-func TestAnAuditLogTellsOfDeletesThatAreRefused(t *testing.T) {
+// What is not deleted, renamed or linked has one line that says why.
+func TestAnAuditLogTellsOfChangesThatAreRefused(t *testing.T) {
 	var log bytes.Buffer
 	dir := t.TempDir()
 	srv := newServerIn(t, dir, func(c *Config) {
@@ -117,6 +131,11 @@ func TestAnAuditLogTellsOfDeletesThatAreRefused(t *testing.T) {
 	fid := one.open1("file", opening{wire.AccessReadData, shareAll, wire.Open, 0})
 	unix := connect1(t, srv, dir).logOn1("ro").posix()
 	path := func(name string) []byte { return append(append([]byte{4}, utf16le(name)...), 0, 0) }
+	hard := func(p *peer1, name string) func() wire.Status {
+		names := append(append([]byte{4}, utf16le(name)...), 0, 0, 4, 0)
+		msg := p.msg(wire.SMB1NTRename, words(uint16(6), uint16(0x103), uint32(0)), append(append(names, utf16le("new")...), 0, 0))
+		return func() wire.Status { return p.ask1(msg).Status() }
+	}
 	setFile := words(fid, uint16(0x102), uint16(0))
 	for _, c := range []struct {
 		ask  func() wire.Status
@@ -144,6 +163,13 @@ func TestAnAuditLogTellsOfDeletesThatAreRefused(t *testing.T) {
 			names := append(append([]byte{4}, utf16le("file")...), 0, 0, 4, 0)
 			return ro.ask1(ro.msg(wire.SMB1Rename, words(uint16(0x16)), append(append(names, utf16le("new")...), 0, 0))).Status()
 		}, `rename STATUS_ACCESS_DENIED ro \file \new`},
+		{hard(ro, "file"), `link STATUS_ACCESS_DENIED ro \file \new`},
+		{hard(one, "none"), `link STATUS_OBJECT_NAME_NOT_FOUND pub \none \new`},
+		{hard(one, "dir"), `link STATUS_NO_SUCH_FILE pub \dir \new`},
+		{func() wire.Status {
+			return unix.ask1(unix.pathMsg(6, wire.SMB1InfoUnixHardLink, "/new", append(utf16le("/file"), 0, 0))).Status()
+		}, `link STATUS_ACCESS_DENIED ro \file \new`},
+		{func() wire.Status { return unix.ask1(unix.linkMsg("/new", "/etc")).Status() }, `symbolic link STATUS_ACCESS_DENIED ro \new`},
 	} {
 		log.Reset()
 		s := c.ask()

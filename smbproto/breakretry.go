@@ -58,7 +58,7 @@ func (t *telling) again(c *Conn, d *delivery) {
 	if d.moved.Load() || c.hasHeard(d.end.Load()) || t.notice.awaited != nil && !t.notice.awaited.Load() {
 		return
 	}
-	c.log.Info("oplock break not heard: told over another channel", "session", t.notice.session.id)
+	c.log.Info("oplock break not heard: told over another channel", "session", hexID(t.notice.session.id))
 	t.send(nil)
 }
 

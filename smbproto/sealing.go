@@ -62,7 +62,7 @@ func (c *Conn) sealed(b []byte) error {
 // (MS-SMB2 3.3.5.2.9) or a tree, if there is one (3.3.5.2.11).
 func (c *Conn) checkSealed(r *request) wire.Status {
 	if c.sealing == nil && (r.session.mustSeal || r.tree != nil && r.tree.share.Encrypt) {
-		c.log.Info("request refused: it is not encrypted", "command", r.cmd.String(), "session", r.session.id)
+		c.log.Info("request refused: it is not encrypted", "command", r.cmd.String(), "session", hexID(r.session.id))
 		return wire.StatusAccessDenied
 	}
 	return wire.StatusOK

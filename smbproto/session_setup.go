@@ -157,7 +157,7 @@ func (c *Conn) endSession(sess *session) {
 		delete(c.sessions, sess.id)
 	}
 	if err := sess.end(); err != nil {
-		c.log.Warn("closing a session", "session", sess.id, "cause", err)
+		c.log.Warn("closing a session", "session", hexID(sess.id), "cause", err)
 	}
 }
 
@@ -174,7 +174,7 @@ func (c *Conn) accept(ch *channel, req wire.SessionSetupRequest) error {
 		if err := c.bound(ch, id); err != nil {
 			return err
 		}
-		c.log.Info("channel bound", "user", id.User, "session", sess.id)
+		c.log.Info("channel bound", "user", id.User, "session", hexID(sess.id))
 		return nil
 	case sess.valid:
 		return c.renew(sess, id)
@@ -200,7 +200,7 @@ func (c *Conn) accept(ch *channel, req wire.SessionSetupRequest) error {
 		c.endPrevious(sess, old)
 	}
 	c.log.Info("logged on", "user", id.User, "domain", id.Domain, "workstation", id.Workstation,
-		"guest", id.Guest, "anonymous", id.Anonymous, "signing_required", sess.mustSign, "encryption_required", sess.mustSeal, "session", sess.id)
+		"guest", id.Guest, "anonymous", id.Anonymous, "signing_required", sess.mustSign, "encryption_required", sess.mustSeal, "session", hexID(sess.id))
 	return nil
 }
 
@@ -236,7 +236,7 @@ func (c *Conn) endPrevious(sess *session, old uint64) {
 		return
 	}
 	if err := prev.end(); err != nil {
-		c.log.Warn("closing a previous session", "session", old, "cause", err)
+		c.log.Warn("closing a previous session", "session", hexID(old), "cause", err)
 	}
 }
 

@@ -16,7 +16,7 @@ func (c *Conn) checkSignature(r *request, cmd *command, verify bool) wire.Status
 		r.signed = true // it was verified when it came, which may have been by another channel's key
 	case signed && verify:
 		if !ch.signer.Verify(r.msg) {
-			c.log.Warn("bad signature", "command", r.cmd.String(), "session", ch.id)
+			c.log.Warn("bad signature", "command", r.cmd.String(), "session", hexID(ch.id))
 			return wire.StatusAccessDenied
 		}
 		r.signed = true

@@ -67,6 +67,26 @@ func fits(have wire.Attributes, attrs uint16) bool {
 	return have&special&^wire.Attributes(attrs) == 0 && have&must == must
 }
 
+// linkName gives a file that fits the search attributes another name, with a line of it.
+func (c *Conn) linkName(r *smb1Request, from, to string, cr *creation, attrs uint16) wire.Status {
+	from, to = r.path(from), r.path(to)
+	status := c.withPathFor(r, from, cr, wire.AccessReadAttributes, func(o *open) wire.Status {
+		if status := c.fillFitting(o, attrs); status != wire.StatusOK {
+			return status
+		}
+		if r.tree.access&wire.AccessChanges == 0 {
+			return wire.StatusAccessDenied
+		}
+		status := c.link(o, wire.NewRenameInfo(to, false))
+		if status == wire.StatusOK {
+			c.auditMove("link", o, o.name(), to, status)
+		}
+		return status
+	})
+	c.auditRefusal("link", &r.request, `\`+from, status, slog.String("to", `\`+to))
+	return status
+}
+
 // fillFitting leaves in c.info what is to be said of what was opened by a name; there is no such file, if that does not
 // fit the search attributes.
 func (c *Conn) fillFitting(o *open, attrs uint16) wire.Status {
@@ -209,17 +229,7 @@ func (c *Conn) ntRename(r *smb1Request, _ *smb1Reply) wire.Status {
 	case smb1RenameFile:
 		return c.renameNames(r, from, to, attrs)
 	case smb1RenameLink:
-		return c.withPath(r, from, wire.AccessReadAttributes, shareEverything, 0, func(o *open) wire.Status {
-			if status := c.fillFitting(o, attrs); status != wire.StatusOK {
-				return status
-			}
-			if r.tree.access&wire.AccessChanges == 0 {
-				return wire.StatusAccessDenied
-			}
-			status := c.link(o, wire.NewRenameInfo(r.path(to), false))
-			c.auditMove("link", o, o.name(), r.path(to), status)
-			return status
-		})
+		return c.linkName(r, from, to, &creation{share: shareEverything, disposition: wire.Open}, attrs)
 	case smb1RenameCopy:
 		return c.copyName(r, from, to, attrs, wire.Create)
 	case smb1RenameMoveClusters:

@@ -42,7 +42,7 @@ func (c *Conn) connectSMB1(r *smb1Request, path, service string) (t *tree, statu
 	case !c.admits(r.session, sh):
 		return nil, wire.StatusAccessDenied
 	case sh.Encrypt:
-		c.log.Info("share refused: the client can't encrypt", "share", sh.Name, "dialect", c.dialect.String(), "session", r.session.id)
+		c.log.Info("share refused: the client can't encrypt", "share", sh.Name, "dialect", c.dialect.String(), "session", hexID(r.session.id))
 		return nil, wire.StatusAccessDenied
 	case len(c.smb1.trees) >= c.cfg.Limits.MaxTrees:
 		return nil, wire.StatusInsuffServerResources

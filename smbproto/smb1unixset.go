@@ -144,6 +144,7 @@ func (c *Conn) makeLink(r *smb1Request, name string, data []byte) wire.Status {
 	case status != wire.StatusOK:
 		return status
 	case !r.session.admits(r.tree.share), r.tree.access&wire.AccessChanges == 0:
+		c.auditRefusal("symbolic link", &r.request, to.Backslashed(), wire.StatusAccessDenied)
 		return wire.StatusAccessDenied
 	}
 	files := &c.srv.files
@@ -173,16 +174,8 @@ func (c *Conn) linkUnix(r *smb1Request, name string, data []byte) wire.Status {
 	if status != wire.StatusOK {
 		return status
 	}
-	to := r.path(name)
-	cr := creation{share: shareEverything, disposition: wire.Open, exact: true}
-	return c.withPathFor(r, from, &cr, wire.AccessReadAttributes, func(o *open) wire.Status {
-		if r.tree.access&wire.AccessChanges == 0 {
-			return wire.StatusAccessDenied
-		}
-		status := c.link(o, wire.NewRenameInfo(to, false))
-		c.auditMove("link", o, o.name(), to, status)
-		return status
-	})
+	const whatever = 0xff // attributes
+	return c.linkName(r, from, name, &creation{share: shareEverything, disposition: wire.Open, exact: true}, whatever)
 }
 
 // posixUnlink removes a name: a file's or a link's, or, as the data says, a directory's. Others may have it open.

@@ -32,7 +32,7 @@ func (c *Conn) treeConnect(r *request, w *reply) wire.Status {
 		if r.channel.signer == nil || r.session.anonymous {
 			why = "it must be encrypted, and guests have no key"
 		}
-		c.log.Info("share refused: "+why, "share", sh.Name, "dialect", c.dialect.String(), "session", r.session.id)
+		c.log.Info("share refused: "+why, "share", sh.Name, "dialect", c.dialect.String(), "session", hexID(r.session.id))
 		return wire.StatusAccessDenied
 	}
 	t := newTree(sh)
@@ -67,7 +67,7 @@ func (c *Conn) admits(s *session, sh *share) bool {
 		return true
 	}
 	user := s.who()
-	c.log.Info("share refused: it is not this user's", "share", sh.Name, "user", user.User, "guest", user.Guest, "session", s.id)
+	c.log.Info("share refused: it is not this user's", "share", sh.Name, "user", user.User, "guest", user.Guest, "session", hexID(s.id))
 	return false
 }
 
