@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"ustack/netstack"
 )
 
 func TestAControlDirectoryIsTheUsersOwn(t *testing.T) {
@@ -84,5 +86,13 @@ func TestTheSocketOfAKilledServerIsTakenAway(t *testing.T) {
 		if _, err := os.Lstat(path); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+func TestStatsTellWhereAServerIs(t *testing.T) {
+	var b strings.Builder
+	printSnapshot(&b, snapshot{Service: "smb", Stack: "kernel", Addrs: []string{"127.0.0.1:445"}, Metrics: "127.0.0.1:9445", Conns: make([]netstack.Conn, 1)})
+	if !strings.HasPrefix(b.String(), "smb on kernel at 127.0.0.1:445, metrics at 127.0.0.1:9445, pid ") || strings.Contains(b.String(), " \n") {
+		t.Errorf("%q", b.String())
 	}
 }

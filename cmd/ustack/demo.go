@@ -18,7 +18,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"ustack/cmd/ustack/compare"
 )
@@ -400,7 +399,7 @@ func printDemo(w io.Writer, results map[string]demoResult, rounds map[string][]d
 	n := results["netstack"]
 	fmt.Fprintf(w, "\nsmbclient puts and gets a file of %d bytes; %s in turn after one that does not count, medians; congestion control %s at both ends;\n"+
 		"server on CPU %s, client on CPU %s; %s\n\n", n.FileBytes, compare.Count(n.Measurements, "round"), n.Congestion, cpuList(n.ServerCPU), cpuList(n.ClientCPU), environment())
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := new(strings.Builder)
 	// One line: what it tells of each server, and, of each but the first, the ratio of the first to it.
 	line := func(what string, of func(r demoResult, key string) (value, ratio string)) {
 		fmt.Fprint(t, what)
@@ -449,7 +448,7 @@ func printDemo(w io.Writer, results map[string]demoResult, rounds map[string][]d
 	inside("server system calls per MB", "%.1f", func(r *demoInside) float64 { return r.CallsPerMB })
 	inside("segments sent again", "%.0f", func(r *demoInside) float64 { return r.Retransmits })
 	line("SHA-256", func(r demoResult, _ string) (string, string) { return yesNo(r.SHA256OK), "" })
-	t.Flush()
+	_ = compare.Align(w, "", t.String()) // on a terminal
 }
 
 // pairwise is the median of the ratios of rounds, with the least and the greatest.

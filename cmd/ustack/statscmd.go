@@ -62,8 +62,12 @@ func (c *statsCmd) Run() error {
 }
 
 func printSnapshot(w io.Writer, s snapshot) {
+	at := strings.Join(s.Addrs, ", ")
+	if s.Metrics != "" {
+		at += ", metrics at " + s.Metrics
+	}
 	fmt.Fprintf(w, "%s on %s at %s, pid %d, up %.0f s, CPU %.2f s user %.2f s system, %d system calls, %d segments sent again\n",
-		s.Service, s.Stack, strings.Join(s.Addrs, ", "), s.PID, s.UptimeS, s.UserS, s.SystemS, s.Syscalls, s.Retransmits)
+		s.Service, s.Stack, at, s.PID, s.UptimeS, s.UserS, s.SystemS, s.Syscalls, s.Retransmits)
 	if n := s.Netstack; n != nil {
 		fmt.Fprintf(w, "frames %d in, %d out; payload read in place %d bytes, elsewhere %d; queues in use %d, %d flows steered, %d ACKs left out as others said as much, %d refused, %d path MTUs not believed\n",
 			n.FramesIn, n.FramesOut, n.PlacedIn, n.CopiedIn, n.Queues, n.Steered, n.ACKsDropped, n.Refused, n.PathMTURefused)

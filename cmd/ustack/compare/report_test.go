@@ -250,7 +250,7 @@ func TestTheTableIsOfKernelTCPOverVeth(t *testing.T) {
 	if err := r.WriteTable(&b, ""); err != nil {
 		t.Fatal(err)
 	}
-	if s := b.String(); !strings.Contains(s, "bulk in, 1 flow ") || !strings.Contains(s, "cubic") || strings.Contains(s, "copies") {
+	if s := b.String(); !strings.Contains(s, "bulk in, 1 flow ") || !strings.Contains(s, "cubic") || strings.Contains(s, "copies") || strings.Contains(s, " \n") {
 		t.Errorf("%s", s)
 	}
 }

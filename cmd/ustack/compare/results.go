@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"text/tabwriter"
 )
 
 // Marks between which WriteResults replaces what stands in a page; the rest of it is
@@ -90,14 +89,5 @@ func (r *Report) readerBusy() string {
 
 // table writes aligned columns as preformatted text.
 func table(b *strings.Builder, header string, lines []string) {
-	var text strings.Builder
-	t := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, header)
-	for _, l := range lines {
-		fmt.Fprintln(t, l)
-	}
-	t.Flush() // into memory
-	for l := range strings.Lines(text.String()) {
-		b.WriteString("    " + strings.TrimRight(l, " \n") + "\n")
-	}
+	_ = Align(b, "    ", header+"\n"+strings.Join(lines, "\n")) // into memory
 }

@@ -20,8 +20,8 @@ func (r *Report) WriteTable(w io.Writer, dir string) error {
 		Count(r.Pairs, "pair"), r.Environment.Congestion, r.Environment.Machine)
 	r.writeChanges(w)
 	fmt.Fprintln(w)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "workload\tplacement\tmetric\tunit\tuser space\tkernel\tratio\tspread\tCPU ratio\t")
+	var t strings.Builder
+	fmt.Fprintln(&t, "workload\tplacement\tmetric\tunit\tuser space\tkernel\tratio\tspread\tCPU ratio")
 	var unsure []*Row
 	incomplete := false
 	for i := range r.Rows {
@@ -36,15 +36,29 @@ func (r *Report) WriteTable(w io.Writer, dir string) error {
 			}
 		}
 		incomplete = incomplete || row.Incomplete
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", row.Workload, row.Placement, row.Metric, row.Unit,
+		fmt.Fprintf(&t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", row.Workload, row.Placement, row.Metric, row.Unit,
 			Figure(row.Ustack), Figure(row.Other), row.RatioText(), row.SpreadText(), cpu.RatioText())
 	}
-	if err := t.Flush(); err != nil {
+	if err := Align(w, "", t.String()); err != nil {
 		return err
 	}
 	writeReasons(w, unsure)
 	if incomplete {
 		fmt.Fprintf(w, "\nincomplete: not every figure has %s behind it\n", Count(r.Pairs, "pair"))
+	}
+	return nil
+}
+
+// Align writes lines, whose cells tabs part, in columns behind an indent. No line ends in blanks.
+func Align(w io.Writer, indent, lines string) error {
+	var text strings.Builder
+	t := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	fmt.Fprint(t, lines)
+	t.Flush() // into memory
+	for l := range strings.Lines(text.String()) {
+		if _, err := fmt.Fprintln(w, indent+strings.TrimRight(l, " \n")); err != nil {
+			return err
+		}
 	}
 	return nil
 }
