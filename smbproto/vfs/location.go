@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"errors"
+	"os"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -111,7 +112,33 @@ func (f *File) CanRemove() error {
 	case f.named && f.readOnlyMode(), !f.named && f.IsReadOnly() && !f.exact: // to POSIX a file's name is its directory's
 		return wire.StatusCannotDelete
 	}
-	return f.CanRemoveAtClose()
+	if err := f.CanRemoveAtClose(); err != nil || f.named {
+		return err
+	}
+	f.loc.mu.Lock()
+	defer f.loc.mu.Unlock()
+	return f.loc.mayUnlink()
+}
+
+// mayUnlink says why Linux would refuse to take the name away: who only learns it when the file is closed has been told that it is
+// deleted.
+func (l *location) mayUnlink() error {
+	var dir, st unix.Statx_t
+	if err := statx(l.parent, "", &dir); err != nil {
+		return err
+	}
+	if err := statx(l.parent, l.base, &st); err != nil {
+		return err
+	}
+	const fixed = unix.STATX_ATTR_IMMUTABLE | unix.STATX_ATTR_APPEND
+	switch uid := uint32(os.Geteuid()); {
+	case (dir.Attributes|st.Attributes)&fixed != 0,
+		dir.Mode&unix.S_ISVTX != 0 && uid != 0 && uid != dir.Uid && uid != st.Uid:
+		return unix.EPERM
+	case st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0:
+		return unix.EBUSY
+	}
+	return unix.Faccessat(unix.AT_FDCWD, throughProc(l.parent), unix.W_OK|unix.X_OK, unix.AT_EACCESS)
 }
 
 // CanRemoveAtClose is CanRemove for a file that was opened to be deleted when it is closed: it may have become read-only

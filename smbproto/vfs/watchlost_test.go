@@ -140,8 +140,9 @@ func TestATreeIsWatchedWhereItCanBeRead(t *testing.T) {
 func asNobody[T any](f func() (T, error)) (T, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	_ = unix.Setfsuid(65534)
-	defer func() { _ = unix.Setfsuid(0) }()
+	is := func(euid uintptr) { _, _, _ = unix.RawSyscall(unix.SYS_SETRESUID, ^uintptr(0), euid, ^uintptr(0)) } // of the thread alone
+	is(65534)
+	defer is(0)
 	return f()
 }
 
