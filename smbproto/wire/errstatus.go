@@ -28,6 +28,7 @@ var errnoStatus = map[syscall.Errno]Status{
 	syscall.ENOSPC:       StatusDiskFull,
 	syscall.EDQUOT:       StatusDiskFull,
 	syscall.EFBIG:        StatusDiskFull, // as in MS-CIFS 2.2.4.12.2, and as smbd says it: cifs makes EIO of STATUS_FILE_TOO_LARGE
+	syscall.EMLINK:       StatusTooManyLinks,
 	syscall.EBADF:        StatusInvalidHandle,
 	syscall.EMFILE:       StatusTooManyOpenedFiles,
 	syscall.ENFILE:       StatusTooManyOpenedFiles,

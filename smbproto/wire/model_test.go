@@ -116,6 +116,7 @@ func TestStatusOfErrors(t *testing.T) {
 	}{
 		{nil, StatusOK},
 		{syscall.ENOSPC, StatusDiskFull},
+		{syscall.EMLINK, StatusTooManyLinks},
 		{&os.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}, StatusObjectNameNotFound},
 		{fmt.Errorf("wrapped: %w", StatusCannotDelete), StatusCannotDelete},
 		{syscall.Errno(9999), StatusUnexpectedIOError},

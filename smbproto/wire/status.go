@@ -98,6 +98,7 @@ const (
 	StatusNetworkSessionExpired  Status = 0xC000035C
 	StatusInvalidLockRange       Status = 0xC00001A1
 	StatusRequestOutOfSequence   Status = 0xC000042A
+	StatusTooManyLinks           Status = 0xC0000265
 	StatusFileNotAvailable       Status = 0xC0000467
 	StatusNoPreauthHashOverlap   Status = 0xC05D0000
 	StatusSMBBadTID              Status = 0x00050002

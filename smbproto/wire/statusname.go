@@ -92,6 +92,7 @@ var statusNames = map[Status]string{
 	StatusInvalidLockRange:       "STATUS_INVALID_LOCK_RANGE",
 	StatusRequestOutOfSequence:   "STATUS_REQUEST_OUT_OF_SEQUENCE",
 	StatusDuplicateObjectID:      "STATUS_DUPLICATE_OBJECTID",
+	StatusTooManyLinks:           "STATUS_TOO_MANY_LINKS",
 	StatusFileNotAvailable:       "STATUS_FILE_NOT_AVAILABLE",
 	StatusNoPreauthHashOverlap:   "STATUS_SMB_NO_PREAUTH_INTEGRITY_HASH_OVERLAP",
 	StatusSMBBadTID:              "STATUS_SMB_BAD_TID",
