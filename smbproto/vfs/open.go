@@ -260,7 +260,9 @@ func (f *File) bear(in *Dir, base string, how How, descriptor []byte) (err error
 		if err := unix.Mkdirat(in.fd, base, how.firstMode(f.root.opts.DirMode, 0o700)); err != nil {
 			return err
 		}
-		f.fd, err = openat(in.fd, base, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+		if f.fd, err = openat(in.fd, base, unix.O_RDONLY|unix.O_DIRECTORY, 0); err != nil { // EMFILE
+			err = errors.Join(err, unix.Unlinkat(in.fd, base, unix.AT_REMOVEDIR))
+		}
 	} else {
 		flags := unix.O_RDWR
 		if !how.Read {
