@@ -176,7 +176,8 @@ func (l *loop) newFlow(ep tcpip.Endpoint, wq *waiter.Queue, local, remote netip.
 	f.in.f = f
 	f.room = ioarea.NewWaker(func() { f.notify(evRoom) })
 	f.outWaker = ioarea.NewWaker(func() { f.notify(evOut) })
-	if hs, ok := l.handshakes.take(f.key); ok {
+	iss, issKnown := l.endpoints.iss(ep)
+	if hs, ok := l.handshakes.take(f.key); ok && (!issKnown || hs.iss == iss) {
 		f.irs = hs.irs
 		f.wndScale, f.scaled = hs.wndScale, true
 		f.placing = f.view.whole != nil && f.area.In.Cap() >= 2*tap.MaxFrame
@@ -186,7 +187,7 @@ func (l *loop) newFlow(ep tcpip.Endpoint, wq *waiter.Queue, local, remote netip.
 		f.endpoint, _ = ep.(stack.TransportEndpoint)
 	}
 	if byLink && l.lend {
-		f.iss, f.lending = l.endpoints.iss(ep)
+		f.iss, f.lending = iss, issKnown
 		f.trains = f.lending && l.trainMax > 0 && remote.Addr().Unmap().Is4()
 		if f.lending && l.mapped {
 			f.area.Out.TakeLoans()

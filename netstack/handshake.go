@@ -14,7 +14,8 @@ type handshake struct {
 
 // handshakes remembers the initial sequence numbers of connections from their
 // SYN, which the link endpoint sees, until they are accepted: gVisor does not
-// tell them. The loop's own.
+// tell them. Where it answers several SYNs with cookies (RFC 4987, section 3.6) the last is remembered, whichever is
+// acknowledged: ours tells whether it was that. The loop's own.
 type handshakes map[flowKey]handshake
 
 // sent looks at a segment that goes out. A SYN-ACK tells both numbers; a SYN

@@ -1,8 +1,10 @@
 package netstack
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"unsafe"
@@ -326,5 +328,36 @@ func TestARingIsFreeWhenNoViewOfItIsLeft(t *testing.T) {
 	as.freeing.Wait()
 	if err := pool.Close(); err != nil || pool.Made() != 0 {
 		t.Fatalf("%d areas left, %v", pool.Made(), err)
+	}
+}
+
+// While SYN cookies are in use TCP answers each SYN as if it were the first, and that of somebody who
+// knows the ports may be the last that it answered.
+func TestTheSYNThatWasAcknowledgedCounts(t *testing.T) {
+	w := newWire(t, nil)
+	ln := w.listen()
+	c := &rawConn{w: w, iss: 1000, window: 0xffff}
+	synACK := func(port uint16, iss uint32) uint32 {
+		c.port = port
+		w.write(w.ip(protoTCP, nil, c.tcp(flagSYN, iss, 0, nil, nil)))
+		return c.until(func(s *segment) bool { return s.flags&flagSYN != 0 }).seq
+	}
+	for i := range backlog {
+		synACK(uint16(2000+i), 5)
+	}
+	c.irs = synACK(1000, c.iss)
+	if other := synACK(1000, c.iss+100); other == c.irs {
+		t.Fatal("there are no cookies")
+	}
+	w.write(w.ip(protoTCP, nil, c.tcp(flagACK, c.iss+1, c.irs+1, nil, nil)))
+	a := w.accept(ln)
+	first, second := bytes.Repeat([]byte("1"), 100), bytes.Repeat([]byte("2"), 100)
+	w.together(func() {
+		c.send(100, second)
+		c.send(0, first)
+	})
+	mustWait(t, a, 200)
+	if got := a.In.Peek(200); !bytes.Equal(got, slices.Concat(first, second)) {
+		t.Errorf("%q", got)
 	}
 }
