@@ -258,3 +258,27 @@ func TestWhatIsLentIsBoundedByASmallFlight(t *testing.T) {
 		}
 	})
 }
+
+// In recovery TCP looks at each segment on its way, for each acknowledgement.
+func TestSmallSegmentsCountForMore(t *testing.T) {
+	const mss = 48 // the least that gVisor believes
+	for _, lent := range []bool{true, false} {
+		t.Run(fmt.Sprintf("lent=%v", lent), func(t *testing.T) {
+			w := newWire(t, func(c *Config) { c.CopyAll = !lent })
+			ln := w.listen()
+			p := &mtuPeer{rawConn: &rawConn{w: w, port: 1001, iss: 7, window: 0xffff}}
+			p.connect([]byte{2, 4, 0, mss})
+			a := w.accept(ln)
+			if err := a.Out.Append(patience, make([]byte, 1<<20)); err != nil {
+				t.Fatal(err)
+			}
+			p.next()
+			w.barrier(1)
+			n := 0
+			w.stack.onLoop(t, func() { n = a.Stream().(*flow).unacked() })
+			if most := 2 * DefaultInFlight * mss / smallSegment; n > most { // and what was handed over last
+				t.Errorf("TCP has %d bytes to be sent by %d, want %d at most", n, mss, most)
+			}
+		})
+	}
+}

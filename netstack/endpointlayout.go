@@ -12,13 +12,13 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
-// This file is the only place that knows how gVisor lays out a TCP endpoint. Five
+// This file is the only place that knows how gVisor lays out a TCP endpoint. Six
 // of its fields are needed that no option tells: how many bytes are queued or on
 // their way (SIOCOUTQ elsewhere), the sequence numbers of the first that is not
-// acknowledged and of the next to be sent, the slow start threshold, and how much memory what has come takes. The last
-// is atomic; the others are touched with the endpoint's lock held, and not otherwise. findEndpointLayout proves that they are there;
-// where they are not, payload that goes out is copied, slow start ends as
-// gVisor would have it, and a path MTU may be lowered for a segment that is not on its way.
+// acknowledged and of the next to be sent, the slow start threshold, the most payload of a segment, and how much memory
+// what has come takes. The last is atomic; the others are touched with the endpoint's lock held, and not otherwise.
+// findEndpointLayout proves that they are there; where they are not, payload that goes out is copied, slow start ends as
+// gVisor would have it, what may be on its way is bounded in bytes alone, and a path MTU may be lowered for a segment that is not on its way.
 
 // endpointLayout holds the byte offsets of those fields.
 type endpointLayout struct {
@@ -26,6 +26,7 @@ type endpointLayout struct {
 	used     uintptr // in tcp.Endpoint: SndBufUsed, an int
 	sender   uintptr // in tcp.Endpoint: the *sender
 	ssthresh uintptr // in sender: Ssthresh, an int
+	payload  uintptr // in sender: MaxPayloadSize, an int
 	una, nxt uintptr // in sender: SndUna and SndNxt, seqnum.Values
 	rcvMem   uintptr // in tcp.Endpoint: rcvMemUsed, an atomic int32
 }
@@ -49,6 +50,10 @@ func findEndpointLayout() (endpointLayout, error) {
 	if err != nil {
 		return l, err
 	}
+	payload, err := fieldIn[int](snd.Type.Elem(), reflect.TypeFor[tcp.TCPSenderState](), "MaxPayloadSize")
+	if err != nil {
+		return l, err
+	}
 	una, err := fieldIn[seqnum.Value](snd.Type.Elem(), reflect.TypeFor[tcp.TCPSenderState](), "SndUna")
 	if err != nil {
 		return l, err
@@ -65,7 +70,7 @@ func findEndpointLayout() (endpointLayout, error) {
 	if !ok || value.Type.Kind() != reflect.Int32 {
 		return l, fmt.Errorf("netstack: an atomicbitops.Int32 has no value")
 	}
-	return endpointLayout{true, queue.Offset + used, snd.Offset, ssthresh, una, nxt, held.Offset + value.Offset}, nil
+	return endpointLayout{true, queue.Offset + used, snd.Offset, ssthresh, payload, una, nxt, held.Offset + value.Offset}, nil
 }
 
 // fieldIn is the offset of the field called name, of type T, in a struct of type
@@ -130,6 +135,13 @@ func (l endpointLayout) iss(ep tcpip.Endpoint) (iss uint32, ok bool) {
 		iss = uint32(*(*seqnum.Value)(unsafe.Add(snd, l.una))) - 1
 	})
 	return iss, ok
+}
+
+// maxPayload is the most payload of a segment that ep sends, without options but with room for them, or 0
+// if that can't be known.
+func (l endpointLayout) maxPayload(ep tcpip.Endpoint) (n int) {
+	l.withSender(ep, func(snd unsafe.Pointer) { n = *(*int)(unsafe.Add(snd, l.payload)) })
+	return n
 }
 
 // inFlight reports whether the byte at seq has been sent and not acknowledged, or whether that can't be

@@ -74,8 +74,9 @@ type flow struct {
 	leader    leader // of its small segments
 
 	// What may be on its way (budget.go).
-	window share // inward, as the peer is advertised it
-	flight share // outward
+	window     share // inward, as the peer is advertised it
+	flight     share // outward
+	mostFlight int   // whatever the share
 
 	// ACK filter.
 	ackSent    uint32 // last acknowledgement that was given to a batch
@@ -171,6 +172,10 @@ func (l *loop) newFlow(ep tcpip.Endpoint, wq *waiter.Queue, local, remote netip.
 		leader:     leader{credit: leadCredit},
 		window:     share{n: min(l.windows.full, firstWindow)},
 		flight:     share{n: l.flights.full},
+		mostFlight: l.flights.full,
+	}
+	if n := l.endpoints.maxPayload(ep); n > 0 && n < smallSegment {
+		f.mostFlight = l.flights.full / smallSegment * n
 	}
 	f.window.set = f.setWindow
 	f.in.f = f

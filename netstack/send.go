@@ -94,13 +94,18 @@ func (f *flow) send() {
 	}
 }
 
+// smallSegment is what a segment counts for at least in what may be on its way. In recovery TCP looks at each of them
+// for each acknowledgement, with the endpoint locked: a peer that asks for segments of 8 bytes, 1 MiB of which takes TCP
+// 30 ms, would hold up the loop, and all others.
+const smallSegment = minPathMTU - ipv4MinLen - tcpMinLen
+
 // mayFly is how many bytes TCP may hold of the flow. Only what is lent is bounded by its
 // share: of anything else TCP tells no more than that half of its buffer is free.
 func (f *flow) mayFly() int {
 	if f.lending {
-		return f.flight.n
+		return min(f.flight.n, f.mostFlight)
 	}
-	return f.l.flights.full
+	return min(f.l.flights.full, f.mostFlight)
 }
 
 // unacked is how many bytes TCP holds of the flow: on their way, or waiting.
@@ -124,7 +129,7 @@ func (f *flow) taken() uint64 { return f.handed - min(f.handed, uint64(f.unacked
 // need not send a short segment behind each frame. What may be on its way bounds it:
 // gVisor takes all that is lent at once, however little room its buffer has (claim.go).
 func (f *flow) sendChunk() int {
-	most := min(gsoPayload, f.l.flights.full)
+	most := min(gsoPayload, f.mayFly())
 	if f.mss == 0 || f.mss > most {
 		return most
 	}
