@@ -30,7 +30,9 @@ func newPath(name string) (vfs.Path, wire.Status) {
 	return to, wire.StatusOf(err)
 }
 
-// link: MS-FSA 2.1.5.15, FileLinkInformation. Nothing is replaced: who asks for that has to remove it first.
+// link: MS-FSA 2.1.5.15, FileLinkInformation. Nothing is replaced: who asks for that has to remove it first. No right to the file
+// is asked for there. But a directory gives rights to what has a name in it, so that who could make one in his own for whatever
+// he only sees could delete its streams, and keep all others from it: here it takes the right to set attributes.
 func (c *Conn) link(o *open, b wire.RenameInfo) wire.Status {
 	name, status := newName(b)
 	if status != wire.StatusOK {
@@ -46,6 +48,11 @@ func (c *Conn) link(o *open, b wire.RenameInfo) wire.Status {
 	files := &c.srv.files
 	files.paths.RLock()
 	defer files.paths.RUnlock()
+	if !o.access.Has(wire.AccessWriteAttributes) {
+		if err := o.may(wire.AccessWriteAttributes, o.file); err != nil {
+			return wire.StatusOf(err)
+		}
+	}
 	if files.pending(o) {
 		return wire.StatusAccessDenied // MS-FSCC 2.4.27: the file may go with it, and who comes by the new one is not told
 	}
@@ -112,7 +119,7 @@ func (c *Conn) renameTo(o *open, to vfs.Path, replace bool) wire.Status {
 	case !replace:
 		return wire.StatusObjectNameCollision
 	}
-	if err := o.mayReplace(target); err != nil {
+	if err := o.may(wire.AccessDelete, target); err != nil { // what is replaced is deleted
 		return wire.StatusOf(err)
 	}
 	if o.file.IsDir() && target.IsDir() {

@@ -232,10 +232,10 @@ func (o *open) mayBe(to vfs.Path) func(in *vfs.Dir) error {
 	}
 }
 
-// mayReplace says whether another file may be deleted, for what is open to have its name.
-func (o *open) mayReplace(other *vfs.File) error {
-	granted, err := guard{token: o.session.token.Load(), tree: o.tree}.granted(other, wire.AccessDelete)
-	if err == nil && !granted.Has(wire.AccessDelete) {
+// may says whether the user of an open has a right to a file, as it is now.
+func (o *open) may(right wire.Access, f *vfs.File) error {
+	granted, err := guard{token: o.session.token.Load(), tree: o.tree}.granted(f, right)
+	if err == nil && !granted.Has(right) {
 		err = wire.StatusAccessDenied
 	}
 	return err

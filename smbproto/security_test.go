@@ -378,6 +378,30 @@ func TestReplacingTakesTheRightToDelete(t *testing.T) {
 	}
 }
 
+// A directory lets who may delete in it delete what has a name there: nobody makes such names in his own for what he only sees.
+func TestWhoLinksAFileMaySetItsAttributes(t *testing.T) {
+	alice, bob := aliceAndBob(t, nil)
+	alice.make("hers", wire.OptionDirectory)
+	alice.make(`hers\file`, 0)
+	bob.make("his", wire.OptionDirectory)
+	alice.give("hers", dacl(func(l *sd.ACL) { l.AppendACE(sd.Allow, 0, wire.AccessReadOnly, sd.Everyone) }))
+	for _, c := range []struct {
+		rights wire.Access
+		want   wire.Status
+	}{
+		{0, wire.StatusAccessDenied},
+		{wire.AccessReadOnly, wire.StatusAccessDenied},
+		{wire.AccessWriteAttributes, wire.StatusOK},
+	} {
+		alice.give(`hers\file`, dacl(func(l *sd.ACL) { l.AppendACE(sd.Allow, 0, c.rights, alice.sid("bob")) }))
+		id := bob.open(`hers\file`, opening{att, shareAll, wire.Open, 0})
+		if s := status(bob.ask(bob.setMsg(id, wire.FileLinkInformation, renameInfo(`his\link`, false)))); s != c.want {
+			t.Errorf("rights %#x: %v, want %v", c.rights, s, c.want)
+		}
+		bob.want(bob.closeMsg(id), wire.StatusOK)
+	}
+}
+
 func TestNewFilesInherit(t *testing.T) {
 	alice, bob := aliceAndBob(t, nil)
 	alice.make("dir", wire.OptionDirectory)

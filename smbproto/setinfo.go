@@ -64,7 +64,7 @@ func (c *Conn) setFile(o *open, class wire.FileInfoClass, b []byte) wire.Status 
 	rights, ok := setRights[class]
 	switch {
 	case class == wire.FileLinkInformation:
-		// No right of the open's is needed, MS-FSA 2.1.5.15; whether the share may be changed counts.
+		// No right of the open's is needed: what the user may do, and whether the share may be changed, counts.
 		return c.link(o, wire.RenameInfo(b))
 	case !ok:
 		return wire.StatusInvalidInfoClass
