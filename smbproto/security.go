@@ -100,6 +100,9 @@ func (g guard) Existing(f *vfs.File, adds bool) error {
 	if cr.access == 0 {
 		return wire.StatusAccessDenied
 	}
+	if !granted.Has(shareReads | shareWrites) {
+		cr.asked.state = 0 // who may do nothing with the data caches none of it, and has nobody wait
+	}
 	return nil
 }
 

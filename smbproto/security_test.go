@@ -402,6 +402,22 @@ func TestWhoLinksAFileMaySetItsAttributes(t *testing.T) {
 	}
 }
 
+// An oplock has others wait. Who may do nothing with a file's data keeps none of it, and has nobody wait.
+func TestNoOplockIsForWhoMayDoNothingWithTheData(t *testing.T) {
+	alice, bob := aliceAndBob(t, nil)
+	alice.make("file", 0)
+	o := opening{att, shareAll, wire.Open, 0}
+	for rights, want := range map[wire.Access]wire.OplockLevel{
+		0:                   wire.OplockNone, // the attributes are those of an entry that he may list
+		wire.AccessDelete:   wire.OplockNone,
+		wire.AccessReadData: wire.OplockBatch,
+	} {
+		alice.give("file", dacl(func(l *sd.ACL) { l.AppendACE(sd.Allow, 0, rights, alice.sid("bob")) }))
+		bob.close(bob.openOplock("file", o, wire.OplockBatch, want))
+		bob.close(bob.openLease("file", o, 1, leaseRWH, want.State()))
+	}
+}
+
 func TestNewFilesInherit(t *testing.T) {
 	alice, bob := aliceAndBob(t, nil)
 	alice.make("dir", wire.OptionDirectory)
