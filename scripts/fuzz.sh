@@ -42,7 +42,7 @@ only_late() {
 run() { # PACKAGE DIR NAME
 	local log=$work/$3.log time=$fuzztime
 	# What is stored is said first, and whole conversations take seconds for that.
-	[[ ! $3 =~ ^Fuzz(Frames|Members|Recorded|(SMB1)?Session)$ || $time != *s ]] || time=10s$time
+	[[ ! $3 =~ ^Fuzz(Frames|Members|Recorded|(SMB1)?Session|Tickets)$ || $time != *s ]] || time=10s$time
 	# The corpus that grows is kept where "go test -fuzz" keeps it too. Inputs are not made
 	# smaller: where goroutines make coverage differ from run to run, all the time would go to that.
 	if ! (cd "$2" && "$work/${1//\//-}.test" -test.run '^$' -test.fuzz "^$3\$" -test.fuzztime "$time" \

@@ -122,21 +122,31 @@ func (p *peer1) isAnswer(r wire.SMB1Header, msg []byte, s wire.Status) wire.SMB1
 	return b
 }
 
+func (p *peer1) negotiate1() {
+	p.t.Helper()
+	p.want1(p.msg(wire.SMB1Negotiate, nil, []byte("\x02NT LM 0.12\x00")), wire.StatusOK)
+}
+
+func (p *peer1) setupMsg1(token []byte) []byte {
+	return p.msg(wire.SMB1SessionSetupAndX, andX(uint16(60000), uint16(50), uint16(0), uint32(0), uint16(len(token)), uint32(0),
+		uint32(wire.SMB1CapLevel2Oplocks)), append(token, 0, 0, 0, 0, 0))
+}
+
+func (p *peer1) treeMsg1(share string) []byte {
+	path := append([]byte{0}, utf16le(`\\server\`+share)...) // a byte of password, which aligns the path
+	return p.msg(wire.SMB1TreeConnectAndX, andX(uint16(0), uint16(1)), append(append(path, 0, 0), "?????\x00"...))
+}
+
 // logOn1 negotiates, logs on as nobody and connects to a share.
 func (p *peer1) logOn1(share string) *peer1 {
 	p.t.Helper()
-	p.want1(p.msg(wire.SMB1Negotiate, nil, []byte("\x02NT LM 0.12\x00")), wire.StatusOK)
-	setup := func(token []byte) []byte {
-		return p.msg(wire.SMB1SessionSetupAndX, andX(uint16(60000), uint16(50), uint16(0), uint32(0), uint16(len(token)), uint32(0),
-			uint32(wire.SMB1CapLevel2Oplocks)), append(token, 0, 0, 0, 0, 0))
-	}
-	msg := setup(ntlmNegotiate())
+	p.negotiate1()
+	msg := p.setupMsg1(ntlmNegotiate())
 	r := p.ask1(msg)
 	p.isAnswer(r, msg, wire.StatusMoreProcessingRequired)
 	p.uid = r.UID()
-	p.want1(setup(ntlmAnonymous()), wire.StatusOK)
-	path := append([]byte{0}, utf16le(`\\server\`+share)...) // a byte of password, which aligns the path
-	msg = p.msg(wire.SMB1TreeConnectAndX, andX(uint16(0), uint16(1)), append(append(path, 0, 0), "?????\x00"...))
+	p.want1(p.setupMsg1(ntlmAnonymous()), wire.StatusOK)
+	msg = p.treeMsg1(share)
 	r = p.ask1(msg)
 	p.isAnswer(r, msg, wire.StatusOK)
 	p.tid = r.TID()
