@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The promise of "ustack serve smb --keytab": smbclient with a ticket of MIT's KDC, in a realm of the lab's own, is let in as its
-# user, with each encryption type, signed and encrypted; without a ticket it is not.
+# user, with each encryption type, signed and encrypted, until the ticket ends; without a ticket it is not.
 set -euo pipefail
 . "$(dirname "$0")/in-lab.sh"
 need_lab
@@ -78,6 +78,12 @@ for etype in aes128-cts aes256-cts aes128-cts-hmac-sha256-128 aes256-cts-hmac-sh
 			--option="client smb3 encryption algorithms=$cipher" -c ls >"$work/out" 2>&1 || fail "$etype, $cipher: $(cat "$work/out" "$work/log")"
 	done
 	grep -q 'user=alice domain=LAB.TEST' "$work/log" || fail "the user is another: $(cat "$work/log")"
+	if [[ $etype == aes256-cts ]]; then
+		echo secret | on_client kinit -l 5s alice >/dev/null
+		{ read -rt 7 <> <(:) || true; echo ls; } | on_client smbclient //files.lab.test/pub -I 10.79.0.2 --use-kerberos=required --use-krb5-ccache="$work/cache" \
+			>"$work/out" 2>&1 || true
+		grep -q NT_STATUS_NETWORK_SESSION_EXPIRED "$work/out" || fail "the session outlives its ticket: $(cat "$work/out")"
+	fi
 	on_client smbclient //files.lab.test/pub -I 10.79.0.2 -U alice%secret --use-kerberos=off -c ls >"$work/out" 2>&1 && fail "who has no ticket was let in"
 	stop_server
 	echo "$etype: alice@LAB.TEST is alice"

@@ -66,6 +66,9 @@ func (c *Conn) mayBind(r *request, sess *session) wire.Status {
 	if !sess.isValid() {
 		return wire.StatusRequestNotAccepted
 	}
+	if sess.expired() {
+		return wire.StatusNetworkSessionExpired
+	}
 	ours, theirs := &c.protection, &sess.keys.with
 	switch {
 	case ours.signing != theirs.signing && theirs.signing == crypt.AESGMAC:

@@ -46,6 +46,8 @@ const (
 	canBeUnsigned
 	// changesNames: who watches a directory is told before the answer is sent.
 	changesNames
+	// whenExpired: the request does not need a ticket that is still good.
+	whenExpired
 )
 
 // command is an entry of the dispatch table, in the manner of reply_* functions:
@@ -64,15 +66,15 @@ type command struct {
 var commands = [wire.CommandCount]command{
 	wire.CommandNegotiate:      {needs: canBeUnsigned, size: 36, fixed: wire.NegotiateFixed + maxToken, run: (*Conn).negotiate},
 	wire.CommandSessionSetup:   {needs: canBeUnsigned, size: 25, fixed: wire.SessionSetupFixed + maxToken, run: (*Conn).sessionSetup},
-	wire.CommandLogoff:         {needs: needSession, size: 4, fixed: wire.EmptySize, run: (*Conn).logoff},
+	wire.CommandLogoff:         {needs: needSession | whenExpired, size: 4, fixed: wire.EmptySize, run: (*Conn).logoff},
 	wire.CommandTreeConnect:    {needs: needSession, size: 9, fixed: wire.TreeConnectSize, run: (*Conn).treeConnect},
 	wire.CommandTreeDisconnect: {needs: needSession | needTree, size: 4, fixed: wire.EmptySize, run: (*Conn).treeDisconnect},
 	wire.CommandCreate:         {needs: needSession | needTree | changesNames, size: 57, fixed: createRoom, run: (*Conn).create},
-	wire.CommandClose:          {needs: needSession | needTree | needOpen | changesNames, size: 24, fileID: 72, fixed: wire.CloseSize, run: (*Conn).close},
+	wire.CommandClose:          {needs: needSession | needTree | needOpen | changesNames | whenExpired, size: 24, fileID: 72, fixed: wire.CloseSize, run: (*Conn).close},
 	wire.CommandFlush:          {needs: needSession | needTree | needOpen, size: 24, fileID: 72, fixed: wire.EmptySize, run: (*Conn).flush},
 	wire.CommandRead:           {needs: needSession | needTree | needOpen, size: 49, fileID: 80, fixed: wire.ReadResponseData, room: readRoom, run: (*Conn).read},
 	wire.CommandWrite:          {needs: needSession | needTree | needOpen, size: 49, fileID: 80, fixed: wire.WriteResponseSize, run: (*Conn).write},
-	wire.CommandLock:           {needs: needSession | needTree | needOpen, size: 48, fileID: 72, fixed: wire.EmptySize, run: (*Conn).lock},
+	wire.CommandLock:           {needs: needSession | needTree | needOpen | whenExpired, size: 48, fileID: 72, fixed: wire.EmptySize, run: (*Conn).lock},
 	wire.CommandIoctl:          {needs: needSession | needTree, size: 57, fixed: wire.IoctlFixed, room: ioctlRoom, run: (*Conn).ioctl},
 	wire.CommandCancel:         {needs: canBeUnsigned, size: 4, fixed: wire.EmptySize, run: (*Conn).cancel},
 	wire.CommandEcho:           {needs: canBeUnsigned, size: 4, fixed: wire.EmptySize, run: (*Conn).echo},
@@ -150,6 +152,9 @@ func (c *Conn) resolve(r *request, verify bool) wire.Status {
 	}
 	if r.cmd == wire.CommandCancel {
 		return wire.StatusOK
+	}
+	if cmd.needs&(needSession|whenExpired) == needSession && r.session.expired() {
+		return wire.StatusNetworkSessionExpired // MS-SMB2 3.3.5.2.9
 	}
 	if !cmd.fixedPart(r.msg) {
 		return wire.StatusInvalidParameter

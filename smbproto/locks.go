@@ -262,6 +262,8 @@ func (c *Conn) lock(r *request, w *reply) wire.Status {
 	switch {
 	case first == wire.LockUnlock:
 		defer o.state.grant() // once, however many are unlocked
+	case r.session.expired():
+		return wire.StatusNetworkSessionExpired // nothing is locked any more, MS-SMB2 3.3.5.2.9
 	case !o.mayLock():
 		return wire.StatusAccessDenied
 	default:

@@ -36,6 +36,7 @@ type session struct {
 	valid    bool // a user has logged on; may be so while another exchange runs
 	identity auth.Identity
 	token    atomic.Pointer[sd.Token] // of identity; set under mu, and before valid
+	expires  atomic.Int64             // Session.ExpirationTime, in seconds since 1970; 0 for never; likewise
 	dead     bool
 	channels []*channel
 	trees    map[uint32]*tree
@@ -76,6 +77,23 @@ func (s *session) isValid() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.valid && !s.dead
+}
+
+// expired says that the ticket has ended by which the user has logged on last, and only another log-on gets the session on.
+func (s *session) expired() bool {
+	at := s.expires.Load()
+	return at != 0 && s.srv.cfg.Now().Unix() >= at
+}
+
+// identify makes a session its user's. mu is held.
+func (s *session) identify(id auth.Identity) {
+	s.token.Store(s.srv.token(id))
+	s.identity = id
+	var expires int64
+	if !id.Expires.IsZero() {
+		expires = id.Expires.Unix()
+	}
+	s.expires.Store(expires)
 }
 
 // who is the user as whom the client has logged on last.

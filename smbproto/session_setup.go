@@ -208,8 +208,8 @@ func (c *Conn) accept(ch *channel, req wire.SessionSetupRequest) error {
 func (c *Conn) validate(sess *session, id auth.Identity) {
 	sess.mu.Lock()
 	defer sess.mu.Unlock()
-	sess.token.Store(c.srv.token(id))
-	sess.identity, sess.valid = id, true
+	sess.identify(id)
+	sess.valid = true
 	c.loggedOn = true
 }
 
@@ -220,8 +220,7 @@ func (c *Conn) renew(sess *session, id auth.Identity) error {
 	if !id.Anonymous && !sameUser(sess.user, id) {
 		return wire.StatusAccessDenied
 	}
-	sess.token.Store(c.srv.token(id))
-	sess.identity = id
+	sess.identify(id)
 	return nil
 }
 

@@ -17,6 +17,7 @@ type smb1 struct {
 	classic   *auth.Classic // for log-ons without extended security
 	maxBuffer int           // the longest message that the client takes, but for those of large READs
 	level2    bool          // it knows oplocks of level II
+	reauth    bool          // it knows that tickets end
 
 	sessions     map[uint16]*channel
 	trees        map[uint16]*tree
@@ -347,6 +348,9 @@ func (c *Conn) resolveSMB1(r *smb1Request, w *smb1Reply, cmd *smb1Command) wire.
 	}
 	if cmd.needs&needSession != 0 && (r.session == nil || !r.session.isValid()) {
 		return wire.StatusSMBBadUID
+	}
+	if cmd.needs&(needSession|whenExpired) == needSession && r.session.expired() {
+		return wire.StatusNetworkSessionExpired // MS-SMB 3.3.5.1
 	}
 	if cmd.needs&needTree != 0 {
 		switch {

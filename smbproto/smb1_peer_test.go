@@ -129,7 +129,7 @@ func (p *peer1) negotiate1() {
 
 func (p *peer1) setupMsg1(token []byte) []byte {
 	return p.msg(wire.SMB1SessionSetupAndX, andX(uint16(60000), uint16(50), uint16(0), uint32(0), uint16(len(token)), uint32(0),
-		uint32(wire.SMB1CapLevel2Oplocks)), append(token, 0, 0, 0, 0, 0))
+		uint32(wire.SMB1CapLevel2Oplocks|wire.SMB1CapDynamicReauth)), append(token, 0, 0, 0, 0, 0))
 }
 
 func (p *peer1) treeMsg1(share string) []byte {

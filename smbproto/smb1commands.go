@@ -41,7 +41,7 @@ var smb1Commands = [256]smb1Command{
 	wire.SMB1DeleteDirectory:      {name: "DELETE_DIRECTORY", needs: inTree | changesNames, run: (*Conn).deleteDirectory},
 	wire.SMB1Open:                 {name: "OPEN", needs: inTree, words: 2, fixed: 14, run: (*Conn).openCore},
 	wire.SMB1Create:               {name: "CREATE", needs: inTree | changesNames, words: 3, fixed: 2, run: (*Conn).createCore},
-	wire.SMB1Close:                {name: "CLOSE", needs: inOpen | changesNames, words: 3, run: (*Conn).closeCore},
+	wire.SMB1Close:                {name: "CLOSE", needs: inOpen | changesNames | whenExpired, words: 3, run: (*Conn).closeCore},
 	wire.SMB1Flush:                {name: "FLUSH", needs: inTree, words: 1, run: (*Conn).flushSMB1},
 	wire.SMB1Delete:               {name: "DELETE", needs: inTree | changesNames, words: 1, run: (*Conn).deleteSMB1},
 	wire.SMB1Rename:               {name: "RENAME", needs: inTree | changesNames, words: 1, run: (*Conn).renameSMB1},
@@ -83,7 +83,7 @@ var smb1Commands = [256]smb1Command{
 	wire.SMB1SessionSetupAndX: {
 		name: "SESSION_SETUP_ANDX", words: smb1SetupExtendedWords, andX: true, fixed: setupFixed, room: setupRoom, run: (*Conn).sessionSetupSMB1,
 	},
-	wire.SMB1LogoffAndX:           {name: "LOGOFF_ANDX", needs: needSession | changesNames, words: 2, andX: true, fixed: 4, run: (*Conn).logoffSMB1},
+	wire.SMB1LogoffAndX:           {name: "LOGOFF_ANDX", needs: needSession | changesNames | whenExpired, words: 2, andX: true, fixed: 4, run: (*Conn).logoffSMB1},
 	wire.SMB1TreeConnectAndX:      {name: "TREE_CONNECT_ANDX", needs: needSession, words: 4, andX: true, fixed: 64, run: (*Conn).treeConnectAndX},
 	wire.SMB1QueryInformationDisk: {name: "QUERY_INFORMATION_DISK", needs: inTree, fixed: 10, run: (*Conn).queryDisk},
 	wire.SMB1Search:               {name: "SEARCH", needs: inTree, words: 2, fixed: 16, room: searchRoom, run: (*Conn).searchCore},

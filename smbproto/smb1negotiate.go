@@ -43,7 +43,7 @@ func (c *Conn) negotiateNT1(req wire.SMB1NegotiateRequest) error {
 		v.SecurityMode |= wire.SMB1SecuritySigningRequired
 	}
 	if extended {
-		v.Capabilities |= wire.SMB1CapExtendedSecurity
+		v.Capabilities |= wire.SMB1CapExtendedSecurity | wire.SMB1CapDynamicReauth
 	} else {
 		classic, err := auth.NewClassic(c.srv.settings().cfg.Auth)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"time"
 
 	"ustack/smbproto/auth"
 	"ustack/smbproto/crypt"
@@ -37,7 +38,7 @@ func (c *Conn) sessionSetupSMB1(r *smb1Request, w *smb1Reply) wire.Status {
 	if b.HasWords(smb1SetupWords) {
 		caps = b.U32(22)
 	}
-	s.level2 = caps&wire.SMB1CapLevel2Oplocks != 0
+	s.level2, s.reauth = caps&wire.SMB1CapLevel2Oplocks != 0, caps&wire.SMB1CapDynamicReauth != 0
 	if n := int(b.Word(2)); n >= leastSMB1Buffer {
 		s.maxBuffer = n
 	}
@@ -167,6 +168,9 @@ func (c *Conn) setupDone(r *smb1Request, w *smb1Reply, ch *channel, domain bool)
 // signs (MS-CIFS 2.2.4.53); the answer is signed already. response is that of a client without extended security.
 func (c *Conn) acceptSMB1(r *smb1Request, ch *channel, id auth.Identity, response []byte) error {
 	s, sess := c.smb1, ch.session
+	if !s.reauth {
+		id.Expires = time.Time{} // the client could make nothing of it, MS-SMB 2.2.4.6.1
+	}
 	if sess.valid {
 		return c.renew(sess, id)
 	}

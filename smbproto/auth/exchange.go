@@ -60,6 +60,9 @@ type Identity struct {
 	// FullSessionKey is the whole of a key that has more than 16 bytes, as those of Kerberos may: Session.FullSessionKey. nil
 	// if there is no more.
 	FullSessionKey []byte
+
+	// Expires is when the ticket ends that has proved the user, Session.ExpirationTime; zero for who needed none.
+	Expires time.Time
 }
 
 // Exchange is one authentication. It is not safe for concurrent use.

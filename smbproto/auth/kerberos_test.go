@@ -198,6 +198,21 @@ func TestAnAuthenticatorIsTakenOnce(t *testing.T) {
 	}
 }
 
+// What a ticket proves ends with it. One that has ended is taken from a client whose clock is slow, and holds as long as it is taken.
+func TestALogOnEndsWithItsTicket(t *testing.T) {
+	r := authtest.NewRealm(t, authtest.AES[0])
+	for life, want := range map[time.Duration]time.Duration{time.Hour: time.Hour, -time.Minute: 4 * time.Minute} {
+		u := &authtest.User{Name: "alice", Realm: authtest.RealmName, Etype: authtest.AES[0], Life: life}
+		e := exchangeOf(t, r)
+		if _, done, err := e.Step(authtest.InitToken(authtest.MechList(authtest.KerberosOID), u.Token(t, r))); err != nil || !done {
+			t.Fatal(err)
+		}
+		if got := e.Identity().Expires.Sub(r.Time); got != want {
+			t.Errorf("by a ticket of %v: %v, want %v", life, got, want)
+		}
+	}
+}
+
 func TestKerberosIsOfferedWhereItIs(t *testing.T) {
 	r := authtest.NewRealm(t, authtest.AES[0])
 	k := r.Kerberos(t)

@@ -86,6 +86,9 @@ func (a *kerberosAcceptor) accept(token []byte) (reply []byte, err error) {
 	id := a.claimed
 	copy(id.SessionKey[:], a.key.KeyValue) // its first 16 bytes, MS-SMB2 3.3.5.5.3
 	id.FullSessionKey = a.key.KeyValue
+	if id.Expires = req.Ticket.DecryptedEncPart.EndTime; !now.Before(id.Expires) {
+		id.Expires = id.Expires.Add(maxSkew) // it still is good by the clock of a client that has no other yet
+	}
 	a.id = id
 	return reply, nil
 }

@@ -310,5 +310,6 @@ const (
 	SMB1CapLargeReadX       uint32 = 0x00004000
 	SMB1CapLargeWriteX      uint32 = 0x00008000
 	SMB1CapUnix             uint32 = 0x00800000
+	SMB1CapDynamicReauth    uint32 = 0x20000000 // MS-SMB 2.2.4.5.2.1
 	SMB1CapExtendedSecurity uint32 = 0x80000000
 )
