@@ -292,7 +292,7 @@ func newHost(c *Config, k *link) (*stack.Stack, error) {
 			k.guarded(ipv6.NewProtocolWithOptions(ipv6.Options{AutoGenLinkLocal: true})),
 		},
 		TransportProtocols: []stack.TransportProtocolFactory{
-			tcp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6,
+			k.loops[0].boundedTCP, icmp.NewProtocol4, icmp.NewProtocol6,
 		},
 		HandleLocal: true,
 	})
