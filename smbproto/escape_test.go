@@ -170,18 +170,24 @@ func (p *peer) names(dir wire.FileID, pattern string) (names []string) {
 		default:
 			p.t.Fatal(status(r))
 		}
-		for e := r[72:]; ; {
-			name, err := wire.UTF16ToString(e[12 : 12+le.Uint32(e[8:])])
-			if err != nil {
-				p.t.Fatal(err)
-			}
-			names = append(names, name)
-			next := le.Uint32(e)
-			if next == 0 {
-				break
-			}
-			e = e[next:]
+		names = append(names, p.entryNames(r)...)
+	}
+}
+
+// entryNames are those in an answer.
+func (p *peer) entryNames(r []byte) (names []string) {
+	p.t.Helper()
+	for e := r[72:]; ; {
+		name, err := wire.UTF16ToString(e[12 : 12+le.Uint32(e[8:])])
+		if err != nil {
+			p.t.Fatal(err)
 		}
+		names = append(names, name)
+		next := le.Uint32(e)
+		if next == 0 {
+			return names
+		}
+		e = e[next:]
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"ustack/smbproto/wire"
 )
 
@@ -436,5 +438,43 @@ func TestEndOfConnectionClosesAll(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(p.dir, "temp")); !os.IsNotExist(err) {
 		t.Errorf("the temporary file: %v", err)
+	}
+}
+
+// What can't be looked at for want of file descriptors is not left out of a listing: who mirrors the directory would delete it.
+func TestAListingMissesNothingForWantOfDescriptors(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	p.close(p.newFile("a"), p.newFile("z"))
+	if err := os.Symlink("a", filepath.Join(p.dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	dir := p.open("", opening{rd, shareAll, wire.Open, wire.OptionDirectory})
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	may := func(n uint64) {
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: limit.Max}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	defer may(limit.Cur)
+	var got []string
+	for flags := wire.RestartScans; ; flags = 0 {
+		msg := p.listMsg(dir, wire.FileNamesInformation, "*", flags, 1000)
+		may(0)
+		r := p.ask(msg)
+		may(limit.Cur)
+		if status(r) == wire.StatusTooManyOpenedFiles {
+			r = p.ask(p.listMsg(dir, wire.FileNamesInformation, "*", 0, 1000))
+		}
+		if status(r) != wire.StatusOK {
+			break
+		}
+		got = append(got, p.entryNames(r)...)
+	}
+	slices.Sort(got)
+	if want := []string{".", "..", "a", "link", "z"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

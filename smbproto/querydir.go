@@ -16,6 +16,7 @@ type search struct {
 	short   bool // 8.3 names that were made up may match too: the pattern has what they have
 	next    searchStage
 	held    bool // name and info are an entry that did not fit into the last reply
+	unseen  bool // name is one that matches, and could not be looked at yet
 	name    string
 	info    wire.FileInfo
 	eas     bool // info says what EAs take: the request in hand asks for it
@@ -83,7 +84,7 @@ func (o *open) beginSearch(req wire.QueryDirectoryRequest) wire.Status {
 	if err := o.file.Rewind(); err != nil {
 		return wire.StatusOf(err)
 	}
-	s.begun, s.any, s.held, s.next = true, false, false, searchDot
+	s.begun, s.any, s.held, s.unseen, s.next = true, false, false, false, searchDot
 	return wire.StatusOK
 }
 
@@ -170,20 +171,38 @@ func (o *open) advance() (ok bool, err error) {
 			s.name = ".."
 			err = o.file.ParentInfo(&s.info, s.eas)
 		}
+		if lacking(err) {
+			return false, err
+		}
 		s.next++
 		if err == nil && s.pattern.Match(s.name) {
 			return true, nil
 		}
 	}
 	for s.steps < maxSteps {
-		if s.name, ok, err = o.file.ReadName(); err != nil || !ok {
+		if !s.unseen {
+			if s.name, ok, err = o.file.ReadName(); err != nil || !ok {
+				return false, err
+			}
+			if !s.matches(s.name) {
+				continue
+			}
+		}
+		s.info = wire.FileInfo{}
+		err = o.file.EntryInfo(s.name, &s.info, s.eas)
+		if s.unseen = lacking(err); s.unseen {
 			return false, err
 		}
-		matches := s.matches(s.name)
-		s.info = wire.FileInfo{}
-		if matches && o.file.EntryInfo(s.name, &s.info, s.eas) == nil {
+		if err == nil {
 			return true, nil
 		}
 	}
 	return false, wire.StatusInsufficientResources
+}
+
+// lacking reports whether an error says nothing of an entry: there was no descriptor or memory left to look at it. Left out of the list,
+// it would be gone to who mirrors the directory.
+func lacking(err error) bool {
+	s := wire.StatusOf(err)
+	return s == wire.StatusTooManyOpenedFiles || s == wire.StatusInsufficientResources
 }

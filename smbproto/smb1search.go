@@ -123,7 +123,7 @@ func (s *smb1Search) goTo(name string, given int) wire.Status {
 	f := &s.open.search
 	f.steps = 0
 	rewind := func() error {
-		f.held, f.next, s.given = false, searchDot, 0
+		f.held, f.unseen, f.next, s.given = false, false, searchDot, 0
 		return s.open.file.Rewind()
 	}
 	if err := rewind(); err != nil {
