@@ -63,7 +63,7 @@ func (s *Server) keepFixed(cfg *Config) {
 	cfg.Limits.MaxRead, cfg.Limits.MaxWrite, cfg.Limits.MaxTransact = l.MaxRead, l.MaxWrite, l.MaxTransact
 }
 
-// open opens the shares that old has not; old is nil for the first.
+// open opens the shares that old has not, or not where their paths lead now; old is nil for the first.
 func (s *Server) open(cfg Config, old *settings) (*settings, error) {
 	next := &settings{cfg: cfg, shares: map[string]*share{}}
 	if old == nil {
@@ -75,9 +75,11 @@ func (s *Server) open(cfg Config, old *settings) (*settings, error) {
 	for _, sh := range cfg.Shares {
 		key := strings.ToUpper(sh.Name)
 		next.list = append(next.list, rpc.Share{Name: sh.Name, Comment: sh.Comment, Type: rpc.ShareTypeDisk})
-		if old != nil && old.shares[key] != nil && reflect.DeepEqual(old.shares[key].Share, sh) {
-			next.shares[key] = old.shares[key]
-			continue
+		if old != nil {
+			if was := old.shares[key]; was != nil && reflect.DeepEqual(was.Share, sh) && was.root.At(sh.Path) {
+				next.shares[key] = was
+				continue
+			}
 		}
 		root, err := vfs.OpenRoot(sh.Path, vfs.Options{ReadOnly: sh.ReadOnly, FileMode: sh.FileMode, DirMode: sh.DirMode, Budget: s.budget, Loans: s.loans, Watcher: s.watcher, Watched: s.watched})
 		if err != nil {

@@ -82,6 +82,34 @@ func TestAShareThatChangesIsAsItWasForItsTrees(t *testing.T) {
 	p.want(p.treeMsg(`\\server\pub`), wire.StatusBadNetworkName)
 }
 
+// A directory that has come in the place of a share's is served once the settings are read again.
+func TestAShareIsOfTheDirectoryThatItsPathLeadsTo(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	was := p.tree
+	if err := os.Rename(p.dir, p.dir+".old"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(p.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ch := p.reconfigure(func(*Config) {})
+	if !slices.Equal(ch.Changed, []string{"pub", "ro"}) || len(ch.Added)+len(ch.Removed)+ch.Ended != 0 {
+		t.Errorf("%+v", ch)
+	}
+	if ch := p.reconfigure(func(*Config) {}); len(ch.Changed) != 0 {
+		t.Errorf("nothing has changed since: %+v", ch)
+	}
+	p.tree = wire.Header(p.want(p.treeMsg(`\\server\pub`), wire.StatusOK)).TreeID()
+	p.close(p.newFile("new"))
+	p.tree = was
+	p.close(p.newFile("old"))
+	for _, path := range []string{p.dir + "/new", p.dir + ".old/old"} {
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestLogOnsAreByTheSettingsOfNow(t *testing.T) {
 	p := newPeer(t, nil).logOn("pub")
 	p.reconfigure(func(c *Config) { c.Auth.Guest, c.Auth.ServerName, c.Limits.MaxFiles = false, "OTHER", 2 })

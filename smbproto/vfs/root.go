@@ -95,6 +95,17 @@ func CheckDir(dir string) error {
 	return closeAll(fd)
 }
 
+// At reports whether a path leads to the share's directory still.
+func (r *Root) At(dir string) bool {
+	fd, err := openDir(dir)
+	if err != nil {
+		return false
+	}
+	var st unix.Statx_t
+	err = statx(fd, "", &st)
+	return errors.Join(err, closeAll(fd)) == nil && idOf(&st) == r.id
+}
+
 func openDir(dir string) (int, error) {
 	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
