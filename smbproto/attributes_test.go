@@ -2,6 +2,7 @@ package smbproto
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -239,5 +240,29 @@ func TestFrozenWriteTime(t *testing.T) {
 	}
 	if other := p.open("file", opening{wire.AccessAll, shareAll, wire.Open, 0}); write(other) == now {
 		t.Error("stopped for another open, too")
+	}
+}
+
+// Attributes and times that there is no room for are not said to be set, and a file that is read-only stays so.
+func TestAttributesThatHaveNoRoomAreRefused(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	id := p.newFile("file")
+	p.want(p.setMsg(id, wire.FileBasicInformation, basicInfo(ro|arc)), wire.StatusOK)
+	path := filepath.Join(p.dir, "file")
+	for n := 4096; n > 0; n /= 2 {
+		for i := range 100 {
+			err := unix.Setxattr(path, fmt.Sprintf("user.%d.%d", n, i), make([]byte, n), 0)
+			if errors.Is(err, unix.ENOSPC) {
+				break
+			}
+			if err != nil || i == 99 {
+				t.Skip("needs a file system with little room for xattrs: ", err)
+			}
+		}
+	}
+	times, _ := p.basic(id)
+	p.want(p.setMsg(id, wire.FileBasicInformation, basicInfo(hid|arc, 1<<57)), wire.StatusDiskFull)
+	if now, a := p.basic(id); a != ro|arc || now[0] != times[0] {
+		t.Errorf("attributes %#x, created %v; want %#x, %v", a, now[0], ro|arc, times[0])
 	}
 }

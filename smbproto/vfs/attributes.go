@@ -97,8 +97,8 @@ func (x xattrs) kept(st *unix.Statx_t) kept {
 	return keptOf(st)
 }
 
-// keep changes what is kept: what others have changed since the last Stat stays. A file system that has none loses what
-// can't be kept, as it did before anything was.
+// keep changes what is kept: what others have changed since the last Stat stays. A file system that can't keep any loses it,
+// as it did before anything was.
 func (f *File) keep(change func(k kept) kept) error {
 	if f.root.opts.ReadOnly {
 		return ErrReadOnly
@@ -117,7 +117,7 @@ func (f *File) keep(change func(k kept) kept) error {
 	switch {
 	case err == nil:
 		f.kept = k
-	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+	case errors.Is(err, unix.EOPNOTSUPP):
 		return nil
 	}
 	return err
@@ -141,10 +141,16 @@ func (f *File) KeptNow() wire.Attributes {
 // IsReadOnly reports whether the file has the read-only attribute.
 func (f *File) IsReadOnly() bool { return f.Kept()&wire.AttributeReadOnly != 0 }
 
-// SetAttributes replaces the attributes, as of the last Stat. Whether the file is sparse is not changed by it.
+// SetAttributes replaces the attributes, as of the last Stat, of a file that was made or is written over: one that has no room for
+// them goes without. Whether the file is sparse is not changed by it.
 func (f *File) SetAttributes(a wire.Attributes) error {
 	with := func(k kept) kept { return k.with(a, f.IsDir()) }
-	return f.change(a&wire.AttributeReadOnly != 0, with(f.kept) != f.kept, func() error { return f.keep(with) })
+	return f.change(a&wire.AttributeReadOnly != 0, with(f.kept) != f.kept, func() error {
+		if err := f.keep(with); !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT) {
+			return err
+		}
+		return nil
+	})
 }
 
 // with gives k other attributes.
@@ -156,16 +162,17 @@ func (k kept) with(a wire.Attributes, dir bool) kept {
 	return k
 }
 
-// change calls set, and leaves the file read-only or not. Who may not write a file may not keep attributes of it, so if
-// that is needed it is made read-only last.
+// change calls set, and leaves the file read-only or not; as it was, if that fails. Who may not write a file may not keep attributes
+// of it, so if that is needed it is made read-only last.
 func (f *File) change(readOnly, writes bool, set func() error) error {
+	was := f.readOnlyMode()
 	if !readOnly || writes {
 		if err := f.setReadOnly(false); err != nil {
 			return err
 		}
 	}
 	if err := set(); err != nil {
-		return err
+		return errors.Join(err, f.setReadOnly(was))
 	}
 	return f.setReadOnly(readOnly)
 }
