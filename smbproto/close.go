@@ -2,7 +2,7 @@ package smbproto
 
 import "ustack/smbproto/wire"
 
-// close: MS-SMB2 3.3.5.10. The attributes are those from before the close.
+// close: MS-SMB2 3.3.5.10. The attributes are those from before the close. The handle is gone also if something of the file was lost.
 func (c *Conn) close(r *request, w *reply) wire.Status {
 	req := wire.CloseRequest(r.msg)
 	if req.Valid() != nil {
@@ -16,19 +16,23 @@ func (c *Conn) close(r *request, w *reply) wire.Status {
 	if req.Flags()&wire.ClosePostQueryAttributes != 0 && o.file != nil && o.fill(&c.info) == nil {
 		info = &c.info
 	}
-	c.drop(o)
+	if status := c.drop(o); status != wire.StatusOK {
+		return status
+	}
 	wire.PutClose(w.msg, info)
 	w.n = wire.CloseSize
 	return wire.StatusOK
 }
 
-// drop closes an open, which is locked, and its session's handle of it.
-func (c *Conn) drop(o *open) {
+// drop closes an open, which is locked, and its session's handle of it. It says if its file could not be deleted, or what was
+// written to it did not come to where it is kept.
+func (c *Conn) drop(o *open) wire.Status {
 	o.session.dropOpen(o)
-	if err := o.release(); err != nil {
-		// The handle is gone all the same: a client that got an error here would try again.
+	err := o.release()
+	if err != nil {
 		c.log.Warn("closing a file", "cause", err)
 	}
+	return wire.StatusOf(err)
 }
 
 // flush: MS-SMB2 3.3.5.11. What has been written is on disk when it is answered.

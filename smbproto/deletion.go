@@ -169,6 +169,12 @@ func (t *fileTable) mayFill(dir vfs.ID) error {
 	return nil
 }
 
+// isGone reports whether a name could not be deleted because it was there no more.
+func isGone(err error) bool {
+	s := wire.StatusOf(err)
+	return s == wire.StatusObjectNameNotFound || s == wire.StatusFileDeleted
+}
+
 // remove deletes the names that leave has said nobody has any more, tells what came of each, and forgets them.
 func (t *fileTable) remove(r *removal, tell func(doomed, error)) error {
 	var errs []error
@@ -177,7 +183,9 @@ func (t *fileTable) remove(r *removal, tell func(doomed, error)) error {
 		for _, d := range names {
 			err := d.file.Remove()
 			tell(d, err)
-			errs = append(errs, err)
+			if !isGone(err) {
+				errs = append(errs, err)
+			}
 		}
 		r = t.forget(r) // a stream's last open may have been its file's
 		for _, d := range names {

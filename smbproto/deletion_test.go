@@ -549,3 +549,25 @@ func TestAnOpenNameStaysWhileOthersAreDeleted(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// Who closes a file last is told if it could not be deleted; that another has done it already is as good.
+func TestACloseSaysWhatCouldNotBeDeleted(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	at := func(name string) string { return filepath.Join(p.dir, name) }
+	dir := p.open("dir", opening{wire.AccessAll, shareAll, wire.Create, wire.OptionDirectory})
+	p.wantDisposed(dir, 1)
+	if err := os.WriteFile(at(`dir/new`), nil, 0o644); err != nil { // by a program on the server
+		t.Fatal(err)
+	}
+	p.want(p.closeMsg(dir), wire.StatusDirectoryNotEmpty)
+	p.want(p.closeMsg(dir), wire.StatusFileClosed)
+	p.wantOpens("dir", wire.StatusOK)
+	disposed, onClose := p.newFile("disposed"), p.open("on close", opening{wire.AccessAll, shareAll, wire.Create, wire.OptionDeleteOnClose})
+	p.wantDisposed(disposed, 1)
+	for _, name := range []string{"disposed", "on close"} {
+		if err := os.Remove(at(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.close(disposed, onClose)
+}

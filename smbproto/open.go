@@ -76,7 +76,7 @@ func (o *open) release() error {
 		switch err := o.file.CanRemoveAtClose(); {
 		case err == nil:
 			files.doom(o)
-		case wire.StatusOf(err) != wire.StatusDirectoryNotEmpty:
+		case wire.StatusOf(err) != wire.StatusDirectoryNotEmpty && !isGone(err):
 			errs = append(errs, err)
 		}
 	}

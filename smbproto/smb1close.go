@@ -13,8 +13,7 @@ func (c *Conn) closeCore(r *smb1Request, w *smb1Reply) wire.Status {
 		return wire.StatusPending
 	}
 	c.setTimeOfClose(o, wire.UTime(r.block.U32(2)))
-	c.releaseSMB1(o.smb1.fid, o)
-	return wire.StatusOK
+	return c.releaseSMB1(o.smb1.fid, o)
 }
 
 // flushSMB1: MS-CIFS 2.2.4.6. FID 0xFFFF stands for all that the process has open.

@@ -160,10 +160,10 @@ func (c *Conn) closeSMB1(fid uint16, o *open) {
 	c.releaseSMB1(fid, o)
 }
 
-// releaseSMB1 closes an open, which is locked.
-func (c *Conn) releaseSMB1(fid uint16, o *open) {
+// releaseSMB1 closes an open, which is locked, and says what drop does.
+func (c *Conn) releaseSMB1(fid uint16, o *open) wire.Status {
 	delete(c.smb1.files, fid)
-	c.drop(o)
+	return c.drop(o)
 }
 
 // treeDisconnectSMB1: MS-CIFS 2.2.4.51.

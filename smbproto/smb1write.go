@@ -84,7 +84,9 @@ func (c *Conn) writeCore(r *smb1Request, w *smb1Reply) wire.Status {
 	case wire.SMB1WriteAndClose:
 		c.setTimeOfClose(o, wire.UTime(b.U32(8)))
 		if n > 0 { // of nothing, the file stays open
-			c.releaseSMB1(o.smb1.fid, o)
+			if status := c.releaseSMB1(o.smb1.fid, o); status != wire.StatusOK {
+				return status
+			}
 		}
 	}
 	wire.PutSMB1U16(w.words(1), uint16(n))
