@@ -25,7 +25,7 @@ type Kerberos struct {
 }
 
 // OpenKeytab reads a keytab, as ktadd of MIT's kadmin writes it, to which nobody but its owner has access. before, if not
-// nil, is what was used until now: what that has seen is not taken again. A keytab without keys of AES is an error.
+// nil, is what was used until now: what that has seen is not taken again. A keytab without keys of AES for cifs, or host, is an error.
 func OpenKeytab(path string, before *Kerberos) (*Kerberos, error) {
 	raw, _, err := readUserFile(path)
 	if err != nil {
@@ -36,7 +36,7 @@ func OpenKeytab(path string, before *Kerberos) (*Kerberos, error) {
 		return nil, fmt.Errorf("auth: keytab %s: %w", path, err)
 	}
 	if len(k.Services()) == 0 {
-		return nil, fmt.Errorf("auth: keytab %s: no key of AES in it", path)
+		return nil, fmt.Errorf("auth: keytab %s: no key of AES for cifs in it", path)
 	}
 	if before != nil {
 		k.seen = before.seen
@@ -46,10 +46,15 @@ func OpenKeytab(path string, before *Kerberos) (*Kerberos, error) {
 	return k, nil
 }
 
-// Services are the principals whose keys there are, as service/host@REALM.
+// serves says whether a principal stands for file services. A ticket for another one that has its key in the same keytab, which may
+// be a machine's whole, is none for this server: who has only that key would make tickets for anybody, and who is given such tickets
+// could pass them on.
+func serves(name []string) bool { return len(name) > 0 && (name[0] == "cifs" || name[0] == "host") }
+
+// Services are the principals for which tickets are taken, as service/host@REALM.
 func (k *Kerberos) Services() (names []string) {
 	for _, e := range k.keys.Entries {
-		if name := e.Principal.String(); aes(e.Key.KeyType) && !slices.Contains(names, name) {
+		if name := e.Principal.String(); aes(e.Key.KeyType) && serves(e.Principal.Components) && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}

@@ -140,6 +140,7 @@ func TestATicketThatProvesNothingIsRefused(t *testing.T) {
 		"RC4":              {authtest.User{Etype: etypeID.RC4_HMAC}, r, "want AES"},
 		"another realm":    {authtest.User{Realm: "ELSEWHERE.ORG"}, r, "another realm"},
 		"a service":        {authtest.User{Name: "host/client"}, r, "no user"},
+		"no UTF-8":         {authtest.User{Name: "al\xffice"}, r, "no user"},
 		"another key":      {authtest.User{}, other, "ticket for cifs"},
 		"three messages":   {authtest.User{ContextFlags: 0x1000}, r, "three messages"},
 		"cut to nothing":   {authtest.User{Cut: 1}, r, "ticket for cifs"},
@@ -210,6 +211,51 @@ func TestALogOnEndsWithItsTicket(t *testing.T) {
 		if got := e.Identity().Expires.Sub(r.Time); got != want {
 			t.Errorf("by a ticket of %v: %v, want %v", life, got, want)
 		}
+	}
+}
+
+// Whoever has the key of another of the machine's services, or is asked by its users, is no user of this one.
+func TestATicketForAnotherServiceIsRefused(t *testing.T) {
+	r := authtest.NewRealm(t, authtest.AES[0])
+	r.AddKey(t, "host/files.example.com", "secret", authtest.AES[0])
+	r.AddKey(t, "HTTP/files.example.com", "the web server's", authtest.AES[0])
+	for service, want := range map[string]bool{authtest.Service: true, "host/files.example.com": true, "HTTP/files.example.com": false} {
+		u := &authtest.User{Name: "alice", Realm: authtest.RealmName, Etype: authtest.AES[0], Service: service}
+		if _, done, err := exchangeOf(t, r).Step(authtest.InitToken(authtest.MechList(authtest.KerberosOID), u.Token(t, r))); done != want {
+			t.Errorf("%s: %v, %v", service, done, err)
+		}
+	}
+	if s := r.Kerberos(t).Services(); len(s) != 2 {
+		t.Errorf("%q", s)
+	}
+}
+
+// What a stranger sends does not fill the log.
+func TestWhatIsSaidOfATokenIsShort(t *testing.T) {
+	r, kdc := authtest.NewRealm(t, authtest.AES[0]), authtest.NewRealm(t, authtest.AES[0])
+	long := bytes.Repeat([]byte{1}, 30_000)
+	u := &authtest.User{Name: "alice", Realm: authtest.RealmName, Etype: authtest.AES[0]}
+	ticketFor := func(service string) []byte {
+		kdc.AddKey(t, service, "secret", authtest.AES[0])
+		u.Service = service
+		return authtest.InitToken(authtest.MechList(authtest.KerberosOID), u.Token(t, kdc))
+	}
+	for name, token := range map[string][]byte{
+		"service":         ticketFor("cifs/" + string(long)),
+		"no such service": ticketFor(string(long)),
+		"mechanism":       authtest.DER(0x60, authtest.DER(6, long)),
+		"inner mechanism": authtest.InitToken(authtest.MechList(authtest.KerberosOID), authtest.DER(0x60, authtest.DER(6, long))),
+	} {
+		if _, _, err := exchangeOf(t, r).Step(token); err == nil || len(err.Error()) > 500 {
+			t.Errorf("%s: an error of %d bytes", name, len(err.Error()))
+		}
+	}
+	e := exchangeOf(t, r)
+	if _, _, err := e.Step(authtest.InitToken(authtest.MechList(authtest.KerberosOID), nil)); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := e.Step(authtest.DER(0xa1, authtest.DER(0x30, authtest.DER(0xa1, authtest.DER(6, long))))); err == nil || len(err.Error()) > 500 {
+		t.Errorf("supportedMech: an error of %d bytes", len(err.Error()))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jcmturner/gofork/encoding/asn1"
 	"github.com/jcmturner/gokrb5/v8/asn1tools"
@@ -93,19 +94,25 @@ func (a *kerberosAcceptor) accept(token []byte) (reply []byte, err error) {
 	return reply, nil
 }
 
+// maxService bounds the name of a service and its realm, bytes: nobody has proved anything who sends it, and it is logged.
+const maxService = 512
+
 // decrypt opens the ticket by a key of the keytab, and the authenticator by the key in the ticket.
 func (a *kerberosAcceptor) decrypt(req *messages.APReq) error {
 	t := &req.Ticket
+	service := t.SName.PrincipalNameString()
 	switch {
+	case len(service)+len(t.Realm) > maxService:
+		return malformed("a ticket for a name of %d bytes", len(service)+len(t.Realm))
 	case !aes(t.EncPart.EType):
 		return refused("a ticket of encryption type %d, want AES", t.EncPart.EType)
-	case len(t.SName.NameString) == 0 || t.SName.NameString[0] == "krbtgt":
-		return refused("a ticket for %q, which is no service", t.SName.PrincipalNameString())
+	case !serves(t.SName.NameString):
+		return refused("a ticket for %q, want one for cifs or host", service)
 	case isSet(req.APOptions, flags.APOptionUseSessionKey):
 		return unsupported("authentication from user to user")
 	}
 	if err := guarded(func() error { return t.DecryptEncPart(a.cfg.Kerberos.keys, &t.SName) }); err != nil {
-		return refused("ticket for %s@%s: %v", t.SName.PrincipalNameString(), t.Realm, err)
+		return refused("ticket for %s@%s: %v", service, t.Realm, err)
 	}
 	if err := checkKey(t.DecryptedEncPart.Key); err != nil {
 		return err
@@ -158,7 +165,7 @@ func (a *kerberosAcceptor) check(req *messages.APReq, now time.Time) error {
 		return refused("the ticket of %s has expired", who)
 	case t.CRealm != req.Ticket.Realm:
 		return refused("%s is of another realm than the service, %s", who, req.Ticket.Realm)
-	case len(t.CName.NameString) != 1 || a.claimed.User == "":
+	case len(t.CName.NameString) != 1 || a.claimed.User == "" || !utf8.ValidString(a.claimed.User):
 		return refused("%s is no user: want a name of one component", who)
 	}
 	return nil
@@ -246,7 +253,7 @@ func parseGSSToken(b, id []byte) ([]byte, error) {
 		return nil, err
 	}
 	if !isKerberos(oid.body) {
-		return nil, unsupported("token of mechanism % x, want Kerberos", oid.body)
+		return nil, unsupported("token of mechanism % .32x, want Kerberos", oid.body)
 	}
 	if !bytes.HasPrefix(rest, id) {
 		return nil, malformed("Kerberos token without the identifier % x", id)

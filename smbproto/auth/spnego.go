@@ -77,7 +77,7 @@ func parseNegInit(b []byte) (t negInit, err error) {
 		return t, err
 	}
 	if !bytes.Equal(oid.body, oidSPNEGO) {
-		return t, unsupported("initial token of mechanism % x, want SPNEGO", oid.body)
+		return t, unsupported("initial token of mechanism % .32x, want SPNEGO", oid.body)
 	}
 	fields, err := choice(rest, tagContext, "NegTokenInit")
 	if err != nil {
@@ -144,7 +144,7 @@ func parseNegResp(b []byte) (t negResp, err error) {
 				return err
 			}
 			if !bytes.Equal(e.body, oidNTLMSSP) && !isKerberos(e.body) {
-				return unsupported("supportedMech % x, want NTLMSSP or Kerberos", e.body)
+				return unsupported("supportedMech % .32x, want NTLMSSP or Kerberos", e.body)
 			}
 		case 2:
 			t.token, err = octets(body, "responseToken")
