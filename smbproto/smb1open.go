@@ -348,7 +348,8 @@ func (c *Conn) createNamed(r *smb1Request, name string, d wire.Disposition) (*op
 	return o, wire.StatusOK
 }
 
-// createTemporary: MS-CIFS 2.2.4.15. The name is the server's.
+// createTemporary: MS-CIFS 2.2.4.15. The name is the server's. No format stands in front of it, whatever is said there: neither
+// does Windows send one nor do clients expect it.
 func (c *Conn) createTemporary(r *smb1Request, w *smb1Reply) wire.Status {
 	dir, status := r.onePath()
 	if status != wire.StatusOK {
@@ -373,8 +374,6 @@ func (c *Conn) createTemporary(r *smb1Request, w *smb1Reply) wire.Status {
 			return status
 		}
 		wire.PutSMB1U16(w.words(1), o.smb1.fid)
-		w.room()[0] = wire.SMB1FormatPath
-		w.grow(1)
 		w.grow(wire.PutSMB1String(w.room(), 0, base, false))
 		return wire.StatusOK
 	}
