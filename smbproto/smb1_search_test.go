@@ -89,6 +89,29 @@ func TestSMB1SearchFindsTheDirectoryAbove(t *testing.T) {
 	}
 }
 
+// A client without Unicode finds a zero behind each name of a listing of NT's, which its length counts: such clients read to the zero.
+func TestSMB1NamesWithoutUnicodeEndInAZero(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub")
+	p.flags2 &^= wire.SMB1Flags2Unicode
+	for _, name := range []string{"one", "another"} {
+		if err := os.WriteFile(filepath.Join(p.dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for level, at := range map[uint16]struct{ length, name int }{0x101: {60, 64}, 0x102: {60, 68}, 0x103: {8, 12}, 0x104: {60, 94}, 0x105: {60, 80}, 0x106: {60, 104}} {
+		b := p.trans2Data(p.trans2(1, 0, append(words(uint16(0), uint16(9), uint16(1), level, uint32(0)), "\\*\x00"...), nil))
+		var names []string
+		for next := uint32(1); next != 0; b = b[next:] {
+			names = append(names, string(b[at.name:][:le.Uint32(b[at.length:])]))
+			next = le.Uint32(b)
+		}
+		slices.Sort(names)
+		if want := []string{"another\x00", "one\x00"}; !slices.Equal(names, want) {
+			t.Errorf("level %#x: %q, want %q", level, names, want)
+		}
+	}
+}
+
 // A READ at a file's end leaves the position where it was asked to read, from which SEEK counts.
 func TestSMB1SeekCountsFromTheLastRead(t *testing.T) {
 	p := newPeer1(t, nil).logOn1("pub")

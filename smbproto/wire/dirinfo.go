@@ -42,7 +42,10 @@ func DirEntrySize(c FileInfoClass, name string) int {
 
 func dirEntrySize(c FileInfoClass, name string, oem bool) int {
 	fixed, _ := c.entryFixed()
-	return fixed + SMB1CharsLen(name, !oem)
+	if oem {
+		return fixed + SMB1CharsLen(name, false) + 1
+	}
+	return fixed + UTF16Len(name)
 }
 
 // DirWriter fills an output buffer with directory entries, each 8-byte aligned.
@@ -110,7 +113,12 @@ func (w *DirWriter) Put(name string, f *FileInfo) bool {
 	case FileIDBothDirectoryInformation:
 		le.PutUint64(e[96:], f.FileIndex)
 	}
-	le.PutUint32(e[nameLen:], uint32(PutSMB1Chars(e[fixed:], name, !w.oem)))
+	n := PutSMB1Chars(e[fixed:], name, !w.oem)
+	if w.oem { // a zero, which such clients look for and count
+		e[fixed+n] = 0
+		n++
+	}
+	le.PutUint32(e[nameLen:], uint32(n))
 	if w.count > 0 {
 		le.PutUint32(w.buf[w.last:], uint32(at-w.last))
 	}
