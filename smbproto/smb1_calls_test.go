@@ -332,3 +332,15 @@ func TestSMB1IsSpokenWithTheLeastThatAReadMayCarry(t *testing.T) {
 	// Clients have room for more than the server would ever say.
 	p.want1(p.trans2Msg(7, words(fid, uint16(0x109)), nil, 4, 0, 1<<16-1), wire.StatusOK)
 }
+
+// Where there are pipes there are no files: no call makes or opens one, and none takes the server down.
+func TestSMB1PipesAreNoFiles(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("IPC$")
+	p.flags2 &^= wire.SMB1Flags2Unicode
+	for code, w := range map[wire.SMB1Command][]byte{
+		wire.SMB1Open: words(uint16(0x42), uint16(0)), wire.SMB1Create: words(uint16(0), uint32(0)), wire.SMB1CreateNew: words(uint16(0), uint32(0)),
+		wire.SMB1CreateTemporary: words(uint16(0), uint32(0)),
+	} {
+		p.want1(p.msg(code, w, path1(`\srvsvc`)), wire.StatusAccessDenied)
+	}
+}

@@ -284,9 +284,10 @@ const (
 	fuzz1Tiny = 1 << iota // of the server limits that are soon reached
 	fuzz1RO               // a share that may not be changed
 	fuzz1Sign             // give the connection a key, and sign
+	fuzz1Pipe             // a share of pipes
 )
 
-// FuzzSMB1Session feeds a connection of SMB1, which has logged on and opened a file and a directory: a byte of options, then messages,
+// FuzzSMB1Session feeds a connection of SMB1, which has logged on and opened a file and a directory, or a pipe: a byte of options, then messages,
 // each behind two bytes of length. Whatever comes, nothing panics and nothing stays open.
 func FuzzSMB1Session(f *testing.F) {
 	limitFileSize(f)
@@ -311,7 +312,9 @@ func FuzzSMB1Session(f *testing.F) {
 			if cmd.needs&needOpen != 0 {
 				le.PutUint16(w[2*cmd.fid:], fid)
 			}
-			f.Add(fuzzInput(0, seed.msg(wire.SMB1Command(code), w, append(path(`\a`), path(`\b`)...))))
+			m := seed.msg(wire.SMB1Command(code), w, append(path(`\a`), path(`\b`)...))
+			f.Add(fuzzInput(0, m))
+			f.Add(fuzzInput(fuzz1Pipe, m))
 		}
 	}
 	trans := func(fn uint16, params, data []byte) []byte { return seed.trans2(fn, len(data), params, data) }
@@ -366,10 +369,13 @@ func FuzzSMB1Session(f *testing.F) {
 		}
 		p := &peer1{peer: &peer{t: t, dir: dir, srv: srv, a: a, c: srv.NewConn(a)}, pid: 7,
 			flags2: wire.SMB1Flags2ExtendedSecurity | wire.SMB1Flags2NTStatus | wire.SMB1Flags2Unicode}
-		p.logOn1(share)
-		p.open1("file", open)
-		open.options = wire.OptionDirectory
-		p.open1("dir", open)
+		if options&fuzz1Pipe != 0 {
+			p.logOn1("IPC$").open1("srvsvc", open)
+		} else {
+			p.logOn1(share).open1("file", open)
+			open.options = wire.OptionDirectory
+			p.open1("dir", open)
+		}
 		if options&fuzz1Sign != 0 {
 			p.c.smb1.signer = crypt.NewSMB1Signer([]byte("key"), nil)
 		}
