@@ -58,17 +58,17 @@ for etype in aes128-cts aes256-cts aes128-cts-hmac-sha256-128 aes256-cts-hmac-sh
 	rm -f "$work/keytab" "$work/cache"
 	kadmin.local -q "ktadd -k $work/keytab -e $etype:normal cifs/files.lab.test" >/dev/null
 	start_server client "$work/log" smb --tap own0 --addr 10.79.0.2/24 --host-addr 10.79.0.1/24 --share "pub=$work/share" --keytab "$work/keytab" \
-		--name FILES
+		--name FILES --min-protocol NT1
 	for try in 1 2 3 4 5; do # the KDC may only be starting
 		echo secret | on_client kinit alice >/dev/null 2>"$work/kinit" && break
 		[[ $try -lt 5 ]] || fail "no ticket: $(cat "$work/kinit" "$work/kdc.log")"
 		read -rt 0.5 <> <(:) || true
 	done
 	for protection in sign encrypt; do
-		for protocol in SMB2_10 SMB3_02 SMB3_11; do
-			[[ $protection/$protocol != encrypt/SMB2_10 ]] || continue
+		for protocol in NT1 SMB2_10 SMB3_02 SMB3_11; do
+			[[ $protection == sign || $protocol == SMB3_* ]] || continue
 			on_client smbclient //files.lab.test/pub -I 10.79.0.2 --use-kerberos=required --use-krb5-ccache="$work/cache" --client-protection=$protection \
-				--max-protocol=$protocol -c "put $work/krb5.conf $protection.$protocol" >"$work/out" 2>&1 || fail "$etype, $protection, $protocol: $(cat "$work/out" "$work/log")"
+				--option='client min protocol=NT1' --max-protocol=$protocol -c "put $work/krb5.conf $protection.$protocol" >"$work/out" 2>&1 || fail "$etype, $protection, $protocol: $(cat "$work/out" "$work/log")"
 			cmp -s "$work/krb5.conf" "$work/share/$protection.$protocol" || fail "$etype: what was put is not there"
 			rm "$work/share/$protection.$protocol"
 		done

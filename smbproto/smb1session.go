@@ -183,7 +183,11 @@ func (c *Conn) acceptSMB1(r *smb1Request, ch *channel, id auth.Identity, respons
 		}
 	}
 	if s.signer == nil && !id.Guest && !id.Anonymous && r.header().Has(wire.SMB1Flags2Signed) {
-		s.signer = crypt.NewSMB1Signer(id.SessionKey[:], response)
+		key := id.FullSessionKey // all of it, unlike in SMB2
+		if key == nil {
+			key = id.SessionKey[:]
+		}
+		s.signer = crypt.NewSMB1Signer(key, response)
 		r.seq, s.seq = 0, 2
 	}
 	sess.user, sess.anonymous = id, id.Anonymous

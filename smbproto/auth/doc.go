@@ -22,7 +22,7 @@
 //
 // # Kerberos
 //
-// With Config.Kerberos set, a ticket for one of the keytab's services proves who a user is: a principal of one component, of the
+// With Config.Kerberos set, a ticket for one of the keytab's services (cifs or host) proves who a user is: a principal of one component, of the
 // service's realm. alice@REALM is the user alice, with or without an account of that name in the file of users. Tickets
 // and keys are of AES; RC4 and DES are refused. Clocks may differ by five minutes, and an authenticator is taken once.
 // Identity.Expires says when the ticket ends; what comes of that is the caller's to see to.
