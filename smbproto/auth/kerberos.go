@@ -15,6 +15,8 @@ const (
 	maxSkew = 5 * time.Minute
 	// maxReplays bounds the authenticators that are remembered: some 130 log-ons a second.
 	maxReplays = 80_000
+	// maxUserReplays is the share of one user, who could keep all others off with more.
+	maxUserReplays = maxReplays / 10
 )
 
 // A Kerberos proves who a user is by tickets for the services whose keys are in a keytab (RFC 4120, RFC 4121). It may be used
@@ -41,7 +43,7 @@ func OpenKeytab(path string, before *Kerberos) (*Kerberos, error) {
 	if before != nil {
 		k.seen = before.seen
 	} else {
-		k.seen = &replays{until: map[[32]byte]time.Time{}}
+		k.seen = &replays{until: map[[32]byte]time.Time{}, users: map[string]int{}}
 	}
 	return k, nil
 }
@@ -85,24 +87,35 @@ func guarded(decode func() error) (err error) {
 type replays struct {
 	mu    sync.Mutex
 	until map[[32]byte]time.Time
-	order [][32]byte // by age
+	order []replay // by age
+	users map[string]int
 }
 
-// add remembers an authenticator; it is refused if it was there already, and when more are remembered than may be.
-func (r *replays) add(sum [32]byte, now time.Time) error {
+type replay struct {
+	sum  [32]byte
+	user string
+}
+
+// add remembers a user's authenticator; it is refused if it was there already, and when more are remembered than may be.
+func (r *replays) add(sum [32]byte, user string, now time.Time) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for len(r.order) > 0 && now.After(r.until[r.order[0]]) {
-		delete(r.until, r.order[0])
+	for len(r.order) > 0 && now.After(r.until[r.order[0].sum]) {
+		old := r.order[0]
+		delete(r.until, old.sum)
+		if r.users[old.user]--; r.users[old.user] == 0 {
+			delete(r.users, old.user)
+		}
 		r.order = r.order[1:]
 	}
 	if _, again := r.until[sum]; again {
 		return refused("an authenticator that was used before")
 	}
-	if len(r.order) >= maxReplays {
-		return refused("%d log-ons by Kerberos in %v are more than can be remembered", maxReplays, 2*maxSkew)
+	if len(r.order) >= maxReplays || r.users[user] >= maxUserReplays {
+		return refused("%d log-ons by Kerberos in %v, %d of them of %s, are more than can be remembered", len(r.order), 2*maxSkew, r.users[user], user)
 	}
 	r.until[sum] = now.Add(2 * maxSkew)
-	r.order = append(r.order, sum)
+	r.order = append(r.order, replay{sum, user})
+	r.users[user]++
 	return nil
 }

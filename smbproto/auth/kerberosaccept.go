@@ -69,7 +69,7 @@ func (a *kerberosAcceptor) accept(token []byte) (reply []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.cfg.Kerberos.seen.add(sha256.Sum256(req.EncryptedAuthenticator.Cipher), now); err != nil {
+	if err := a.cfg.Kerberos.seen.add(sha256.Sum256(req.EncryptedAuthenticator.Cipher), a.claimed.User+"@"+a.claimed.Domain, now); err != nil {
 		return nil, err
 	}
 	a.key = req.Ticket.DecryptedEncPart.Key
