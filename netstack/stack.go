@@ -111,6 +111,9 @@ type Config struct {
 	Logger  *slog.Logger
 }
 
+// leastInFlight is half of the least send buffer that gVisor's TCP is given.
+const leastInFlight = 2 << 10
+
 // Check says what New would refuse of the values, before there is a device.
 func (c Config) Check() error { return c.defaults() }
 
@@ -141,6 +144,9 @@ func (c *Config) defaults() error {
 	}
 	if _, ok := lossRecovery[c.Recovery]; !ok {
 		return fmt.Errorf("netstack: loss recovery %q: want sack or rack", c.Recovery)
+	}
+	if c.InFlight < leastInFlight {
+		return fmt.Errorf("netstack: %d bytes of a connection on their way: want at least %d", c.InFlight, leastInFlight)
 	}
 	if c.Coalesce > coalesceMost {
 		return fmt.Errorf("netstack: bulk that gathers for %v: want at most %v", c.Coalesce, coalesceMost)
@@ -304,7 +310,7 @@ func newHost(c *Config, k *link) (*stack.Stack, error) {
 	full := k.loops[0].windows.full
 	rcv := tcpip.TCPReceiveBufferSizeRangeOption{Min: 4096, Default: 2 * min(full, firstWindow), Max: 2 * full}
 	// It says that there is space again when half of its send buffer is free.
-	snd := tcpip.TCPSendBufferSizeRangeOption{Min: 4096, Default: 2 * c.InFlight, Max: 2 * c.InFlight}
+	snd := tcpip.TCPSendBufferSizeRangeOption{Min: 2 * leastInFlight, Default: 2 * c.InFlight, Max: 2 * c.InFlight}
 	moderate := tcpip.TCPModerateReceiveBufferOption(false)
 	sack := tcpip.TCPSACKEnabled(true)
 	cc := tcpip.CongestionControlOption(c.Congestion)

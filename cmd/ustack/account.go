@@ -3,9 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,23 +16,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errPrivileges is below the errors of --user.
-var errPrivileges = errors.New("--user")
-
 // An account is a user that a server becomes. All methods may be called on nil: then it stays who it is.
 type account struct {
+	flag     string // that names it
 	name     string
 	uid, gid int
 	groups   []int
 }
 
 // findAccount finds a user by name or number; "" is nil.
-func findAccount(name string) (*account, error) {
+func findAccount(flag, name string) (*account, error) {
 	if name == "" {
 		return nil, nil
 	}
 	if os.Geteuid() != 0 {
-		return nil, fmt.Errorf("%w %s: only root can become another", errPrivileges, name)
+		return nil, fmt.Errorf("%s %s: only root can become another", flag, name)
 	}
 	u, err := user.Lookup(name)
 	if err != nil {
@@ -39,30 +39,30 @@ func findAccount(name string) (*account, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errPrivileges, err)
+		return nil, fmt.Errorf("%s %s: %w", flag, name, err)
 	}
 	ids, err := u.GroupIds()
 	if err != nil {
-		return nil, fmt.Errorf("%w %s: groups: %w", errPrivileges, name, err)
+		return nil, fmt.Errorf("%s %s: groups: %w", flag, name, err)
 	}
-	a := &account{name: u.Username}
+	a := &account{flag: flag, name: u.Username}
 	for _, v := range []struct {
 		to   *int
 		text string
 	}{{&a.uid, u.Uid}, {&a.gid, u.Gid}} {
 		if *v.to, err = strconv.Atoi(v.text); err != nil {
-			return nil, fmt.Errorf("%w %s: %w", errPrivileges, name, err)
+			return nil, fmt.Errorf("%s %s: %w", flag, name, err)
 		}
 	}
 	for _, id := range ids {
 		g, err := strconv.Atoi(id)
 		if err != nil {
-			return nil, fmt.Errorf("%w %s: %w", errPrivileges, name, err)
+			return nil, fmt.Errorf("%s %s: %w", flag, name, err)
 		}
 		a.groups = append(a.groups, g)
 	}
 	if a.uid == 0 {
-		return nil, fmt.Errorf("%w %s: that is root, who keeps all capabilities: want another", errPrivileges, name)
+		return nil, fmt.Errorf("%s %s: that is root, who keeps all capabilities: want another", flag, name)
 	}
 	return a, nil
 }
@@ -100,6 +100,31 @@ func (a *account) controlDir() (string, error) {
 	return dir, a.own(dir)
 }
 
+// as calls f with the user's rights to files, which the calling thread alone has meanwhile.
+func (a *account) as(f func() error) error {
+	if a == nil {
+		return f()
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	groups, err := unix.Getgroups()
+	if err == nil {
+		err = unix.Setgroups(a.groups) // of one thread, other than package syscall's
+	}
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", a.flag, a.name, err)
+	}
+	defer unix.Setgroups(groups)
+	gid, _ := unix.SetfsgidRetGid(a.gid)
+	defer unix.Setfsgid(gid)
+	uid, _ := unix.SetfsuidRetUid(a.uid)
+	defer unix.Setfsuid(uid)
+	if err = f(); errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("as %s, the user of %s: %w", a.name, a.flag, err)
+	}
+	return err
+}
+
 // become has all threads of the process become the user, without any capability or a way to get one, and proves it.
 func (a *account) become() error {
 	if a == nil {
@@ -118,7 +143,7 @@ func (a *account) become() error {
 		err = a.check()
 	}
 	if err != nil {
-		return fmt.Errorf("%w %s: %w", errPrivileges, a.name, err)
+		return fmt.Errorf("%s %s: %w", a.flag, a.name, err)
 	}
 	return nil
 }

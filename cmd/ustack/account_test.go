@@ -21,7 +21,7 @@ func needRoot(t *testing.T) {
 // A server that has become somebody else serves, with his files, and has nothing left to do more with.
 func TestAServerThatBecomesAUserHasNoCapability(t *testing.T) {
 	needRoot(t)
-	nobody, err := findAccount("nobody")
+	nobody, err := findAccount("--user", "nobody")
 	if err != nil {
 		t.Skip(err)
 	}

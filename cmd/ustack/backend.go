@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -51,7 +52,12 @@ type stackFlags struct {
 	Metrics    string        `help:"Address at which GET /metrics is answered for Prometheus: HOST:PORT on the kernel's TCP, or the path of a Unix socket. Whoever gets there may ask."`
 	User       string        `help:"User to become once the TAP, sockets and ports are open: files are opened and made as that user, and no capability is left."`
 	Totals     bool          `help:"Tell totals alone to 'ustack stats', and not each connection: asking then costs little, however many there are."`
+
+	keys map[string]string // flags that a file has set, and where
 }
+
+// label is what the user calls a setting: the flag, or the file's key if that is where it is from.
+func (f *stackFlags) label(flag string) string { return cmp.Or(f.keys[flag], "--"+flag) }
 
 // A backend is where a server's areas come from.
 type backend interface {
@@ -82,14 +88,25 @@ func listenAll(b backend, ports []uint16) (acceptor, error) {
 	return join(all), nil
 }
 
-// checkCounts refuses less than one of what there has to be one of; label is what the user calls a flag.
-func (f *stackFlags) checkCounts(label func(flag string) string) error {
+// mostLoops bounds goroutines that run at a time: Go has memory for each, whether or not there is a processor.
+const mostLoops = 1024
+
+// check refuses less than one of what there has to be one of, and addresses that are given twice.
+func (f *stackFlags) check() error {
 	for _, v := range []struct {
-		flag string
-		n    int
-	}{{"max-conns", f.MaxConns}, {"shards", f.Shards}, {"procs", f.Procs}} {
-		if v.n < 1 {
-			return fmt.Errorf("%s %d: want at least 1", label(v.flag), v.n)
+		flag    string
+		n, most int
+	}{{"max-conns", f.MaxConns, math.MaxInt}, {"queues", f.Queues, math.MaxInt}, {"shards", f.Shards, mostLoops}, {"procs", f.Procs, mostLoops}} {
+		switch {
+		case v.n < 1:
+			return fmt.Errorf("%s %d: want at least 1", f.label(v.flag), v.n)
+		case v.n > v.most:
+			return fmt.Errorf("%s %d: want at most %d", f.label(v.flag), v.n, v.most)
+		}
+	}
+	for i, addr := range f.Addr {
+		if slices.Contains(f.Addr[:i], addr) {
+			return fmt.Errorf("%s %s: given twice", f.label("addr"), addr)
 		}
 	}
 	return nil
@@ -100,10 +117,10 @@ func (f *stackFlags) open(log *slog.Logger, in, out int, owner *account) (backen
 	// Rounded here, so that what is logged is what is used.
 	in, err := ioarea.RoundSize(cmp.Or(int(f.RingIn), in))
 	if err != nil {
-		return nil, fmt.Errorf("--ring-in: %w", err)
+		return nil, fmt.Errorf("%s: %w", f.label("ring-in"), err)
 	}
 	if out, err = ioarea.RoundSize(cmp.Or(int(f.RingOut), out)); err != nil {
-		return nil, fmt.Errorf("--ring-out: %w", err)
+		return nil, fmt.Errorf("%s: %w", f.label("ring-out"), err)
 	}
 	switch f.Stack {
 	case "kernel":
@@ -120,25 +137,18 @@ type netstackBackend struct {
 }
 
 func newNetstackBackend(f *stackFlags, log *slog.Logger, in, out int, owner *account) (backend, error) {
-	addrs, err := prefixes("--addr", f.Addr)
+	addrs, host, err := f.link()
 	if err != nil {
-		return nil, err
-	}
-	host, err := prefixes("--host-addr", f.HostAddr)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkLink(addrs, host, len(f.Gateway) > 0); err != nil {
 		return nil, err
 	}
 	var gateways []netip.Addr
 	for _, g := range f.Gateway {
 		a, err := netip.ParseAddr(g)
 		if err != nil {
-			return nil, fmt.Errorf("--gateway: %w", err)
+			return nil, fmt.Errorf("%s: %w", f.label("gateway"), err)
 		}
 		if !a.IsLinkLocalUnicast() && !slices.ContainsFunc(addrs, func(p netip.Prefix) bool { return p.Contains(a) && p.Addr() != a }) {
-			return nil, fmt.Errorf("--gateway %v: no other host of the network of --addr %v", a, addrs)
+			return nil, fmt.Errorf("%s %v: no other host of the network of %s %v", f.label("gateway"), a, f.label("addr"), addrs)
 		}
 		gateways = append(gateways, a)
 	}
@@ -222,7 +232,7 @@ func newKernelBackend(f *stackFlags, log *slog.Logger, in, out int) (backend, er
 	for _, s := range f.Addr {
 		a, err := netip.ParseAddr(s)
 		if err != nil {
-			return nil, fmt.Errorf("--addr %q: on the kernel's stack want a plain address: %w", s, err)
+			return nil, fmt.Errorf("%s %q: on the kernel's stack want a plain address: %w", f.label("addr"), s, err)
 		}
 		b.addrs = append(b.addrs, a)
 	}
@@ -280,7 +290,7 @@ func congestionError(name string, err error) error {
 		return nil
 	case errors.Is(err, unix.EPERM):
 		list = "allowed"
-	case errors.Is(err, unix.ENOENT):
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EINVAL):
 		list = "available"
 	default:
 		return fmt.Errorf("congestion control %q: %w", name, err)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -17,18 +16,14 @@ type stockBackend struct {
 }
 
 func newStockBackend(f *stackFlags, log *slog.Logger, in, out int) (backend, error) {
-	addrs, err := prefixes("--addr", f.Addr)
+	addrs, host, err := f.link()
 	if err != nil {
 		return nil, err
 	}
 	if len(addrs) != 1 || !addrs[0].Addr().Is4() {
-		return nil, errors.New("--addr: stock netstack is for comparison, and takes one IPv4 address")
+		return nil, fmt.Errorf("%s %v: stock netstack is for comparison, and takes one IPv4 address", f.label("addr"), addrs)
 	}
-	host, err := prefixes("--host-addr", f.HostAddr)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkLink(addrs, host, false); err != nil {
+	if err := (netstack.Config{Addrs: addrs, Congestion: f.Congestion}).Check(); err != nil {
 		return nil, err
 	}
 	s, err := stock.New(stock.Config{

@@ -18,7 +18,7 @@ func TestAnAddressOfOneFamilyIsNoneOfTheOther(t *testing.T) {
 	} else {
 		ln.Close()
 	}
-	f := stackFlags{Addr: []string{"0.0.0.0", "::"}, MaxConns: 1, Congestion: "cubic"}
+	f := stackFlags{Addr: []string{"0.0.0.0", "::"}, MaxConns: 2, Congestion: "cubic"}
 	b, err := newKernelBackend(&f, slog.New(slog.DiscardHandler), 4096, 4096)
 	if err != nil {
 		t.Fatal(err)

@@ -134,6 +134,9 @@ func (c *control) serve(ask func() snapshot) {
 // listenUnix makes a socket, in the place of one that a server has left behind, and gives it to owner: nobody else may
 // connect, not even for a moment.
 func listenUnix(path string, owner *account) (net.Listener, error) {
+	if most := len(unix.RawSockaddrUnix{}.Path) - 1; len(path) > most {
+		return nil, fmt.Errorf("socket %s: the path has %d bytes, at most %d can be", path, len(path), most)
+	}
 	if err := removeStale(path); err != nil {
 		return nil, err
 	}

@@ -13,25 +13,40 @@ import (
 	"ustack/tap"
 )
 
-// checkLink finds addresses of a TAP's two sides by which nobody could ever reach the server.
-func checkLink(addrs, host []netip.Prefix, routed bool) error {
+// link are the addresses of a TAP's two sides.
+func (f *stackFlags) link() (addrs, host []netip.Prefix, err error) {
+	if addrs, err = prefixes(f.label("addr"), f.Addr); err != nil {
+		return nil, nil, err
+	}
+	if host, err = prefixes(f.label("host-addr"), f.HostAddr); err != nil {
+		return nil, nil, err
+	}
+	local, _ := net.InterfaceAddrs() // without them one fault is not found
+	return addrs, host, f.checkLink(addrs, host, addrsIn(local))
+}
+
+// checkLink finds addresses by which nobody could ever reach the server; local are the machine's.
+func (f *stackFlags) checkLink(addrs, host []netip.Prefix, local []netip.Addr) error {
 	for _, a := range addrs {
-		if err := checkHost("--addr", a); err != nil {
+		if err := checkHost(f.label("addr"), a); err != nil {
 			return err
+		}
+		if slices.Contains(local, a.Addr()) {
+			return fmt.Errorf("%s %v: this machine has that address, and keeps what is sent there: want another of its network", f.label("addr"), a)
 		}
 	}
 	for _, h := range host {
-		if err := checkHost("--host-addr", h); err != nil {
+		if err := checkHost(f.label("host-addr"), h); err != nil {
 			return err
 		}
 		if slices.ContainsFunc(addrs, func(a netip.Prefix) bool { return a.Addr() == h.Addr() }) {
-			return fmt.Errorf("--host-addr %v: that is the server's own (--addr): the machine needs another of its network", h)
+			return fmt.Errorf("%s %v: that is the server's own (%s): the machine needs another of its network", f.label("host-addr"), h, f.label("addr"))
 		}
 		// With a router the way back need not be on the link.
 		if !slices.ContainsFunc(addrs, func(a netip.Prefix) bool {
-			return h.Contains(a.Addr()) && (a.Contains(h.Addr()) || routed)
+			return h.Contains(a.Addr()) && (a.Contains(h.Addr()) || len(f.Gateway) > 0)
 		}) {
-			return fmt.Errorf("--host-addr %v: not in the network of --addr %v: neither would find the other", h, addrs)
+			return fmt.Errorf("%s %v: not in the network of %s %v: neither would find the other", f.label("host-addr"), h, f.label("addr"), addrs)
 		}
 	}
 	return nil
@@ -70,27 +85,31 @@ func warnOfNoNeighbour(log *slog.Logger, tapName string, addrs []netip.Prefix) {
 	if err != nil {
 		return
 	}
-	for _, p := range withoutNeighbour(addrs, local) {
+	for _, p := range withoutNeighbour(addrs, addrsIn(local)) {
 		log.Warn(fmt.Sprintf("the machine has no address in %v: give --host-addr", p), "tap", tapName)
 	}
 }
 
 // withoutNeighbour are the networks of addrs in which no local address is.
-func withoutNeighbour(addrs []netip.Prefix, local []net.Addr) []netip.Prefix {
+func withoutNeighbour(addrs []netip.Prefix, local []netip.Addr) []netip.Prefix {
 	var none []netip.Prefix
 	for _, p := range addrs {
-		if !p.IsSingleIP() && !slices.ContainsFunc(local, func(l net.Addr) bool {
-			n, ok := l.(*net.IPNet)
-			if !ok {
-				return false
-			}
-			a, _ := netip.AddrFromSlice(n.IP)
-			return p.Contains(a.Unmap())
-		}) {
+		if !p.IsSingleIP() && !slices.ContainsFunc(local, p.Contains) {
 			none = append(none, p.Masked())
 		}
 	}
 	return none
+}
+
+// addrsIn are the addresses of networks, as package net tells of them.
+func addrsIn(nets []net.Addr) (addrs []netip.Addr) {
+	for _, n := range nets {
+		if n, ok := n.(*net.IPNet); ok {
+			a, _ := netip.AddrFromSlice(n.IP)
+			addrs = append(addrs, a.Unmap())
+		}
+	}
+	return addrs
 }
 
 // tapError tells what a process lacks that may not have a TAP.

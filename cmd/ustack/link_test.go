@@ -44,12 +44,17 @@ func TestAddressesThatCanNotWorkAreRefused(t *testing.T) {
 		{"fd77::/64", "", false, "such as fd77::1/64"},
 		{"10.77.0.255/24", "", false, "broadcast"},
 		{"10.77.0.2/24", "10.77.0.255/24", false, "--host-addr 10.77.0.255/24: that is the network's broadcast address"},
+		{"10.77.0.9/24", "10.77.0.1/24", false, "--addr 10.77.0.9/24: this machine has that address"},
 		{"127.0.0.1/8", "", false, "loopback"},
 		{"::1/128", "", false, "loopback"},
 		{"0.0.0.0/0", "", false, "no address of a host"},
 		{"224.0.0.1/24", "", false, "multicast"},
 	} {
-		err := checkLink(prefixesOf(t, c.addr), prefixesOf(t, c.host), c.routed)
+		f := stackFlags{}
+		if c.routed {
+			f.Gateway = []string{"10.77.0.1"}
+		}
+		err := f.checkLink(prefixesOf(t, c.addr), prefixesOf(t, c.host), []netip.Addr{netip.MustParseAddr("10.77.0.9")})
 		if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
 			t.Errorf("%q and %q: %v, want %q", c.addr, c.host, err, c.err)
 		}
@@ -71,7 +76,7 @@ func TestNetworksWithoutAnAddressOfTheMachine(t *testing.T) {
 		"10.78.0.2/24 10.79.0.2/24 fe80::2/64": "10.78.0.0/24 10.79.0.0/24",
 		"10.78.0.2/32":                         "", // whoever gives that knows of routes
 	} {
-		if got := withoutNeighbour(prefixesOf(t, addrs), local); !slices.Equal(got, prefixesOf(t, want)) {
+		if got := withoutNeighbour(prefixesOf(t, addrs), addrsIn(local)); !slices.Equal(got, prefixesOf(t, want)) {
 			t.Errorf("%s: %v, want %s", addrs, got, want)
 		}
 	}

@@ -35,9 +35,6 @@ type metricsServer struct {
 
 // listenMetrics listens at HOST:PORT, or at a path that begins with "/", which is owner's then. It answers when serve is called.
 func listenMetrics(at string, owner *account) (*metricsServer, error) {
-	if err := checkMetrics(at); err != nil {
-		return nil, err
-	}
 	network := "tcp"
 	if a, err := netip.ParseAddrPort(at); err == nil {
 		network = tcpOf(a.Addr())
@@ -56,12 +53,12 @@ func listenMetrics(at string, owner *account) (*metricsServer, error) {
 }
 
 // checkMetrics refuses what is no address to listen at; "" is none.
-func checkMetrics(at string) error {
+func checkMetrics(label, at string) error {
 	if at == "" || strings.HasPrefix(at, "/") {
 		return nil
 	}
-	if _, _, err := net.SplitHostPort(at); err != nil {
-		return fmt.Errorf("metrics: %q: want HOST:PORT, or the path of a Unix socket, which begins with \"/\"", at)
+	if _, err := net.ResolveTCPAddr("tcp", at); err != nil {
+		return fmt.Errorf("%s %q: want HOST:PORT, or the path of a Unix socket, which begins with \"/\": %w", label, at, err)
 	}
 	return nil
 }

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,9 +49,12 @@ func TestNoDeviceIsMadeForAServerThatCanNotServe(t *testing.T) {
 		{"a=" + dir, []string{"--user-file", file}, file},
 		{"a=" + dir, []string{"--keytab", missing}, "keytab: "},
 		{"a=" + dir, []string{"--keytab", file}, "keytab "},
-		{"a=" + dir, []string{"--audit", dir}, "audit: " + dir + " is not a regular file"},
+		{"a=" + dir, []string{"--audit", dir}, "audit: open " + dir + ": is a directory"},
 		{"a=" + dir, []string{"--audit", filepath.Join(missing, "audit")}, "audit: "},
 		{"a=" + dir, []string{"--metrics", "9445"}, "want HOST:PORT"},
+		{"a=" + dir, []string{"--metrics", "127.0.0.1:99999"}, `--metrics "127.0.0.1:99999": want HOST:PORT`},
+		{"a=" + dir, []string{"--metrics", "127.0.0.1:nosuchservice"}, `--metrics "127.0.0.1:nosuchservice": want HOST:PORT`},
+		{"a=" + dir, []string{"--control", file}, "something else is there"},
 		{"a=" + dir, []string{"--congestion", "bogus"}, "want cubic or reno"},
 		{"a=" + dir, []string{"--shards", "3", "--queues", "2"}, "3 shards: want 1 to 2"},
 	} {
@@ -69,38 +69,25 @@ func TestNoDeviceIsMadeForAServerThatCanNotServe(t *testing.T) {
 	}
 }
 
-// What root may not look at, on a network's file system say, its owner may.
-func TestAChecksPermissionIsTheOwnersMatter(t *testing.T) {
-	denied := func() error { return fmt.Errorf("%w: share", fs.ErrPermission) }
-	missing := func() error { return fmt.Errorf("%w: share", fs.ErrNotExist) }
-	for _, c := range []struct {
-		checks []func() error
-		owner  *account
-		want   error
-	}{
-		{[]func() error{denied}, nil, fs.ErrPermission},
-		{[]func() error{denied}, &account{}, nil},
-		{[]func() error{denied, missing}, &account{}, fs.ErrNotExist},
-		{nil, nil, nil},
-	} {
-		if err := (&server{checks: c.checks}).check(c.owner); !errors.Is(err, c.want) {
-			t.Errorf("%d checks, %v: %v, want %v", len(c.checks), c.owner, err, c.want)
-		}
-	}
-}
-
 func TestWhatAUserMayNotOpenNamesTheUser(t *testing.T) {
 	needRoot(t)
-	nobody, err := findAccount("nobody")
+	nobody, err := findAccount("--user", "nobody")
 	if err != nil {
 		t.Skip(err)
 	}
 	t.Setenv("XDG_RUNTIME_DIR", nobodysDir(t, nobody))
-	dir := nobodysDir(t, nobody)
+	dir, roots := nobodysDir(t, nobody), t.TempDir()
 	users := filepath.Join(dir, "users")
 	addUser(t, users, "alice", "secret") // root's
-	out, err := program(t.Context(), kernelServer("smb", "--share", "pub="+dir, "--user-file", users, "--user", "nobody")...).CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "as nobody, the user of --user: ") {
-		t.Errorf("%v: %s", err, out)
+	for _, c := range [][]string{
+		{"--share", "pub=" + dir, "--user-file", users},
+		{"--share", "pub=" + dir, "--audit", users},
+		{"--share", "pub=" + dir, "--audit", filepath.Join(roots, "audit")},
+		{"--share", "pub=" + roots},
+	} {
+		out, err := program(t.Context(), kernelServer("smb", append(c, "--user", "nobody")...)...).CombinedOutput()
+		if err == nil || !strings.HasPrefix(string(out), "ustack: as nobody, the user of --user: ") {
+			t.Errorf("%v: %v: %s; want that alone, before anything is put up", c, err, out)
+		}
 	}
 }

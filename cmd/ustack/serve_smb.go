@@ -56,7 +56,6 @@ type serveSMBCmd struct {
 	on    map[string][]string // flags that not every stack looks at, and those that do
 
 	// What flags and file have been merged to.
-	keys   map[string]string // flags that the file has set, and its keys
 	shares []smbproto.Share
 	limits smbproto.Limits // those that have no flag
 }
@@ -191,7 +190,7 @@ func (c *serveSMBCmd) check() error {
 	case len(c.Port) == 0:
 		return fmt.Errorf("%s: want at least one", c.label("port"))
 	}
-	return errors.Join(checkServerName(c.label("name"), c.Name), checkNetBIOSName(c.label("workgroup"), c.Workgroup), c.checkCounts(c.label))
+	return errors.Join(checkServerName(c.label("name"), c.Name), checkNetBIOSName(c.label("workgroup"), c.Workgroup), c.stackFlags.check())
 }
 
 // freshUsers are the accounts as their file has them at each log-on.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -33,7 +32,7 @@ type server struct {
 	service string
 	// serve answers one connection until it ends, and closes its area.
 	serve func(*ioarea.Area) error
-	// checks find what prepare could not open, before anything is put up, while the process is the user that it was started as.
+	// checks find what prepare could not open, before anything is put up, with the rights that it will have.
 	checks []func() error
 	// prepare, if not nil, opens what the service needs, as the user of --user; extra is not called before.
 	prepare func() error
@@ -57,7 +56,7 @@ type server struct {
 // run opens the backend and serves until ctx ends. in and out are the least ring
 // sizes that the service needs.
 func (f *stackFlags) run(ctx context.Context, log *slog.Logger, ports []uint16, in, out int, s *server) error {
-	if err := f.checkCounts(func(flag string) string { return "--" + flag }); err != nil {
+	if err := f.check(); err != nil {
 		return err
 	}
 	if os.Getenv("GOMAXPROCS") == "" {
@@ -80,31 +79,31 @@ func (f *stackFlags) run(ctx context.Context, log *slog.Logger, ports []uint16, 
 	if err := pin(f.CPU); err != nil {
 		return err
 	}
-	owner, err := findAccount(f.User)
+	owner, err := findAccount(f.label("user"), f.User)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(checkMetrics(f.Metrics), s.check(owner)); err != nil {
+	if err := errors.Join(checkMetrics(f.label("metrics"), f.Metrics), owner.as(s.check)); err != nil {
+		return err
+	}
+	ctl, err := listenControl(f.Control, owner)
+	if err != nil {
 		return err
 	}
 	b, err := f.open(log, in, out, owner)
 	if err != nil {
-		return err
+		return errors.Join(err, ctl.Close())
 	}
 	s.totals = f.Totals
 	s.log, s.backend, s.areas = log, b, map[*ioarea.Area]struct{}{}
 	began := time.Now()
-	var ctl *control
 	var exported *metricsServer
 	ln, err := listenAll(b, ports)
 	if err != nil {
-		return errors.Join(err, b.Close())
+		return errors.Join(err, ctl.Close(), b.Close())
 	}
 	s.addrs = addrsOf(ln)
 	closeAll := func() error { return errors.Join(exported.Close(), ctl.Close(), ln.Close(), b.Close()) }
-	if ctl, err = listenControl(f.Control, owner); err != nil {
-		return errors.Join(err, closeAll())
-	}
 	if f.Metrics != "" {
 		if exported, err = listenMetrics(f.Metrics, owner); err != nil {
 			return errors.Join(err, closeAll())
@@ -117,9 +116,6 @@ func (f *stackFlags) run(ctx context.Context, log *slog.Logger, ports []uint16, 
 	}
 	if s.prepare != nil {
 		if err := s.prepare(); err != nil {
-			if owner != nil && errors.Is(err, fs.ErrPermission) {
-				err = fmt.Errorf("as %s, the user of %w: %w", owner.name, errPrivileges, err)
-			}
 			return errors.Join(err, closeAll())
 		}
 	}
@@ -151,13 +147,10 @@ func (f *stackFlags) run(ctx context.Context, log *slog.Logger, ports []uint16, 
 	return errors.Join(err, exported.Close(), ctl.Close(), b.Close())
 }
 
-// check makes all checks. What this user may not look at, the owner perhaps may: then prepare will tell.
-func (s *server) check(owner *account) error {
+func (s *server) check() error {
 	var errs []error
 	for _, check := range s.checks {
-		if err := check(); owner == nil || !errors.Is(err, fs.ErrPermission) {
-			errs = append(errs, err)
-		}
+		errs = append(errs, check())
 	}
 	return errors.Join(errs...)
 }

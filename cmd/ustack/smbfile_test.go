@@ -217,7 +217,7 @@ func FuzzSMBFile(f *testing.F) {
 			}
 			return
 		}
-		m := &serveSMBCmd{keys: map[string]string{}}
+		m := &serveSMBCmd{stackFlags: stackFlags{keys: map[string]string{}}}
 		if err := m.take(file); err == nil && len(m.shares) != len(file.Share) {
 			t.Errorf("%d shares of %d", len(m.shares), len(file.Share))
 		}

@@ -46,7 +46,7 @@ func takeKey[T any](m *serveSMBCmd, flag, key string, to, from *T) {
 	if from == nil || m.given[flag] {
 		return
 	}
-	*to, m.keys[flag] = *from, key
+	*to, m.keys[flag] = *from, m.Config+": "+key
 }
 
 func takeList[T any](m *serveSMBCmd, flag, key string, to *[]T, from []T) {
@@ -198,14 +198,6 @@ func (m *serveSMBCmd) beside(path *string) *string {
 	}
 	p := filepath.Join(filepath.Dir(m.Config), *path)
 	return &p
-}
-
-// label is what the user calls a setting: the flag, or the file's key if that is where it is from.
-func (m *serveSMBCmd) label(flag string) string {
-	if key, ok := m.keys[flag]; ok {
-		return m.Config + ": " + key
-	}
-	return "--" + flag
 }
 
 // checkOn refuses what the stack does not look at. Of a file that was written for another stack than --stack

@@ -9,8 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -53,7 +54,7 @@ type output = io.WriteCloser
 
 // Open opens a file, or makes it with mode 0600, and begins to append to it. log is told of what goes wrong.
 func Open(path string, log *slog.Logger) (*File, error) {
-	f, err := openOutput(path)
+	f, err := openOutput(path, os.O_CREATE)
 	if err != nil {
 		return nil, err
 	}
@@ -65,20 +66,19 @@ func Check(path string) error {
 	if path == "" {
 		return nil
 	}
-	st, err := os.Stat(path)
+	f, err := openOutput(path, 0)
 	switch {
-	case errors.Is(err, os.ErrNotExist): // Open makes it
-		_, err = os.Stat(filepath.Dir(path))
-	case err == nil && !st.Mode().IsRegular():
-		err = notRegular(path)
+	case err == nil:
+		return f.Close()
+	case !errors.Is(err, os.ErrNotExist):
+		return err
 	}
-	if err != nil {
-		return fmt.Errorf("audit: %w", err)
+	dir := filepath.Dir(path) // Open makes it there
+	if err := unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
+		return fmt.Errorf("audit: %w", &os.PathError{Op: "make a file in", Path: dir, Err: err})
 	}
 	return nil
 }
-
-func notRegular(path string) error { return fmt.Errorf("%s is not a regular file", path) }
 
 func start(f output, log *slog.Logger, most int) *File {
 	a := &File{log: log, wake: make(chan struct{}, 1), done: make(chan struct{}), most: most}
@@ -87,14 +87,14 @@ func start(f output, log *slog.Logger, most int) *File {
 }
 
 // openOutput refuses what is no file: what is behind a pipe may never be read.
-func openOutput(path string) (output, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NONBLOCK, 0o600)
+func openOutput(path string, create int) (output, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|create|unix.O_NONBLOCK, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
 	st, err := f.Stat()
 	if err == nil && !st.Mode().IsRegular() {
-		err = notRegular(path)
+		err = fmt.Errorf("%s is not a regular file", path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", errors.Join(err, f.Close()))
@@ -105,7 +105,7 @@ func openOutput(path string) (output, error) {
 // Reopen has what comes written to the file of this name, which is made if it is not there. After an error it goes on
 // to where it went.
 func (a *File) Reopen(path string) error {
-	f, err := openOutput(path)
+	f, err := openOutput(path, os.O_CREATE)
 	if err != nil {
 		return err
 	}
