@@ -238,6 +238,9 @@ func (c *Config) checkEncryption() error {
 	return nil
 }
 
+// Check says what NewServer would refuse of limits.
+func (l Limits) Check() error { return l.setDefaults() }
+
 func (l *Limits) setDefaults() error {
 	defaultOpens := l.MaxOpens == 0
 	for _, v := range []struct {

@@ -2,13 +2,16 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+	"golang.org/x/sys/unix"
 )
 
 // mostSMBFile bounds a configuration file, bytes: some thousand shares.
@@ -86,11 +89,14 @@ type smbFileShare struct {
 
 // readSMBFile reads a configuration file.
 func readSMBFile(path string) (*smbFile, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a FIFO must not hold the server up
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		return nil, cmp.Or(err, fmt.Errorf("%s is not a regular file", path))
+	}
 	text, err := io.ReadAll(io.LimitReader(f, mostSMBFile+1))
 	if err != nil {
 		return nil, err
@@ -103,6 +109,15 @@ func readSMBFile(path string) (*smbFile, error) {
 		return nil, fmt.Errorf("%s%w", path, err)
 	}
 	return file, nil
+}
+
+// wrongType is what the decoder says of a value of another type: TOML's, and, last, Go's.
+var wrongType = regexp.MustCompile(`^cannot decode TOML (.+?) into .*?(\S+)$`)
+
+// valueNames are types as who writes a file calls them.
+var valueNames = map[string]string{
+	"bool": "true or false", "int": "an integer", "uint16": "an integer", "string": "a string", "[]string": "a list of strings",
+	"[]int": "a list of integers", "[]uint16": "a list of integers", "main.byteSize": `bytes, such as 65536 or "64KiB"`, "main.protocol": "a string",
 }
 
 // parseSMBFile reads a file's text. An error begins with the place, ":LINE:COLUMN: ", and a key that is not
@@ -124,7 +139,14 @@ func parseSMBFile(text []byte) (*smbFile, error) {
 	var wrong *toml.DecodeError
 	if errors.As(err, &wrong) {
 		line, column := wrong.Position()
-		return nil, fmt.Errorf(":%d:%d: %s", line, column, strings.TrimPrefix(wrong.Error(), "toml: "))
+		why := wrongType.ReplaceAllStringFunc(strings.TrimPrefix(wrong.Error(), "toml: "), func(s string) string {
+			m := wrongType.FindStringSubmatch(s)
+			return fmt.Sprintf("this is of type %s: want %s", m[1], cmp.Or(valueNames[m[2]], m[2]))
+		})
+		if key := strings.Join(wrong.Key(), "."); key != "" {
+			why = key + ": " + why
+		}
+		return nil, fmt.Errorf(":%d:%d: %s", line, column, why)
 	}
 	if err != nil {
 		return nil, fmt.Errorf(": %w", err)

@@ -82,6 +82,11 @@ func (m *serveSMBCmd) take(f *smbFile) error {
 	takeKey(m, "metrics", "server.metrics", &m.Metrics, s.Metrics)
 
 	sec := &f.Security
+	for key, file := range map[string]*string{"users": sec.Users, "keytab": sec.Keytab} {
+		if file != nil && *file == "" {
+			return fmt.Errorf("security.%s is empty: want a file; who wants none leaves it out", key)
+		}
+	}
 	takeKey(m, "user-file", "security.users", &m.UserFile, m.beside(sec.Users))
 	takeList(m, "admin", "security.administrators", &m.Admin, sec.Admins)
 	takeKey(m, "keytab", "security.keytab", &m.Keytab, m.beside(sec.Keytab))
@@ -121,7 +126,7 @@ func (m *serveSMBCmd) takeLimits(f *smbFile) error {
 		}
 		d, err := time.ParseDuration(*v.from)
 		if err != nil {
-			return fmt.Errorf("%s: %w", v.key, err)
+			return fmt.Errorf("%s: %w: want a time such as 30s or 15m", v.key, err)
 		}
 		takeKey(m, v.flag, v.key, v.to, &d)
 	}
@@ -137,13 +142,16 @@ func (m *serveSMBCmd) takeLimits(f *smbFile) error {
 			continue
 		}
 		d, err := time.ParseDuration(*v.from)
-		if err == nil && d < time.Second {
-			err = fmt.Errorf("%v: want at least 1s", d)
-		}
-		if err != nil {
-			return fmt.Errorf("limits.%s: %w", v.key, err)
+		switch {
+		case err != nil:
+			return fmt.Errorf("limits.%s: %w: want a time such as 2m or 1h", v.key, err)
+		case d < time.Second:
+			return fmt.Errorf("limits.%s %v: want at least 1s", v.key, d)
 		}
 		*v.to = d
+	}
+	if err := m.limits.Check(); err != nil {
+		return fmt.Errorf("limits: %w", err)
 	}
 	for _, v := range []struct {
 		key  string
@@ -169,6 +177,9 @@ func (m *serveSMBCmd) takeLimits(f *smbFile) error {
 			return fmt.Errorf("limits.%s %d: want at least 1", v.key, *v.from)
 		}
 		*v.to = *v.from
+		if err := m.limits.Check(); err != nil {
+			return fmt.Errorf("limits.%s %d: %w", v.key, *v.from, err)
+		}
 	}
 	return nil
 }
@@ -178,6 +189,9 @@ func (m *serveSMBCmd) takeShares(shares map[string]smbFileShare) error {
 		sh := shares[name]
 		if sh.Path == "" {
 			return fmt.Errorf("share.%s: no path", name)
+		}
+		if sh.Users != nil && len(sh.Users) == 0 {
+			return fmt.Errorf("share.%s.users is empty: want names; a share that is for everybody has no such key", name)
 		}
 		guests := len(sh.Users) == 0
 		if sh.Guests != nil {

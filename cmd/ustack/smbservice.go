@@ -140,6 +140,7 @@ func (c *serveSMBCmd) keepFixed(was *serveSMBCmd) (labels []string) {
 		{"procs", &c.Procs, &was.Procs},
 		{"name", &c.Name, &was.Name},
 		{"workgroup", &c.Workgroup, &was.Workgroup},
+		{"machine-sid", &c.MachineSID, &was.MachineSID},
 		{"control", &c.Control, &was.Control},
 		{"user", &c.User, &was.User},
 		{"metrics", &c.Metrics, &was.Metrics},

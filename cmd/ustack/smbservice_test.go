@@ -61,7 +61,7 @@ func TestSIGHUPReadsTheSettingsAgain(t *testing.T) {
 	if err := a.WriteFile("file", []byte("x"), 0o644); err != nil {
 		t.Errorf("a share that stays: %v", err)
 	}
-	write("share.b = {path = \"b\", users = [\"bob\"]}\nserver.workgroup = \"OTHER\"")
+	write("share.b = {path = \"b\", users = [\"bob\"]}\nserver = {workgroup = \"OTHER\", sid = \"S-1-5-21-1-2-3\"}")
 	hangUp(t, socket, func() bool { return !open("b") })
 	if open("a") {
 		t.Error("a share that was removed is still there")
@@ -73,12 +73,19 @@ func TestSIGHUPReadsTheSettingsAgain(t *testing.T) {
 		write(wrong)
 		hangUp(t, socket, func() bool { return strings.Count(log.String(), "the settings stay as they were") == i+1 })
 	}
+	if err := errors.Join(os.Remove(file), syscall.Mkfifo(file, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	hangUp(t, socket, func() bool { return strings.Contains(log.String(), "ustack.toml is not a regular file") })
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
 	write("share.a.path = \"a\"\n")
 	hangUp(t, socket, func() bool { return open("a") })
 	if _, err := stop(); err != nil {
 		t.Error(err)
 	}
-	for _, want := range []string{"shares_removed=[a]", "trees_ended=1", "needs a restart to change", "server.workgroup"} {
+	for _, want := range []string{"shares_removed=[a]", "trees_ended=1", "needs a restart to change", "server.workgroup", "server.sid"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log does not say %s:\n%s", want, log.String())
 		}
