@@ -329,6 +329,11 @@ func (c *Conn) openFile(r *request, w *reply, cr *creation) (*open, wire.CreateA
 // with, one that is overwritten keeps its own too. A file loses its EAs and named streams; those that are open when
 // they are closed. A named stream that is cut is a change of its file, which keeps all that it has.
 func (c *Conn) overwrite(o *open, cr *creation) error {
+	if cr.allocation > 0 { // what it has is not lost for nothing
+		if err := o.file.MayAllocate(cr.allocation); err != nil {
+			return err
+		}
+	}
 	if err := o.file.Truncate(0); err != nil {
 		return err
 	}

@@ -242,6 +242,23 @@ func TestAllocationSizeOfCreate(t *testing.T) {
 	}
 }
 
+// A file that there is no room to write over keeps what it has.
+func TestNoRoomToWriteOverLeavesTheFile(t *testing.T) {
+	p := withStreams(t)
+	for _, name := range []string{"file", "file:stream"} {
+		p.put(name, "content")
+		for _, d := range []wire.Disposition{wire.Overwrite, wire.OverwriteIf, wire.Supersede} {
+			msg := p.createMsg(name, opening{wire.AccessAll, shareAll, d, 0})
+			p.want(withContext(msg, wire.ContextAllocationSize, le.AppendUint64(nil, 1<<62)), wire.StatusDiskFull)
+			id := p.open(name, opening{rd, shareAll, wire.Open, 0})
+			if got := string(p.want(p.readMsg(id, 0, 100), wire.StatusOK)[80:]); got != "content" {
+				t.Errorf("%s, disposition %d: %q is left", name, d, got)
+			}
+			p.close(id)
+		}
+	}
+}
+
 // Whoever makes a file may say how large it will be, though it is not he who will write it.
 func TestAllocationSizeOfCreateNeedsNoRight(t *testing.T) {
 	p := withStreams(t)

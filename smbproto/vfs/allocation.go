@@ -101,6 +101,20 @@ func (f *File) mayReserve(end int64, lacks uint64) error {
 	return nil
 }
 
+// MayAllocate says why there is no room for a size, what the file takes now included.
+func (f *File) MayAllocate(size int64) error {
+	switch {
+	case f.named && size > MaxStream:
+		return ErrStreamFull
+	case f.named:
+		return nil
+	}
+	if err := f.statOnly(); err != nil {
+		return err
+	}
+	return f.mayReserve(size, f.lacks(size))
+}
+
 // Allocate reserves or cuts to size bytes (MS-FSCC 2.4.4): a smaller size cuts the
 // file, a larger one reserves room behind its end, where the file system can. If the file keeps its size, it keeps
 // the time of its last write, as with Windows.
