@@ -79,10 +79,10 @@ func (c *Conn) queryFile(o *open, req wire.QueryInfoRequest, out []byte, class w
 	return wire.PutFileInfo(out, class, &c.info)
 }
 
-// volume is what there is to be said of a share's file system.
-func (c *Conn) volume(sh *share) (wire.FsInfo, wire.Status) {
+// volume is what there is to be said of a share's file system, or of that which is mounted where one of its files is.
+func (c *Conn) volume(sh *share, of interface{ Volume(*wire.FsInfo) error }) (wire.FsInfo, wire.Status) {
 	info := wire.FsInfo{Label: sh.Name, ObjectID: c.srv.cfg.GUID}
-	err := sh.root.Volume(&info)
+	err := of.Volume(&info)
 	return info, wire.StatusOf(err)
 }
 
@@ -90,7 +90,7 @@ func (c *Conn) queryVolume(o *open, out []byte, class wire.FsInfoClass) (int, wi
 	if o.file == nil {
 		return 0, wire.StatusInvalidDeviceRequest
 	}
-	info, status := c.volume(o.tree.share)
+	info, status := c.volume(o.tree.share, o.file)
 	if status != wire.StatusOK {
 		return 0, status
 	}

@@ -229,7 +229,7 @@ func (c *Conn) queryDisk(r *smb1Request, w *smb1Reply) wire.Status {
 	case !r.session.admits(r.tree.share):
 		return wire.StatusAccessDenied
 	}
-	v, status := c.volume(r.tree.share)
+	v, status := c.volume(r.tree.share, r.tree.share.root)
 	if status != wire.StatusOK {
 		return status
 	}

@@ -35,7 +35,7 @@ func (c *Conn) queryFS(r *smb1Request, t *transaction, out *transOut) (status wi
 	if level == wire.SMB1FsWho {
 		return c.queryWho(r, out)
 	}
-	v, status := c.volume(r.tree.share)
+	v, status := c.volume(r.tree.share, r.tree.share.root)
 	if status != wire.StatusOK {
 		return status
 	}

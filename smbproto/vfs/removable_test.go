@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"ustack/smbproto/wire"
 )
 
 // ownMounts runs the test in a mount namespace of its own, as root, and gives it a tmpfs there; in the process that was started for
@@ -85,6 +87,26 @@ func TestWhatLinuxKeepsCanNotBeRemoved(t *testing.T) {
 		can, did := c.as(f.CanRemove), c.as(f.Remove)
 		if !errors.Is(can, c.want) || !errors.Is(did, c.want) {
 			t.Errorf("%s can be removed: %v, is: %v, want %v", c.name, can, did, c.want)
+		}
+	}
+}
+
+// Who asks by a file has the room of the file system that it is in, which may be mounted below the share's root.
+func TestRoomIsOfTheFilesOwnFileSystem(t *testing.T) {
+	base := ownMounts(t, "size=1m")
+	if base == "" {
+		return
+	}
+	must(t, os.Mkdir(filepath.Join(base, "mount"), 0o755))
+	must(t, unix.Mount("tmpfs", filepath.Join(base, "mount"), "tmpfs", 0, "size=8m"))
+	r, err := OpenRoot(base, Options{})
+	must(t, err)
+	defer r.Close()
+	for name, want := range map[string]uint64{"": 1 << 20, "mount": 8 << 20} {
+		var info wire.FsInfo
+		must(t, openFile(t, r, name, How{}).Volume(&info))
+		if got := info.Total * uint64(info.UnitSize); got != want {
+			t.Errorf("%q: %d bytes in all, want %d", name, got, want)
 		}
 	}
 }

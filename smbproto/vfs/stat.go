@@ -168,9 +168,14 @@ func timespec(t wire.Filetime) unix.Timespec {
 }
 
 // Volume says what the file system below the root is like.
-func (r *Root) Volume(info *wire.FsInfo) error {
+func (r *Root) Volume(info *wire.FsInfo) error { return r.volume(r.fd, info) }
+
+// Volume is the root's, with the room of the file's own file system.
+func (f *File) Volume(info *wire.FsInfo) error { return f.root.volume(f.fd, info) }
+
+func (r *Root) volume(fd int, info *wire.FsInfo) error {
 	var st unix.Statfs_t
-	if err := retry(func() error { return unix.Fstatfs(r.fd, &st) }); err != nil {
+	if err := retry(func() error { return unix.Fstatfs(fd, &st) }); err != nil {
 		return err
 	}
 	unit, scale := uint64(st.Frsize), uint64(1) // the counts are in these, not in f_bsize
