@@ -58,6 +58,7 @@ func TestWhatLinuxKeepsCanNotBeRemoved(t *testing.T) {
 	}
 	must(t, os.WriteFile(at("sticky/own"), nil, 0o666))
 	must(t, os.Chown(at("sticky/own"), 65534, 65534))
+	must(t, os.WriteFile(at("sticky/another"), nil, 0o666))
 	must(t, os.Mkdir(at("open/mount"), 0o777))
 	must(t, unix.Mount("tmpfs", at("open/mount"), "tmpfs", 0, ""))
 	must(t, unix.Mount("", at("readonly"), "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
@@ -69,6 +70,16 @@ func TestWhatLinuxKeepsCanNotBeRemoved(t *testing.T) {
 		return err
 	}
 	root := func(f func() error) error { return f() }
+	owner := func(f func() error) error { // by CAP_FOWNER
+		return nobody(func() error {
+			head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+			var caps [2]unix.CapUserData
+			must(t, unix.Capget(&head, &caps[0]))
+			caps[0].Effective |= 1 << unix.CAP_FOWNER
+			must(t, unix.Capset(&head, &caps[0]))
+			return f()
+		})
+	}
 	for _, c := range []struct {
 		name string
 		as   func(func() error) error
@@ -80,6 +91,7 @@ func TestWhatLinuxKeepsCanNotBeRemoved(t *testing.T) {
 		{`sticky\file`, nobody, unix.EPERM},
 		{`sticky\file`, root, nil},
 		{`sticky\own`, nobody, nil},
+		{`sticky\another`, owner, nil},
 		{`readonly\file`, root, unix.EROFS},
 		{`open\mount`, root, unix.EBUSY},
 	} {
