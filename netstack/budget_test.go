@@ -282,3 +282,39 @@ func TestSmallSegmentsCountForMore(t *testing.T) {
 		})
 	}
 }
+
+func TestSmallRepliesCountForMore(t *testing.T) {
+	const most = 64 // segments
+	w := newWire(t, func(c *Config) { c.InFlight = most * smallSegment })
+	serve(t, w.stack, hostAddr, func() ioarea.Handler { return handlers.Echo{} })
+	c := w.open(1001, 7)
+	una, nxt := c.irs+1, c.irs+1
+	request := func() {
+		w.write(w.ip(protoTCP, nil, c.tcp(flagACK|flagPSH, c.iss+nxt-c.irs, una, nil, make([]byte, 8))))
+		nxt += 8
+	}
+	reply := func() uint32 {
+		return c.until(func(s *segment) bool { return s.payload > 0 && s.seq+uint32(s.payload) == nxt }).seq
+	}
+	for range 2 * most { // the congestion window grows
+		request()
+		reply()
+		una = nxt
+	}
+	for range most {
+		request()
+		reply()
+	}
+	request() // the reply has to wait
+	for id := range uint16(3) {
+		w.barrierSeeing(id, func(f []byte) {
+			s := new(segment)
+			if parseFrame(f, len(f), s) && s.payload > 0 && s.seq+uint32(s.payload) == nxt {
+				t.Fatalf("%d small segments are on their way, want %d at most", most+1, most)
+			}
+		})
+	}
+	una += 8
+	w.write(w.ip(protoTCP, nil, c.tcp(flagACK, c.iss+nxt-c.irs, una, nil, nil)))
+	reply()
+}

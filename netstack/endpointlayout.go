@@ -12,9 +12,9 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
-// This file is the only place that knows how gVisor lays out a TCP endpoint. Six
+// This file is the only place that knows how gVisor lays out a TCP endpoint. Seven
 // of its fields are needed that no option tells: how many bytes are queued or on
-// their way (SIOCOUTQ elsewhere), the sequence numbers of the first that is not
+// their way (SIOCOUTQ elsewhere), how many segments are, the sequence numbers of the first that is not
 // acknowledged and of the next to be sent, the slow start threshold, the most payload of a segment, and how much memory
 // what has come takes. The last is atomic; the others are touched with the endpoint's lock held, and not otherwise.
 // findEndpointLayout proves that they are there; where they are not, payload that goes out is copied, slow start ends as
@@ -27,6 +27,7 @@ type endpointLayout struct {
 	sender   uintptr // in tcp.Endpoint: the *sender
 	ssthresh uintptr // in sender: Ssthresh, an int
 	payload  uintptr // in sender: MaxPayloadSize, an int
+	segments uintptr // in sender: Outstanding, an int
 	una, nxt uintptr // in sender: SndUna and SndNxt, seqnum.Values
 	rcvMem   uintptr // in tcp.Endpoint: rcvMemUsed, an atomic int32
 }
@@ -54,6 +55,10 @@ func findEndpointLayout() (endpointLayout, error) {
 	if err != nil {
 		return l, err
 	}
+	segments, err := fieldIn[int](snd.Type.Elem(), reflect.TypeFor[tcp.TCPSenderState](), "Outstanding")
+	if err != nil {
+		return l, err
+	}
 	una, err := fieldIn[seqnum.Value](snd.Type.Elem(), reflect.TypeFor[tcp.TCPSenderState](), "SndUna")
 	if err != nil {
 		return l, err
@@ -70,7 +75,7 @@ func findEndpointLayout() (endpointLayout, error) {
 	if !ok || value.Type.Kind() != reflect.Int32 {
 		return l, fmt.Errorf("netstack: an atomicbitops.Int32 has no value")
 	}
-	return endpointLayout{true, queue.Offset + used, snd.Offset, ssthresh, payload, una, nxt, held.Offset + value.Offset}, nil
+	return endpointLayout{true, queue.Offset + used, snd.Offset, ssthresh, payload, segments, una, nxt, held.Offset + value.Offset}, nil
 }
 
 // fieldIn is the offset of the field called name, of type T, in a struct of type
@@ -87,18 +92,15 @@ func fieldIn[T any](outer, part reflect.Type, name string) (uintptr, error) {
 	return embedded.Offset + field.Offset, nil
 }
 
-// unacked is how many bytes of ep are queued or on their way, or 0 if that can't
+// unacked is how many bytes of ep are queued or on their way, and how many segments are on their way, or 0 if that can't
 // be known. Like the others it takes ep's lock, and so must not be called from
 // a waiter's callback.
-func (l endpointLayout) unacked(ep tcpip.Endpoint) int {
-	e, ok := ep.(*tcp.Endpoint)
-	if !ok || !l.known {
-		return 0
-	}
-	e.LockUser()
-	n := *(*int)(unsafe.Add(unsafe.Pointer(e), l.used))
-	e.UnlockUser()
-	return max(n, 0) // an acknowledged FIN counts as one byte that was never there
+func (l endpointLayout) unacked(ep tcpip.Endpoint) (n, segments int) {
+	l.withSender(ep, func(snd unsafe.Pointer) {
+		n = *(*int)(unsafe.Add(unsafe.Pointer(ep.(*tcp.Endpoint)), l.used))
+		segments = *(*int)(unsafe.Add(snd, l.segments))
+	})
+	return max(n, 0), segments // an acknowledged FIN counts as one byte that was never there
 }
 
 // held is how much memory takes what has come to ep and was not read, in order or not;

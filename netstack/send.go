@@ -57,7 +57,7 @@ func (f *flow) send() {
 	out := f.area.Out
 	for {
 		for n := int(out.End() - f.handed); n > 0; n = int(out.End() - f.handed) {
-			if f.unacked() >= f.mayFly() {
+			if !f.mayHand() {
 				return // evAcked or evSpace comes when it is less
 			}
 			n = min(n, f.sendChunk())
@@ -96,7 +96,7 @@ func (f *flow) send() {
 
 // smallSegment is what a segment counts for at least in what may be on its way. In recovery TCP looks at each of them
 // for each acknowledgement, with the endpoint locked: a peer that asks for segments of 8 bytes, 1 MiB of which takes TCP
-// 30 ms, would hold up the loop, and all others.
+// 30 ms, or that acknowledges no small reply, would hold up the loop, and all others.
 const smallSegment = minPathMTU - ipv4MinLen - tcpMinLen
 
 // mayFly is how many bytes TCP may hold of the flow. Only what is lent is bounded by its
@@ -109,7 +109,17 @@ func (f *flow) mayFly() int {
 }
 
 // unacked is how many bytes TCP holds of the flow: on their way, or waiting.
-func (f *flow) unacked() int { return f.l.endpoints.unacked(f.ep) }
+func (f *flow) unacked() int {
+	n, _ := f.l.endpoints.unacked(f.ep)
+	return n
+}
+
+// mayHand reports whether TCP may have more of the flow now. Of what is not lent TCP tells nothing when a few small
+// segments are acknowledged.
+func (f *flow) mayHand() bool {
+	n, segments := f.l.endpoints.unacked(f.ep)
+	return n < f.mayFly() && (!f.lending || segments*smallSegment < f.flight.n)
+}
 
 // whyEnded is why TCP has given the connection up. It tells who writes.
 func (f *flow) whyEnded() error {
