@@ -337,6 +337,7 @@ func (c *Conn) overwrite(o *open, cr *creation) error {
 	if err := o.file.Truncate(0); err != nil {
 		return err
 	}
+	c.srv.files.cut(o)
 	if o.named {
 		return o.file.SetAttributes(o.file.Kept() | wire.AttributeArchive)
 	}

@@ -339,6 +339,21 @@ func (t *fileTable) changes(o *open) {
 	t.outdates(o)
 }
 
+// cut takes away what others have read since an open was admitted that cuts the file: what they had before, the admission has taken.
+func (t *fileTable) cut(o *open) {
+	if n := o.state.caching.Load(); n == 0 || n == 1 && o.oplock != nil && o.oplock.keeps() {
+		return
+	}
+	defer t.sweep()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, h := range slices.Clone(o.state.oplocks) {
+		if o.oplock != h {
+			t.demote(h, 0)
+		}
+	}
+}
+
 // outdates is changes under the table's lock.
 func (t *fileTable) outdates(o *open) {
 	for _, h := range slices.Clone(o.state.oplocks) {
