@@ -236,8 +236,10 @@ func (t *fileTable) renamedSince(id vfs.ID, since uint64) bool {
 }
 
 // renamed tells the others that have o's file, or a stream of it, by the name that it had. Which of the file's names they have is not
-// proven any more. It returns what stayed does.
+// proven any more. Who has come to keep the file open since the rename did not wait for others is asked to close it. It returns what
+// stayed does.
 func (t *fileTable) renamed(o *open, was vfs.Name) (*removal, error) {
+	defer t.sweep()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.recent[t.renames.Load()%recentRenames] = o.file.ID()
@@ -266,5 +268,6 @@ func (t *fileTable) renamed(o *open, was vfs.Name) (*removal, error) {
 	for _, st := range o.state.streams.open {
 		tellAll(st)
 	}
+	t.wantHandles(o.state, o)
 	return o.state.due(), errors.Join(errs...)
 }

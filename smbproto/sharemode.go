@@ -145,6 +145,8 @@ func (t *fileTable) tryAdmit(o *open, e *admission) wire.Status {
 	o.entry = vfs.Entry{}
 	if !t.renamedSince(st.id, e.since) {
 		o.entry = o.file.Entry()
+	} else {
+		o.asked.state &^= wire.LeaseHandle // by this name it is not to be kept open
 	}
 	if st.deletePending(o.entry) {
 		// For their clients it is to be deleted anyway.
