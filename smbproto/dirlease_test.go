@@ -3,6 +3,7 @@ package smbproto
 import (
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"ustack/smbproto/wire"
@@ -66,5 +67,37 @@ func TestADirectoryIsToldOfADeletionThatAnotherAskedFor(t *testing.T) {
 			}
 			a.leaseV2Breaks(1, leaseRH, 0, 2, true)
 		})
+	}
+}
+
+// Who makes a file, and then may not open it as another was faster, has made it all the same.
+func TestADirectoryIsToldOfAFileWhoseMakerIsRefused(t *testing.T) {
+	a, b := twoClientsOf30(t)
+	c := connect(t, a.srv, a.dir)
+	c.dialect, c.guid = 0x0300, [16]byte{3}
+	c.logOn("pub")
+	for range 1000 {
+		c.leaseDir("", 1)
+		var made, found wire.FileID
+		var s, got wire.Status
+		var wg sync.WaitGroup
+		wg.Go(func() { made, s = a.tryOpen("new", anyOpen) })
+		for got = wire.StatusObjectNameNotFound; got == wire.StatusObjectNameNotFound; {
+			found, got = b.tryOpen("new", opening{wire.AccessAll, 0, wire.Open, 0})
+		}
+		wg.Wait()
+		if c.later() == nil {
+			t.Fatalf("its maker got %v, who was faster %v, and nobody is told", s, got)
+		}
+		c.want(c.leaseAckMsg(1, 0), wire.StatusOK)
+		if s == wire.StatusOK {
+			a.want(a.closeMsg(made), wire.StatusOK)
+		}
+		if got == wire.StatusOK {
+			b.want(b.closeMsg(found), wire.StatusOK)
+		}
+		if err := os.Remove(filepath.Join(a.dir, "new")); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
