@@ -100,6 +100,11 @@ func (g guard) Existing(f *vfs.File, adds bool) error {
 	if cr.access == 0 {
 		return wire.StatusAccessDenied
 	}
+	if !cr.maximal.Has(wire.AccessWriteData) {
+		// Who may not write keeps nobody from reading: MS-FSA 2.1.5.1.2.2, which asks for the right to write in the directory, and
+		// Windows, which asks for that to the file (FILE_DISALLOW_EXCLUSIVE).
+		cr.share |= wire.ShareRead
+	}
 	if !granted.Has(shareReads | shareWrites) {
 		cr.asked.state = 0 // who may do nothing with the data caches none of it, and has nobody wait
 	}

@@ -418,6 +418,35 @@ func TestNoOplockIsForWhoMayDoNothingWithTheData(t *testing.T) {
 	}
 }
 
+// A share mode keeps others out. Who may only read a file, or by the share, keeps no reader from it.
+func TestWhoMayNotWriteKeepsNobodyFromReading(t *testing.T) {
+	alice, bob := aliceAndBob(t, nil)
+	alice.make("file", 0)
+	guest := connect(t, alice.srv, alice.dir).logOn("ro")
+	for _, c := range []struct {
+		who         *peer
+		rights      wire.Access
+		read, write wire.Status
+	}{
+		{bob, wire.AccessReadOnly, wire.StatusOK, wire.StatusSharingViolation},
+		{bob, wire.AccessReadOnly | wr, wire.StatusSharingViolation, wire.StatusSharingViolation},
+		{guest, wire.AccessAll, wire.StatusOK, wire.StatusSharingViolation},
+	} {
+		alice.give("file", dacl(func(l *sd.ACL) {
+			l.AppendACE(sd.Allow, 0, c.rights, sd.Everyone)
+			l.AppendACE(sd.Allow, 0, wire.AccessAll, alice.sid("alice"))
+		}))
+		id := c.who.open("file", opening{rd, 0, wire.Open, 0})
+		if s := alice.try("file", opening{rd, shareAll, wire.Open, 0}); s != c.read {
+			t.Errorf("beside a reader with rights %#x: read: %v, want %v", c.rights, s, c.read)
+		}
+		if s := alice.try("file", opening{wr, shareAll, wire.Open, 0}); s != c.write {
+			t.Errorf("beside a reader with rights %#x: written: %v, want %v", c.rights, s, c.write)
+		}
+		c.who.close(id)
+	}
+}
+
 func TestNewFilesInherit(t *testing.T) {
 	alice, bob := aliceAndBob(t, nil)
 	alice.make("dir", wire.OptionDirectory)
