@@ -177,8 +177,8 @@ func TestAnAcknowledgedFlushIsOnDisk(t *testing.T) {
 	if err := exec.Command(strace, "-o", os.DevNull, os.Args[0], "-test.run", "^$").Run(); err != nil {
 		t.Skip("strace may not trace here: ", err)
 	}
-	dir, log := t.TempDir(), filepath.Join(t.TempDir(), "log")
-	w, _ := child(t, dir, strace, "-f", "-qq", "-e", "trace=fsync,fdatasync", "-o", log)
+	log := filepath.Join(t.TempDir(), "log")
+	w, _ := child(t, t.TempDir(), strace, "-f", "-qq", "-e", "trace=fsync,fdatasync", "-o", log)
 	synced := func() int {
 		b, err := os.ReadFile(log)
 		if err != nil {
@@ -195,6 +195,8 @@ func TestAnAcknowledgedFlushIsOnDisk(t *testing.T) {
 	id := w.made("file", anyOpen)
 	through := w.made("through", opening{wire.AccessAll, shareAll, wire.OpenIf, wire.OptionWriteThrough})
 	stream := w.made("file:s", anyOpen)
+	dir := w.made("dir", opening{wire.AccessWriteData, shareAll, wire.Create, wire.OptionDirectory})
+	there := w.made("dir", opening{wire.AccessWriteData, shareAll, wire.Open, wire.OptionDirectory})
 	for _, c := range []struct {
 		name  string
 		msg   func() []byte
@@ -207,6 +209,8 @@ func TestAnAcknowledgedFlushIsOnDisk(t *testing.T) {
 		{"WRITE to a stream", func() []byte { return w.writeMsg(stream, 0, []byte("data")) }, 0},
 		{"WRITE to a stream that is to go through", func() []byte { return w.throughMsg(stream, 0, []byte("data")) }, 1},
 		{"FLUSH of a stream", func() []byte { return w.flushMsg(stream) }, 1},
+		{"FLUSH of a directory that was made", func() []byte { return w.flushMsg(dir) }, 1},
+		{"FLUSH of a directory that is there", func() []byte { return w.flushMsg(there) }, 1},
 		{"WRITE in a compound", func() []byte { return chainOf(false, w.throughMsg(id, 0, []byte("data")), w.flushMsg(id)) }, 2},
 	} {
 		before := synced()

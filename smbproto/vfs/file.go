@@ -111,13 +111,13 @@ func (f *File) WriteAt(b []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// Sync waits until the file is on disk. On a handle for attributes alone there is
-// nothing of ours to wait for.
+// Sync waits until the file is on disk. On a handle for a file's attributes alone there is nothing of ours to wait for; a directory
+// gets entries by whatever handle.
 func (f *File) Sync() error {
-	if f.named {
-		return f.syncStream()
-	}
-	if f.pathOnly {
+	switch {
+	case f.named, f.pathOnly && f.IsDir():
+		return f.syncReopened()
+	case f.pathOnly:
 		return nil
 	}
 	return retry(func() error { return unix.Fsync(f.fd) })

@@ -294,8 +294,8 @@ func (f *File) zeroStream(off, end int64) error {
 	})
 }
 
-// syncStream waits until the file's xattrs are on disk, through a handle that can.
-func (f *File) syncStream() error {
+// syncReopened waits until the file, with its xattrs, is on disk, through a handle that can.
+func (f *File) syncReopened() error {
 	fd, err := reopen(f.fd, unix.O_RDONLY)
 	if err != nil {
 		return err
