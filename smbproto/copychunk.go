@@ -56,6 +56,9 @@ func (c *Conn) copyChunks(o *open, in, out []byte, reads bool) (n int, status wi
 	}
 	if changed {
 		o.modified()
+		if err := o.settle(false); err != nil {
+			status = wire.StatusOf(err)
+		}
 	}
 	return wire.PutCopyChunk(out, chunks, 0, total), status
 }

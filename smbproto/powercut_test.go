@@ -197,6 +197,11 @@ func TestAnAcknowledgedFlushIsOnDisk(t *testing.T) {
 	stream := w.made("file:s", anyOpen)
 	dir := w.made("dir", opening{wire.AccessWriteData, shareAll, wire.Create, wire.OptionDirectory})
 	there := w.made("dir", opening{wire.AccessWriteData, shareAll, wire.Open, wire.OptionDirectory})
+	r, err := w.tell(w.ioctlMsg(wire.FsctlRequestResumeKey, id, nil, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := r[112:]
 	for _, c := range []struct {
 		name  string
 		msg   func() []byte
@@ -209,6 +214,13 @@ func TestAnAcknowledgedFlushIsOnDisk(t *testing.T) {
 		{"WRITE to a stream", func() []byte { return w.writeMsg(stream, 0, []byte("data")) }, 0},
 		{"WRITE to a stream that is to go through", func() []byte { return w.throughMsg(stream, 0, []byte("data")) }, 1},
 		{"FLUSH of a stream", func() []byte { return w.flushMsg(stream) }, 1},
+		{"a copy to such an open", func() []byte {
+			return w.ioctlMsg(wire.FsctlCopyChunkWrite, through, copyChunkInput(key, chunk{0, 0, 4}), 12)
+		}, 1},
+		{"zeros by such an open", func() []byte {
+			return w.ioctlMsg(wire.FsctlSetZeroData, through, le.AppendUint64(make([]byte, 8), 2), 0)
+		}, 1},
+		{"a size by such an open", func() []byte { return w.setMsg(through, wire.FileEndOfFileInformation, le.AppendUint64(nil, 2)) }, 1},
 		{"FLUSH of a directory that was made", func() []byte { return w.flushMsg(dir) }, 1},
 		{"FLUSH of a directory that is there", func() []byte { return w.flushMsg(there) }, 1},
 		{"WRITE in a compound", func() []byte { return chainOf(false, w.throughMsg(id, 0, []byte("data")), w.flushMsg(id)) }, 2},

@@ -157,7 +157,7 @@ func setSize(o *open, class wire.FileInfoClass, b wire.SizeInfo) wire.Status {
 		return wire.StatusOf(err)
 	}
 	o.modified()
-	return wire.StatusOK
+	return wire.StatusOf(o.settle(false))
 }
 
 // setDisposition: the file's name is deleted when its last open is closed, MS-FSA 2.1.5.15.3.

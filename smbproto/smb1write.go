@@ -105,5 +105,5 @@ func (c *Conn) cut(o *open, size uint64) wire.Status {
 		return wire.StatusOf(err)
 	}
 	o.modified()
-	return wire.StatusOK
+	return wire.StatusOf(o.settle(false))
 }

@@ -49,7 +49,7 @@ func (c *Conn) setZeroData(o *open, in []byte) wire.Status {
 		return wire.StatusOf(err)
 	}
 	o.modified()
-	return wire.StatusOK
+	return wire.StatusOf(o.settle(false))
 }
 
 // queryAllocatedRanges: MS-FSA 2.1.5.10, FSCTL_QUERY_ALLOCATED_RANGES. A file that is not sparse is one range. As many ranges are given as fit.

@@ -101,6 +101,11 @@ func (c *Conn) wrote(o *open, off uint64, n int, through bool) error {
 	o.position = off + uint64(n)
 	c.srv.counters.bytesWritten.Add(uint64(n))
 	o.modified()
+	return o.settle(through)
+}
+
+// settle puts what was changed through the open on disk, if that was asked for with the request or with the open.
+func (o *open) settle(through bool) error {
 	if through || o.mode&wire.OptionWriteThrough != 0 {
 		return o.file.Sync()
 	}
