@@ -344,3 +344,22 @@ func TestSMB1PipesAreNoFiles(t *testing.T) {
 		p.want1(p.msg(code, w, path1(`\srvsvc`)), wire.StatusAccessDenied)
 	}
 }
+
+// What another has locked is not copied, and leaves no file begun.
+func TestSMB1CopiesReadNothingThatIsLocked(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub")
+	fid := p.open1("from", all1)
+	p.want1(p.writeMsg1(fid, 0, pattern(100)), wire.StatusOK)
+	p.want1(p.lockMsg1(fid, 90, 5, 0), wire.StatusOK)
+	p.flags2 &^= wire.SMB1Flags2Unicode
+	names := append(path1("from"), path1("to")...)
+	for _, msg := range [][]byte{
+		p.msg(wire.SMB1Copy, words(p.tid, uint16(0x10), uint16(0)), names),
+		p.msg(wire.SMB1NTRename, words(uint16(0), uint16(smb1RenameCopy), uint32(0)), names),
+	} {
+		p.want1(msg, wire.StatusFileLockConflict)
+		if _, err := os.Stat(filepath.Join(p.dir, "to")); !os.IsNotExist(err) {
+			t.Errorf("%v, want no copy", err)
+		}
+	}
+}

@@ -74,6 +74,9 @@ func (c *Conn) copyName(r *smb1Request, from, to string, attrs uint16, d wire.Di
 		if was.EndOfFile > maxCopied-r.copied {
 			return wire.StatusInsufficientResources
 		}
+		if status := c.mayRead(src, 0, int(was.EndOfFile)); status != wire.StatusOK {
+			return status
+		}
 		r.copied += was.EndOfFile
 		cr := creation{
 			share: shareEverything, disposition: d, options: wire.OptionNonDirectory,
