@@ -112,7 +112,7 @@ func (a *account) as(f func() error) error {
 		err = unix.Setgroups(a.groups) // of one thread, other than package syscall's
 	}
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", a.flag, a.name, err)
+		return fmt.Errorf("%s %s: %w (needs CAP_SETUID and CAP_SETGID)", a.flag, a.name, err)
 	}
 	defer unix.Setgroups(groups)
 	gid, _ := unix.SetfsgidRetGid(a.gid)

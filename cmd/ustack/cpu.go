@@ -36,6 +36,15 @@ func pin(cpus []int) error {
 			}
 		}
 	}
+	var got unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &got); err != nil {
+		return fmt.Errorf("pin to CPUs %v: %w", cpus, err)
+	}
+	for _, c := range cpus {
+		if !got.IsSet(c) {
+			return fmt.Errorf("pin to CPUs %v: this machine has no CPU %d to give", cpus, c)
+		}
+	}
 	return nil
 }
 

@@ -172,7 +172,7 @@ func (c *serveSMBCmd) openUsers(cfg *smbproto.Config, before *auth.Kerberos) err
 
 // access tells who may use a server of these settings.
 func (c *serveSMBCmd) access(cfg *smbproto.Config) smbAccess {
-	a := smbAccess{userFile: c.UserFile, keytab: c.Keytab != "", cfg: cfg}
+	a := smbAccess{userFile: c.UserFile, keytab: c.Keytab != "", cfg: cfg, flags: c.stackFlags}
 	if u, ok := cfg.Auth.Users.(freshUsers); ok {
 		a.users = len(u.file.Names())
 	}

@@ -73,11 +73,11 @@ func (f *stackFlags) run(ctx context.Context, log *slog.Logger, ports []uint16, 
 	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more ends no server
 	for i, port := range ports {
 		if port != 0 && slices.Contains(ports[:i], port) {
-			return fmt.Errorf("port %d: given twice", port)
+			return fmt.Errorf("%s %d: given twice", f.label("port"), port)
 		}
 	}
 	if err := pin(f.CPU); err != nil {
-		return err
+		return fmt.Errorf("%s: %w", f.label("cpu"), err)
 	}
 	owner, err := findAccount(f.label("user"), f.User)
 	if err != nil {
@@ -88,7 +88,7 @@ func (f *stackFlags) run(ctx context.Context, log *slog.Logger, ports []uint16, 
 	}
 	ctl, err := listenControl(f.Control, owner)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", f.label("control"), err)
 	}
 	b, err := f.open(log, in, out, owner)
 	if err != nil {

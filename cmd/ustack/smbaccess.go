@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,17 +19,18 @@ type smbAccess struct {
 	users    int    // in it
 	keytab   bool   // there are the users of a Kerberos realm
 	cfg      *smbproto.Config
+	flags    stackFlags // what they are called
 }
 
 // keyed is why guests are let in nowhere, mostly because they have no key; empty if they are.
 func (a smbAccess) keyed() string {
 	switch {
 	case a.cfg.RequireSigning:
-		return "--require-signing: guests have no key to sign with"
+		return a.flags.label("require-signing") + ": guests have no key to sign with"
 	case a.cfg.Encryption == smbproto.EncryptionRequired:
-		return "--encrypt required: guests have no key to encrypt with"
+		return a.flags.label("encrypt") + " required: guests have no key to encrypt with"
 	case !slices.ContainsFunc(a.cfg.Shares, func(s smbproto.Share) bool { return !s.Encrypt }):
-		return "every --share is ,encrypt: guests have no key to encrypt with"
+		return "every share is encrypted: guests have no key to encrypt with"
 	case !slices.ContainsFunc(a.cfg.Shares, func(s smbproto.Share) bool { return !s.Encrypt && !s.NoGuests }):
 		return "every share that is not encrypted keeps guests out"
 	}
@@ -42,7 +44,7 @@ func (a smbAccess) check() error {
 		return nil
 	}
 	if !a.cfg.Auth.Guest {
-		return fmt.Errorf("--no-guest without --user-file: %w", errNobody)
+		return fmt.Errorf("%s without --user-file: %w", cmp.Or(a.flags.keys["guest"], "--no-guest"), errNobody)
 	}
 	if why := a.keyed(); why != "" {
 		return fmt.Errorf("%s, and without --user-file there is nobody else: %w", why, errNobody)

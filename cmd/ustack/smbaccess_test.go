@@ -16,7 +16,7 @@ func TestAServerThatNobodyCouldUseDoesNotStart(t *testing.T) {
 		{[]string{"--share", share, "--no-guest"}, "--no-guest without --user-file"},
 		{[]string{"--share", share, "--encrypt", "required"}, "--encrypt required: guests have no key"},
 		{[]string{"--share", share, "--require-signing"}, "--require-signing: guests have no key"},
-		{[]string{"--share", share + ",encrypt", "--share", "two" + share + ",ro,encrypt"}, "every --share is ,encrypt: guests have no key"},
+		{[]string{"--share", share + ",encrypt", "--share", "two" + share + ",ro,encrypt"}, "every share is encrypted: guests have no key"},
 	} {
 		out, err := program(t.Context(), kernelServer("smb", c.more...)...).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), c.want) || !strings.Contains(string(out), "give --user-file FILE") {

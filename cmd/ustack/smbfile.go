@@ -123,6 +123,7 @@ var valueNames = map[string]string{
 // parseSMBFile reads a file's text. An error begins with the place, ":LINE:COLUMN: ", and a key that is not
 // known is one.
 func parseSMBFile(text []byte) (*smbFile, error) {
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // an editor's on Windows
 	file := new(smbFile)
 	d := toml.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
