@@ -52,13 +52,31 @@ func (a smbAccess) check() error {
 	return nil
 }
 
-// warn logs what may be meant otherwise: shares that nobody can use, and those that anybody can change.
+// unknown are the names that no account has, as far as that can be known.
+func (a smbAccess) unknown(names []string) []string {
+	users, ok := a.cfg.Auth.Users.(freshUsers)
+	if !ok || a.keytab {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		_, known := users.file.Lookup(name)
+		return known
+	})
+}
+
+// warn logs what may be meant otherwise: shares that nobody can use, those that anybody can change, and names that nobody has.
 func (a smbAccess) warn(log *slog.Logger) {
 	guests := a.cfg.Auth.Guest && a.keyed() == ""
 	if a.users == 0 && !a.keytab && !guests {
 		log.Warn("nobody can use a share until a user is added (ustack smb user add)", "user_file", a.userFile)
 	}
+	if names := a.unknown(a.cfg.Admins); len(names) > 0 {
+		log.Warn("administrators have no account", "users", names)
+	}
 	for _, sh := range a.cfg.Shares {
+		if names := a.unknown(sh.Users); len(names) > 0 {
+			log.Warn("users of a share have no account", "share", sh.Name, "users", names)
+		}
 		switch {
 		case !guests || sh.NoGuests:
 		case sh.Encrypt && a.keytab:

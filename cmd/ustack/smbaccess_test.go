@@ -40,6 +40,7 @@ func TestAServerWarnsOfWhoCanUseIt(t *testing.T) {
 	if out, err := program(t.Context(), "smb", "user", "add", "--user-file", filled, "--password", "p", "alice").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
+	named := writeSMBFile(t, dir, "security.users = \"filled\"\nshare.a = {path = \".\", users = [\"Alice\", \"bob\"]}\n")
 	open, sealed := []string{"--share", "pub=" + dir}, []string{"--share", "sealed=" + dir + ",encrypt"}
 	both := append(append([]string{}, open...), sealed...)
 	with := func(shares []string, more ...string) []string { return append(append([]string{}, shares...), more...) }
@@ -58,6 +59,8 @@ func TestAServerWarnsOfWhoCanUseIt(t *testing.T) {
 		{with(both, "--user-file", filled), nil},
 		{with(both, "--user-file", filled, "--guest"), []string{maySpoil}},
 		{with(open, "--user-file", filled, "--guest", "--require-signing"), nil},
+		{with(open, "--user-file", filled, "--admin", "Alice", "--admin", "bob"), []string{`administrators have no account" users=[bob]`}},
+		{[]string{"--config", named}, []string{`users of a share have no account" share=a users=[bob]`}},
 	} {
 		_, stop := started(t, kernelServer("smb", c.args...)...)
 		log, err := stop()
