@@ -16,6 +16,7 @@ type dirReader struct {
 	buf  []byte
 	rest []byte
 	kind byte // DT_* of the entry that next gave last
+	ino  uint64
 }
 
 // dirBuffer holds some 200 entries, and is what an open directory costs once it is listed.
@@ -41,7 +42,7 @@ func (d *dirReader) next() (name string, ok bool, err error) {
 		// struct linux_dirent64: inode 8, offset 8, record length 2, type 1, name.
 		length := int(binary.NativeEndian.Uint16(d.rest[16:]))
 		raw := d.rest[19:length]
-		d.kind = d.rest[18]
+		d.kind, d.ino = d.rest[18], binary.NativeEndian.Uint64(d.rest)
 		d.rest = d.rest[length:]
 		if i := bytes.IndexByte(raw, 0); i >= 0 {
 			raw = raw[:i]
@@ -87,10 +88,12 @@ func (f *File) ReadName() (name string, ok bool, err error) {
 // changes hands meanwhile, what is shown of it is of both.
 func (f *File) EntryInfo(name string, info *wire.FileInfo, eas bool) error {
 	var st unix.Statx_t
-	if err := statx(f.fd, name, &st); err != nil {
+	switch err := statx(f.fd, name, &st); {
+	case err != nil && f.dir != nil && wire.StatusOf(err) == wire.StatusUnexpectedIOError:
+		f.damaged(info, name)
+		return nil
+	case err != nil:
 		return err
-	}
-	switch {
 	case isType(&st, unix.S_IFLNK) && f.exact:
 		fillInfo(info, &st, kept{}, name)
 		fillLink(info, f.fd, name)
@@ -111,6 +114,16 @@ func (f *File) EntryInfo(name string, info *wire.FileInfo, eas bool) error {
 	var k kept
 	k, info.EASize = f.root.shownXattrs(&st, xattrs{path: throughProc(f.fd) + "/" + name, entry: true}, eas)
 	return entryInfo(info, &st, k, name, func() (int, error) { return openat(f.fd, name, unix.O_RDONLY|unix.O_NONBLOCK, 0) })
+}
+
+// damaged fills info for the entry that ReadName gave last, of which the disk gives no more than that it is there: left out of a list
+// it would be gone to who mirrors the directory.
+func (f *File) damaged(info *wire.FileInfo, name string) {
+	st := unix.Statx_t{Mode: unix.S_IFREG | 0o600, Ino: f.dir.ino, Nlink: 1}
+	if f.dir.kind == unix.DT_DIR {
+		st.Mode = unix.S_IFDIR | 0o700
+	}
+	fillInfo(info, &st, keptOf(&st), name)
 }
 
 // SelfInfo fills info for ".": the directory itself, as of now.
