@@ -17,7 +17,8 @@ import (
 const (
 	leastIndexed = 256
 	mostIndexes  = 64
-	mostIndexed  = 1 << 20
+	mostIndexed  = 1 << 20 // and half of it of one directory
+	fullSearches = 64      // in a directory that had more, before it is tried again
 )
 
 // indexes remember which names are in large directories, by their folded form: to find that none is
@@ -29,8 +30,10 @@ type indexes struct {
 
 	mu    sync.Mutex // under the watcher's
 	byDir map[ID]*index
-	names int    // in all
-	clock uint64 // of uses
+	full  map[ID]int // searches to come in directories that are too large, to read which takes as long as to index a part of them
+	most  int        // mostIndexed
+	names int        // in all
+	clock uint64     // of uses
 }
 
 // index is of one directory. Until it is complete, changes wait in later.
@@ -77,7 +80,7 @@ func (x *indexes) find(id ID, name string) (entries []string, known bool) {
 
 // build makes an index of a directory, whose handle is dir. What can't be indexed is not.
 func (x *indexes) build(dir int, id ID) {
-	if x == nil {
+	if x == nil || x.isFull(id) {
 		return
 	}
 	w, err := x.watcher()
@@ -110,8 +113,27 @@ func (x *indexes) build(dir int, id ID) {
 	x.mu.Lock()
 	i.watch, i.ready = watch, true
 	i.stale = i.stale || err != nil
+	if errors.Is(err, errTooLarge) {
+		if len(x.full) >= mostIndexes {
+			clear(x.full)
+		}
+		x.full[id] = fullSearches
+	}
 	x.mu.Unlock()
 	x.evict()
+}
+
+// isFull reports whether a directory is not to be indexed, and counts that it was asked.
+func (x *indexes) isFull(id ID) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	n := x.full[id]
+	if n > 1 {
+		x.full[id] = n - 1
+	} else {
+		delete(x.full, id)
+	}
+	return n > 0
 }
 
 // elsewhere are the types of file systems, statfs(2), that change without inotify(7) telling of it: on other machines, in
@@ -150,7 +172,7 @@ func (i *index) read() error {
 		} else if Nameable(name) {
 			i.add(name)
 		}
-		full := i.count > mostIndexed/2
+		full := i.count > i.all.most/2
 		i.all.mu.Unlock()
 		switch {
 		case full:
@@ -176,7 +198,7 @@ func (x *indexes) evict() {
 				worst = i
 			}
 		}
-		if worst == nil || !worst.stale && len(x.byDir) <= mostIndexes && x.names <= mostIndexed {
+		if worst == nil || !worst.stale && len(x.byDir) <= mostIndexes && x.names <= x.most {
 			x.mu.Unlock()
 			return
 		}
@@ -262,7 +284,7 @@ func (i *index) Changed(c Change) {
 	case i.stale:
 	case i.complete:
 		i.apply(c)
-	case len(i.later) < mostIndexed:
+	case len(i.later) < i.all.most:
 		i.later = append(i.later, c)
 	default:
 		i.stale = true

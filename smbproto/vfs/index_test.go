@@ -269,3 +269,30 @@ func TestAnIndexKnowsShortNamesThatNobodyMade(t *testing.T) {
 	look(Path(wire.ShortName("a long name.text")), nil)
 	look("ABCDEF~1.TXT", ErrNotFound)
 }
+
+// A directory that is too large for an index is not indexed in vain by each search, but is once it has become smaller.
+func TestADirectoryThatIsTooLargeIsNotIndexedInVain(t *testing.T) {
+	dir := t.TempDir()
+	fill(t, dir, 2*leastIndexed)
+	r := indexedRoot(t, dir)
+	begun := 0
+	watcher := r.indexes.watcher
+	r.indexes.watcher = func() (*Watcher, error) { begun++; return watcher() }
+	search := func(n int) {
+		for range n {
+			if _, _, err := r.lookup("missing"); !errors.Is(err, ErrNotFound) {
+				t.Fatal(err)
+			}
+		}
+	}
+	r.indexes.most = 2 * leastIndexed
+	search(3)
+	if begun != 1 {
+		t.Errorf("an index was begun %d times", begun)
+	}
+	r.indexes.most = mostIndexed
+	search(fullSearches)
+	if begun != 2 || len(r.indexes.byDir) != 1 {
+		t.Errorf("an index was begun %d times, and there are %d", begun, len(r.indexes.byDir))
+	}
+}

@@ -56,7 +56,7 @@ func OpenRoot(dir string, opts Options) (*Root, error) {
 	}
 	r := &Root{fd: fd, opts: opts, tunnel: tunnel{now: time.Now}}
 	if opts.Watcher != nil {
-		r.indexes = &indexes{watcher: opts.Watcher, byDir: map[ID]*index{}}
+		r.indexes = &indexes{watcher: opts.Watcher, byDir: map[ID]*index{}, full: map[ID]int{}, most: mostIndexed}
 	}
 	var st unix.Statx_t
 	if err := statx(fd, "", &st); err != nil {
