@@ -96,3 +96,21 @@ func TestStatsTellWhereAServerIs(t *testing.T) {
 		t.Errorf("%q", b.String())
 	}
 }
+
+func TestWhatIsPrintedToAFullDiskIsAnError(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer full.Close()
+	users := filepath.Join(t.TempDir(), "users")
+	addUser(t, users, "alice", "secret")
+	socket, _ := started(t, kernelServer("echo")...)
+	for _, args := range [][]string{{"smb", "user", "list", "--user-file", users}, {"stats", socket}, {"stats", "--json", socket}} {
+		c := program(t.Context(), args...)
+		c.Stdout = full
+		if err := c.Run(); err == nil {
+			t.Errorf("%v: no error", args)
+		}
+	}
+}

@@ -195,8 +195,9 @@ func (c *smbUserListCmd) Run() error {
 	if err != nil {
 		return err
 	}
+	out := bufio.NewWriter(os.Stdout)
 	for _, name := range users.Names() {
-		fmt.Printf("%s\t%v\n", name, smbproto.UserSID(machine, name))
+		fmt.Fprintf(out, "%s\t%v\n", name, smbproto.UserSID(machine, name))
 	}
-	return nil
+	return out.Flush()
 }

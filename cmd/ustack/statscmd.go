@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,28 +38,28 @@ func (c *statsCmd) Run() error {
 		of, _ := filepath.Glob(filepath.Join(controlDir(), "*", "*.sock")) // users whom servers have become
 		sockets = append(sockets, of...)
 	}
-	shown := 0
+	shown, out := 0, bufio.NewWriter(os.Stdout)
 	for _, path := range sockets {
 		s, err := readSnapshot(path)
 		if err != nil {
 			if len(c.Socket) > 0 {
-				return err
+				return errors.Join(err, out.Flush())
 			}
 			continue // of a server that is gone
 		}
 		shown++
 		if c.JSON {
-			if err := json.NewEncoder(os.Stdout).Encode(s); err != nil {
+			if err := json.NewEncoder(out).Encode(s); err != nil {
 				return err
 			}
 			continue
 		}
-		printSnapshot(os.Stdout, s)
+		printSnapshot(out, s)
 	}
 	if shown == 0 {
 		return fmt.Errorf("no server is running (looked in %s)", controlDir())
 	}
-	return nil
+	return out.Flush()
 }
 
 func printSnapshot(w io.Writer, s snapshot) {
