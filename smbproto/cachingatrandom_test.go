@@ -157,6 +157,11 @@ func (m *caching) hear(p *member, x []byte) {
 			m.fatal("%v %d is answered, and does not wait", h.Command(), h.AsyncID())
 		}
 		w := m.waits[i]
+		for _, before := range m.waits[:i] {
+			if before.conn == p && before.where() == w.where() { // it was tried again, too
+				m.nudge(before)
+			}
+		}
 		m.waits = slices.Delete(m.waits, i, i+1)
 		o, s := m.run(w, true)
 		m.note("  %s %d is answered %v, by the model %v", w.what, w.async, status(x), s)
@@ -172,16 +177,7 @@ func (m *caching) hear(p *member, x []byte) {
 	told := m.toldOf(p, x)
 	if told != nil && !told.due {
 		for _, w := range m.inTurn() { // one that waits may have been tried again
-			if w.what == "open" {
-				if f := m.files[w.wish.name]; f != nil && !f.pending() {
-					m.clear(f, &w.wish, true, w.wish.violates(f))
-				}
-			} else if w.what != "lock" && !w.open.closed {
-				m.want(w.open.file, w.open)
-				if f := m.files[w.to]; w.what == "rename" && w.repl && f != nil {
-					m.want(f, w.open)
-				}
-			}
+			m.nudge(w)
 		}
 	}
 	if (told == nil || !told.due) && slices.ContainsFunc(m.lost, func(b []byte) bool { return string(b) == string(x) }) {
@@ -208,6 +204,29 @@ func (m *caching) hear(p *member, x []byte) {
 	if string(want) != string(x) {
 		m.fatal("%v is told\n% x, want\n% x", told, x[64:], want[64:])
 	}
+}
+
+// nudge breaks what a request that waits finds in its way when it is tried again, and waits once more.
+func (m *caching) nudge(w *cachedWait) {
+	switch {
+	case w.what == "open":
+		if f := m.files[w.wish.name]; f != nil && !f.pending() {
+			m.clear(f, &w.wish, true, w.wish.violates(f))
+		}
+	case w.what != "lock" && !w.open.closed:
+		m.want(w.open.file, w.open)
+		if f := m.files[w.to]; w.what == "rename" && w.repl && f != nil {
+			m.want(f, w.open)
+		}
+	}
+}
+
+// where is the file for which a request waits.
+func (w *cachedWait) where() *cachedFile {
+	if w.open != nil {
+		return w.open.file
+	}
+	return w.at
 }
 
 // inTurn are the requests that wait, in the order in which listen has them tried again.

@@ -206,6 +206,9 @@ func (m *caching) evict(o *cachedOpen) {
 	m.evicted++
 	m.absent = slices.DeleteFunc(m.absent, func(other *cachedOpen) bool { return other == o })
 	o.away = false
+	if o.doomed || o.options&wire.OptionDeleteOnClose != 0 {
+		o.wrote = false // its directory is told when it goes
+	}
 	m.leave(o)
 }
 
