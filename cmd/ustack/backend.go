@@ -91,7 +91,7 @@ func listenAll(b backend, ports []uint16) (acceptor, error) {
 // mostLoops bounds goroutines that run at a time: Go has memory for each, whether or not there is a processor.
 const mostLoops = 1024
 
-// check refuses less than one of what there has to be one of, and addresses that are given twice.
+// check refuses less than one of what there has to be one of, addresses that are given twice, and metrics at what is none.
 func (f *stackFlags) check() error {
 	for _, v := range []struct {
 		flag    string
@@ -109,7 +109,7 @@ func (f *stackFlags) check() error {
 			return fmt.Errorf("%s %s: given twice", f.label("addr"), addr)
 		}
 	}
-	return nil
+	return checkMetrics(f.label("metrics"), f.Metrics)
 }
 
 // open makes the backend, for a process that becomes owner if it is not nil, with rings that hold at least in and out bytes.

@@ -83,7 +83,7 @@ func (f *stackFlags) run(ctx context.Context, log *slog.Logger, ports []uint16, 
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(checkMetrics(f.label("metrics"), f.Metrics), owner.as(s.check)); err != nil {
+	if err := owner.as(s.check); err != nil {
 		return err
 	}
 	ctl, err := listenControl(f.Control, owner)

@@ -69,7 +69,7 @@ func TestSIGHUPReadsTheSettingsAgain(t *testing.T) {
 	if err := a.WriteFile("file", []byte("y"), 0o644); err == nil {
 		t.Error("who was connected to a share that was removed still writes to it")
 	}
-	for i, wrong := range []string{"share.b.path = 1", "share.c.path = \"c\"", "[share", "limits.opens = 0\nshare.b.path = \"b\""} {
+	for i, wrong := range []string{"share.b.path = 1", "share.c.path = \"c\"", "[share", "limits.opens = 0\nshare.b.path = \"b\"", "server.metrics = \"9445\"\nshare.b.path = \"b\""} {
 		write(wrong)
 		hangUp(t, socket, func() bool { return strings.Count(log.String(), "the settings stay as they were") == i+1 })
 	}
