@@ -29,7 +29,7 @@ func (c *Conn) waitForRename(r *request, w *reply, b wire.RenameInfo) wire.Statu
 		return wire.StatusOK // nobody is asked for what will be refused
 	}
 	var target vfs.ID
-	if name, status := newName(b); status == wire.StatusOK && b.Replace() {
+	if name, status := newName(b); status == wire.StatusOK && b.Replace() && !o.file.Named() {
 		if to, status := newPath(name); status == wire.StatusOK {
 			// What can't be found is not in the way.
 			target, _ = o.tree.share.root.Identify(to, o.file.Exact())

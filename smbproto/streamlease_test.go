@@ -24,3 +24,19 @@ func TestAStreamThatBecomesTheFileKeepsItsOplock(t *testing.T) {
 	other.want(other.writeMsg(theirs, 0, []byte("x")), wire.StatusOK)
 	p.leaseBreaks(1, leaseRH, 0, true)
 }
+
+// Its file is as long as the stream then, which those are told who cache the directory.
+func TestAStreamThatBecomesTheFileChangesItsEntry(t *testing.T) {
+	p := streamsIn(t, t.TempDir())
+	other := connect(t, p.srv, p.dir)
+	other.dialect, other.guid = 0x0300, [16]byte{2}
+	other.logOn("pub")
+	id := p.open("file:stream", anyOpen)
+	p.want(p.writeMsg(id, 0, []byte("x")), wire.StatusOK)
+	p.want(p.closeMsg(id), wire.StatusOK)
+	id = p.open("file:stream", anyOpen)
+	other.leaseDir("", 1)
+	p.want(p.setMsg(id, wire.FileRenameInformation, renameInfo("::$DATA", true)), wire.StatusOK)
+	p.want(p.closeMsg(id), wire.StatusOK)
+	other.leaseV2Breaks(1, leaseRH, 0, 2, true)
+}

@@ -263,6 +263,7 @@ func (c *Conn) renameToDefault(o *open, replace bool) wire.Status {
 	}
 	err := o.file.BecomeDefault()
 	files.becameDefault(o, !o.file.Named())
+	o.wrote = o.wrote || !o.file.Named()
 	return wire.StatusOf(err)
 }
 
