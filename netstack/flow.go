@@ -176,6 +176,7 @@ func (l *loop) newFlow(ep tcpip.Endpoint, wq *waiter.Queue, local, remote netip.
 	}
 	if n := l.endpoints.maxPayload(ep); n > 0 && n < smallSegment {
 		f.mostFlight = l.flights.full / smallSegment * n
+		ep.SocketOptions().SetSendBufferSize(int64(2*f.mostFlight), true) // TCP says when half of it is free
 	}
 	f.window.set = f.setWindow
 	f.in.f = f

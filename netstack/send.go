@@ -105,7 +105,7 @@ func (f *flow) mayFly() int {
 	if f.lending {
 		return min(f.flight.n, f.mostFlight)
 	}
-	return min(f.l.flights.full, f.mostFlight)
+	return f.mostFlight
 }
 
 // unacked is how many bytes TCP holds of the flow: on their way, or waiting.
