@@ -54,12 +54,14 @@ func (a smbAccess) check() error {
 
 // unknown are the names that no account has, as far as that can be known.
 func (a smbAccess) unknown(names []string) []string {
-	users, ok := a.cfg.Auth.Users.(freshUsers)
-	if !ok || a.keytab {
+	if a.keytab {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
-		_, known := users.file.Lookup(name)
+	users, some := a.cfg.Auth.Users.(freshUsers)
+	return slices.DeleteFunc(slices.Clone(names), func(name string) (known bool) {
+		if some {
+			_, known = users.file.Lookup(name)
+		}
 		return known
 	})
 }

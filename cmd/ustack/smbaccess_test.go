@@ -50,6 +50,7 @@ func TestAServerWarnsOfWhoCanUseIt(t *testing.T) {
 	}{
 		{open, []string{maySpoil}},
 		{[]string{"--share", "pub=" + dir + ",ro"}, nil},
+		{with(open, "--admin", "bob"), []string{maySpoil, `administrators have no account" users=[bob]`}},
 		{both, []string{noUser, maySpoil}},
 		{with(open, "--user-file", empty), []string{nobody}},
 		{with(sealed, "--user-file", empty, "--guest"), []string{nobody}},
