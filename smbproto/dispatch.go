@@ -48,6 +48,8 @@ const (
 	changesNames
 	// whenExpired: the request does not need a ticket that is still good.
 	whenExpired
+	// needDisk: the tree's share has a directory, as IPC$ has not. Of SMB1.
+	needDisk
 )
 
 // command is an entry of the dispatch table, in the manner of reply_* functions:

@@ -78,14 +78,11 @@ func TestPipe(t *testing.T) {
 	}
 	id := p.open("srvsvc", opening{rd | wr, shareAll, wire.Open, 0})
 	p.want(p.readMsg(id, 0, 100), wire.StatusPipeEmpty)
-	bind := []byte{5, 0, 11, 3, 16, 0, 0, 0, 72, 0, 0, 0, 1, 0, 0, 0, 0xb8, 0x10, 0xb8, 0x10, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0,
-		0xc8, 0x4f, 0x32, 0x4b, 0x70, 0x16, 0xd3, 0x01, 0x12, 0x78, 0x5a, 0x47, 0xbf, 0x6e, 0xe1, 0x88, 3, 0, 0, 0,
-		0x04, 0x5d, 0x88, 0x8a, 0xeb, 0x1c, 0xc9, 0x11, 0x9f, 0xe8, 0x08, 0x00, 0x2b, 0x10, 0x48, 0x60, 2, 0, 0, 0}
-	p.want(p.writeMsg(id, 0, bind), wire.StatusOK)
+	p.want(p.writeMsg(id, 0, bindPDU), wire.StatusOK)
 	first := p.want(p.readMsg(id, 0, 10), wire.StatusBufferOverflow)
 	rest := p.want(p.readMsg(id, 0, 1000), wire.StatusOK)
 	again := p.open(`\PIPE\srvsvc`[1:], opening{rd | wr, shareAll, wire.Open, 0})
-	whole := p.want(p.ioctlMsg(wire.FsctlPipeTransceive, again, bind, 1000), wire.StatusOK)
+	whole := p.want(p.ioctlMsg(wire.FsctlPipeTransceive, again, bindPDU, 1000), wire.StatusOK)
 	if n := len(first) - 80 + len(rest) - 80; n != len(whole)-112 || whole[112+2] != 12 {
 		t.Errorf("%d bytes read, %d transceived, type %d", n, len(whole)-112, whole[112+2])
 	}

@@ -367,6 +367,9 @@ func (c *Conn) resolveSMB1(r *smb1Request, w *smb1Reply, cmd *smb1Command) wire.
 				return status
 			}
 		}
+		if cmd.needs&needDisk != 0 && r.tree.isPipe() {
+			return wire.StatusAccessDenied
+		}
 	}
 	r.open = nil
 	if cmd.needs&needOpen == 0 {

@@ -24,9 +24,10 @@ type smb1Command struct {
 // statsName is what counters call the command; one that there is not has no name.
 func (cmd *smb1Command) statsName() string { return strings.TrimSpace("SMB1 " + cmd.name) }
 
-// inTree and inOpen are what most commands need.
+// inTree, onDisk and inOpen are what most commands need.
 const (
 	inTree = needSession | needTree
+	onDisk = inTree | needDisk
 	inOpen = inTree | needOpen
 )
 
@@ -37,23 +38,23 @@ const setupFixed = 8
 func setupRoom(*Conn, wire.SMB1Header, *wire.SMB1Block) int { return maxToken + 1<<10 }
 
 var smb1Commands = [256]smb1Command{
-	wire.SMB1CreateDirectory:      {name: "CREATE_DIRECTORY", needs: inTree | changesNames, run: (*Conn).createDirectory},
-	wire.SMB1DeleteDirectory:      {name: "DELETE_DIRECTORY", needs: inTree | changesNames, run: (*Conn).deleteDirectory},
-	wire.SMB1Open:                 {name: "OPEN", needs: inTree, words: 2, fixed: 14, run: (*Conn).openCore},
-	wire.SMB1Create:               {name: "CREATE", needs: inTree | changesNames, words: 3, fixed: 2, run: (*Conn).createCore},
+	wire.SMB1CreateDirectory:      {name: "CREATE_DIRECTORY", needs: onDisk | changesNames, run: (*Conn).createDirectory},
+	wire.SMB1DeleteDirectory:      {name: "DELETE_DIRECTORY", needs: onDisk | changesNames, run: (*Conn).deleteDirectory},
+	wire.SMB1Open:                 {name: "OPEN", needs: onDisk, words: 2, fixed: 14, run: (*Conn).openCore},
+	wire.SMB1Create:               {name: "CREATE", needs: onDisk | changesNames, words: 3, fixed: 2, run: (*Conn).createCore},
 	wire.SMB1Close:                {name: "CLOSE", needs: inOpen | changesNames | whenExpired, words: 3, run: (*Conn).closeCore},
 	wire.SMB1Flush:                {name: "FLUSH", needs: inTree, words: 1, run: (*Conn).flushSMB1},
-	wire.SMB1Delete:               {name: "DELETE", needs: inTree | changesNames, words: 1, run: (*Conn).deleteSMB1},
-	wire.SMB1Rename:               {name: "RENAME", needs: inTree | changesNames, words: 1, run: (*Conn).renameSMB1},
-	wire.SMB1QueryInformation:     {name: "QUERY_INFORMATION", needs: inTree, fixed: 20, run: (*Conn).queryInformation},
-	wire.SMB1SetInformation:       {name: "SET_INFORMATION", needs: inTree | changesNames, words: 3, run: (*Conn).setInformation},
+	wire.SMB1Delete:               {name: "DELETE", needs: onDisk | changesNames, words: 1, run: (*Conn).deleteSMB1},
+	wire.SMB1Rename:               {name: "RENAME", needs: onDisk | changesNames, words: 1, run: (*Conn).renameSMB1},
+	wire.SMB1QueryInformation:     {name: "QUERY_INFORMATION", needs: onDisk, fixed: 20, run: (*Conn).queryInformation},
+	wire.SMB1SetInformation:       {name: "SET_INFORMATION", needs: onDisk | changesNames, words: 3, run: (*Conn).setInformation},
 	wire.SMB1Read:                 {name: "READ", needs: inOpen, words: 5, fixed: 16, room: readCoreRoom, run: (*Conn).readCore},
 	wire.SMB1Write:                {name: "WRITE", needs: inOpen, words: 5, fixed: 2, run: (*Conn).writeCore},
 	wire.SMB1LockByteRange:        {name: "LOCK_BYTE_RANGE", needs: inOpen, words: 5, run: (*Conn).lockByteRange},
 	wire.SMB1UnlockByteRange:      {name: "UNLOCK_BYTE_RANGE", needs: inOpen, words: 5, run: (*Conn).lockByteRange},
-	wire.SMB1CreateTemporary:      {name: "CREATE_TEMPORARY", needs: inTree | changesNames, words: 3, fixed: 64, run: (*Conn).createTemporary},
-	wire.SMB1CreateNew:            {name: "CREATE_NEW", needs: inTree | changesNames, words: 3, fixed: 2, run: (*Conn).createCore},
-	wire.SMB1CheckDirectory:       {name: "CHECK_DIRECTORY", needs: inTree, run: (*Conn).checkDirectory},
+	wire.SMB1CreateTemporary:      {name: "CREATE_TEMPORARY", needs: onDisk | changesNames, words: 3, fixed: 64, run: (*Conn).createTemporary},
+	wire.SMB1CreateNew:            {name: "CREATE_NEW", needs: onDisk | changesNames, words: 3, fixed: 2, run: (*Conn).createCore},
+	wire.SMB1CheckDirectory:       {name: "CHECK_DIRECTORY", needs: onDisk, run: (*Conn).checkDirectory},
 	wire.SMB1ProcessExit:          {name: "PROCESS_EXIT", needs: needSession | changesNames, run: (*Conn).processExit},
 	wire.SMB1Seek:                 {name: "SEEK", needs: inOpen, words: 4, fixed: 4, run: (*Conn).seek},
 	wire.SMB1LockAndRead:          {name: "LOCK_AND_READ", needs: inOpen, words: 5, fixed: 16, room: readCoreRoom, run: (*Conn).readCore},
@@ -64,7 +65,7 @@ var smb1Commands = [256]smb1Command{
 	wire.SMB1Transaction:          {name: "TRANSACTION", needs: inTree, words: wire.SMB1TransWords, fixed: transFixed, room: transRoom, run: (*Conn).transact},
 	wire.SMB1TransactionSecondary: {name: "TRANSACTION_SECONDARY", needs: inTree, words: 8, fixed: transFixed, room: transSecondaryRoom, run: (*Conn).transactSecondary},
 	wire.SMB1Ioctl:                {name: "IOCTL", needs: inTree, run: (*Conn).noDevice},
-	wire.SMB1Copy:                 {name: "COPY", needs: inTree | changesNames, words: 3, fixed: 2, run: (*Conn).copyCore},
+	wire.SMB1Copy:                 {name: "COPY", needs: onDisk | changesNames, words: 3, fixed: 2, run: (*Conn).copyCore},
 	wire.SMB1OpenPrintFile:        {name: "OPEN_PRINT_FILE", needs: inTree, run: (*Conn).noDevice},
 	wire.SMB1WritePrintFile:       {name: "WRITE_PRINT_FILE", needs: inTree, run: (*Conn).noDevice},
 	wire.SMB1ClosePrintFile:       {name: "CLOSE_PRINT_FILE", needs: inTree, run: (*Conn).noDevice},
@@ -77,7 +78,7 @@ var smb1Commands = [256]smb1Command{
 	wire.SMB1WriteAndX:             {name: "WRITE_ANDX", needs: inOpen, words: 12, fid: 2, andX: true, fixed: 12, run: (*Conn).writeAndX},
 	wire.SMB1Transaction2:          {name: "TRANSACTION2", needs: inTree, words: wire.SMB1TransWords, fixed: transFixed, room: transRoom, run: (*Conn).transact},
 	wire.SMB1Transaction2Secondary: {name: "TRANSACTION2_SECONDARY", needs: inTree, words: 8, fixed: transFixed, room: transSecondaryRoom, run: (*Conn).transactSecondary},
-	wire.SMB1FindClose2:            {name: "FIND_CLOSE2", needs: inTree, words: 1, run: (*Conn).findClose2},
+	wire.SMB1FindClose2:            {name: "FIND_CLOSE2", needs: onDisk, words: 1, run: (*Conn).findClose2},
 	wire.SMB1TreeConnect:           {name: "TREE_CONNECT", needs: needSession, fixed: 4, run: (*Conn).treeConnectSMB1},
 	wire.SMB1TreeDisconnect:        {name: "TREE_DISCONNECT", needs: needTree | changesNames, run: (*Conn).treeDisconnectSMB1},
 	wire.SMB1SessionSetupAndX: {
@@ -85,16 +86,16 @@ var smb1Commands = [256]smb1Command{
 	},
 	wire.SMB1LogoffAndX:           {name: "LOGOFF_ANDX", needs: needSession | changesNames | whenExpired, words: 2, andX: true, fixed: 4, run: (*Conn).logoffSMB1},
 	wire.SMB1TreeConnectAndX:      {name: "TREE_CONNECT_ANDX", needs: needSession, words: 4, andX: true, fixed: 64, run: (*Conn).treeConnectAndX},
-	wire.SMB1QueryInformationDisk: {name: "QUERY_INFORMATION_DISK", needs: inTree, fixed: 10, run: (*Conn).queryDisk},
-	wire.SMB1Search:               {name: "SEARCH", needs: inTree, words: 2, fixed: 16, room: searchRoom, run: (*Conn).searchCore},
-	wire.SMB1Find:                 {name: "FIND", needs: inTree, words: 2, fixed: 16, room: searchRoom, run: (*Conn).searchCore},
-	wire.SMB1FindUnique:           {name: "FIND_UNIQUE", needs: inTree, words: 2, fixed: 16, room: searchRoom, run: (*Conn).searchCore},
-	wire.SMB1FindClose:            {name: "FIND_CLOSE", needs: inTree, words: 2, fixed: 16, room: searchRoom, run: (*Conn).searchCore},
+	wire.SMB1QueryInformationDisk: {name: "QUERY_INFORMATION_DISK", needs: onDisk, fixed: 10, run: (*Conn).queryDisk},
+	wire.SMB1Search:               {name: "SEARCH", needs: onDisk, words: 2, fixed: 16, room: searchRoom, run: (*Conn).searchCore},
+	wire.SMB1Find:                 {name: "FIND", needs: onDisk, words: 2, fixed: 16, room: searchRoom, run: (*Conn).searchCore},
+	wire.SMB1FindUnique:           {name: "FIND_UNIQUE", needs: onDisk, words: 2, fixed: 16, room: searchRoom, run: (*Conn).searchCore},
+	wire.SMB1FindClose:            {name: "FIND_CLOSE", needs: onDisk, words: 2, fixed: 16, room: searchRoom, run: (*Conn).searchCore},
 	wire.SMB1NTTransact:           {name: "NT_TRANSACT", needs: inTree, words: wire.SMB1NTTransWords, fixed: transFixed, room: ntTransRoom, run: (*Conn).transact},
 	wire.SMB1NTTransactSecondary: {
 		name: "NT_TRANSACT_SECONDARY", needs: inTree, words: 18, fixed: transFixed, room: transSecondaryRoom, run: (*Conn).transactSecondary,
 	},
 	wire.SMB1NTCreateAndX: {name: "NT_CREATE_ANDX", needs: inTree | changesNames, words: 24, andX: true, fixed: 100, run: (*Conn).ntCreateAndX},
 	wire.SMB1NTCancel:     {name: "NT_CANCEL", silent: true, run: (*Conn).ntCancel},
-	wire.SMB1NTRename:     {name: "NT_RENAME", needs: inTree | changesNames, words: 4, run: (*Conn).ntRename},
+	wire.SMB1NTRename:     {name: "NT_RENAME", needs: onDisk | changesNames, words: 4, run: (*Conn).ntRename},
 }

@@ -19,7 +19,7 @@ func (c *Conn) copyCore(r *smb1Request, w *smb1Reply) wire.Status {
 	if r.block.Word(0) != uint16(r.tree.id) && r.block.Word(0) != 1<<16-1 {
 		return wire.StatusNotSupported // from one share to another
 	}
-	if function&3 == 1 || r.tree.isPipe() {
+	if function&3 == 1 {
 		return wire.StatusNotSupported
 	}
 	from, to, status := r.twoPaths()

@@ -69,7 +69,7 @@ func (c *Conn) openSMB1(r *smb1Request, cr *creation, deny denyMode) (*open, wir
 	if len(c.smb1.files) >= min(c.cfg.Limits.MaxOpens, maxSMB1Opens) {
 		return nil, 0, wire.StatusTooManyOpenedFiles
 	}
-	if r.tree.isPipe() || !r.session.admits(r.tree.share) {
+	if !r.session.admits(r.tree.share) {
 		return nil, 0, wire.StatusAccessDenied
 	}
 	o, action, status := c.openFile(&r.request, &c.smb1.rep.reply, cr)

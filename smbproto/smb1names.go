@@ -106,9 +106,6 @@ func (c *Conn) deleteSMB1(r *smb1Request, _ *smb1Reply) wire.Status {
 	if status != wire.StatusOK {
 		return status
 	}
-	if r.tree.isPipe() {
-		return wire.StatusObjectNameNotFound
-	}
 	path := r.path(name)
 	unlink := func(path string) wire.Status { return c.unlink(r, path, attrs) }
 	if r.hasWildcards(path) {
@@ -138,9 +135,6 @@ func (c *Conn) renameSMB1(r *smb1Request, _ *smb1Reply) wire.Status {
 }
 
 func (c *Conn) renameNames(r *smb1Request, from, to string, attrs uint16) wire.Status {
-	if r.tree.isPipe() {
-		return wire.StatusObjectNameNotFound
-	}
 	from, to = r.path(from), r.path(to)
 	if strings.Contains(lastOf(from), ":") && !strings.HasPrefix(to, ":") {
 		return wire.StatusInvalidParameter // a stream does not leave its file

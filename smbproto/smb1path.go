@@ -85,9 +85,6 @@ func (c *Conn) withPathFor(r *smb1Request, name string, cr *creation, access wir
 }
 
 func (c *Conn) with(r *smb1Request, cr *creation, do func(o *open) wire.Status) wire.Status {
-	if r.tree.isPipe() {
-		return wire.StatusObjectNameNotFound
-	}
 	if !r.session.admits(r.tree.share) {
 		return wire.StatusAccessDenied
 	}
@@ -223,10 +220,7 @@ func setTimes(o *open, b []byte) wire.Status {
 
 // queryDisk: MS-CIFS 2.2.4.57. What is larger than the words hold is told in larger units, and then as the most they hold.
 func (c *Conn) queryDisk(r *smb1Request, w *smb1Reply) wire.Status {
-	switch {
-	case r.tree.isPipe():
-		return wire.StatusInvalidDeviceRequest
-	case !r.session.admits(r.tree.share):
+	if !r.session.admits(r.tree.share) {
 		return wire.StatusAccessDenied
 	}
 	v, status := c.volume(r.tree.share, r.tree.share.root)

@@ -36,9 +36,6 @@ func rulesOf(exact bool) searchRules {
 
 // beginSearchSMB1 opens the directory of a pattern: its last component.
 func (c *Conn) beginSearchSMB1(r *smb1Request, name string, attrs uint16, as searchRules) (*smb1Search, wire.Status) {
-	if r.tree.isPipe() {
-		return nil, wire.StatusInvalidDeviceRequest
-	}
 	name = r.path(name)
 	dir, pattern := "", name
 	if i := strings.LastIndexByte(name, '\\'); i >= 0 {

@@ -192,6 +192,9 @@ func (c *Conn) runTransaction(r *smb1Request, w *smb1Reply, t *transaction) wire
 	if f == nil {
 		return wire.StatusNotImplemented
 	}
+	if f.needs&needDisk != 0 && r.tree.isPipe() {
+		return wire.StatusAccessDenied
+	}
 	if len(t.params) < f.params {
 		return wire.StatusInvalidParameter
 	}

@@ -8,16 +8,16 @@ import (
 
 // What TRANSACTION2 may ask for, MS-CIFS 2.2.6.
 var trans2Functions = map[uint16]*transFunction{
-	0x00: {name: "TRANS2_OPEN2", needs: changesNames, params: 28, run: (*Conn).open2},
-	0x01: {name: "TRANS2_FIND_FIRST2", params: 12, run: (*Conn).findFirst2},
-	0x02: {name: "TRANS2_FIND_NEXT2", params: 12, run: (*Conn).findNext2},
-	0x03: {name: "TRANS2_QUERY_FS_INFORMATION", params: 2, run: (*Conn).queryFS},
-	0x04: {name: "TRANS2_SET_FS_INFORMATION", params: 4, run: (*Conn).setFS},
-	0x05: {name: "TRANS2_QUERY_PATH_INFORMATION", params: 6, run: (*Conn).queryPath},
-	0x06: {name: "TRANS2_SET_PATH_INFORMATION", needs: changesNames, params: 6, run: (*Conn).setPath},
+	0x00: {name: "TRANS2_OPEN2", needs: needDisk | changesNames, params: 28, run: (*Conn).open2},
+	0x01: {name: "TRANS2_FIND_FIRST2", needs: needDisk, params: 12, run: (*Conn).findFirst2},
+	0x02: {name: "TRANS2_FIND_NEXT2", needs: needDisk, params: 12, run: (*Conn).findNext2},
+	0x03: {name: "TRANS2_QUERY_FS_INFORMATION", needs: needDisk, params: 2, run: (*Conn).queryFS},
+	0x04: {name: "TRANS2_SET_FS_INFORMATION", needs: needDisk, params: 4, run: (*Conn).setFS},
+	0x05: {name: "TRANS2_QUERY_PATH_INFORMATION", needs: needDisk, params: 6, run: (*Conn).queryPath},
+	0x06: {name: "TRANS2_SET_PATH_INFORMATION", needs: needDisk | changesNames, params: 6, run: (*Conn).setPath},
 	0x07: {name: "TRANS2_QUERY_FILE_INFORMATION", needs: needOpen, params: 4, run: (*Conn).queryFileSMB1},
 	0x08: {name: "TRANS2_SET_FILE_INFORMATION", needs: needOpen | changesNames, params: 4, run: (*Conn).setFileSMB1},
-	0x0D: {name: "TRANS2_CREATE_DIRECTORY", needs: changesNames, params: 4, run: (*Conn).createDirectory2},
+	0x0D: {name: "TRANS2_CREATE_DIRECTORY", needs: needDisk | changesNames, params: 4, run: (*Conn).createDirectory2},
 	0x10: {name: "TRANS2_GET_DFS_REFERRAL", run: (*Conn).dfsReferral},
 }
 
@@ -28,7 +28,7 @@ func (c *Conn) dfsReferral(*smb1Request, *transaction, *transOut) wire.Status {
 
 // queryFS: MS-CIFS 2.2.6.4.
 func (c *Conn) queryFS(r *smb1Request, t *transaction, out *transOut) (status wire.Status) {
-	if r.tree.isPipe() || !r.session.admits(r.tree.share) {
+	if !r.session.admits(r.tree.share) {
 		return wire.StatusAccessDenied
 	}
 	level := wire.SMB1U16(t.params)
@@ -64,9 +64,6 @@ func (c *Conn) queryPath(r *smb1Request, t *transaction, out *transOut) wire.Sta
 	name, status := r.nameIn(t.params, 6)
 	if status != wire.StatusOK {
 		return status
-	}
-	if r.tree.isPipe() {
-		return wire.StatusAccessDenied
 	}
 	if wire.SMB1UnixNames(level) {
 		return c.queryUnixPath(r, name, level, out)
@@ -288,7 +285,7 @@ func (c *Conn) createDirectory2(r *smb1Request, t *transaction, out *transOut) w
 		return status
 	}
 	var eas []wire.EA
-	if len(t.data) > 4 && !r.tree.isPipe() {
+	if len(t.data) > 4 {
 		if eas, status = readEAsSMB1(t.data, r.tree.share.root); status != wire.StatusOK {
 			return status
 		}
@@ -302,9 +299,6 @@ func (c *Conn) open2(r *smb1Request, t *transaction, out *transOut) wire.Status 
 	name, status := r.nameIn(p, 28)
 	if status != wire.StatusOK {
 		return status
-	}
-	if r.tree.isPipe() {
-		return wire.StatusAccessDenied
 	}
 	cr, desired, deny, status := denied(wire.SMB1U16(p[2:]), name)
 	if status != wire.StatusOK {

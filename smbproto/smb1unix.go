@@ -22,7 +22,7 @@ func (c *Conn) setFS(r *smb1Request, t *transaction, _ *transOut) wire.Status {
 	switch {
 	case err != nil:
 		return wire.StatusInvalidParameter
-	case r.tree.isPipe(), major != 1:
+	case major != 1:
 		return wire.StatusNotSupported
 	}
 	r.tree.unix = true

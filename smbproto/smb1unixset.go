@@ -7,9 +7,6 @@ import (
 
 // setUnixPath does to a name, be it a link's, what one of the extensions' levels says.
 func (c *Conn) setUnixPath(r *smb1Request, t *transaction, name string, level uint16, out *transOut) (status wire.Status) {
-	if r.tree.isPipe() {
-		return wire.StatusAccessDenied
-	}
 	switch level {
 	case wire.SMB1InfoUnixLink:
 		status = c.makeLink(r, name, t.data)
