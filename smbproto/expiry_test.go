@@ -205,3 +205,23 @@ func TestASessionOfSMB1ExpiresWhereTheClientKnowsOfIt(t *testing.T) {
 		p.want1(p.writeMsg1(id, 0, []byte("x")), wire.StatusOK)
 	}
 }
+
+// A ticket's end is put off by a ticket, or a password: nobody has none.
+func TestWhoBecomesNobodyExpiresAllTheSame(t *testing.T) {
+	r := authtest.NewRealm(t, authtest.AES...)
+	m := newMember(t, withTickets(t, r), wire.Dialect311).logOnByTicket(r).treeOf("pub")
+	id := m.newFile("file")
+	becomeNobody := func() {
+		t.Helper()
+		m.want(m.sign(m.setupMsg(ntlmNegotiate())), wire.StatusMoreProcessingRequired)
+		m.want(m.sign(m.setupMsg(ntlmAnonymous())), wire.StatusOK)
+	}
+	becomeNobody()
+	m.want(m.sign(m.writeMsg(id, 0, []byte("x"))), wire.StatusOK)
+	r.Time = r.Time.Add(time.Hour)
+	m.want(m.sign(m.writeMsg(id, 0, []byte("y"))), wire.StatusNetworkSessionExpired)
+	becomeNobody()
+	m.want(m.sign(m.writeMsg(id, 0, []byte("y"))), wire.StatusNetworkSessionExpired)
+	m.logOnByTicket(r)
+	m.want(m.sign(m.writeMsg(id, 0, []byte("y"))), wire.StatusOK)
+}

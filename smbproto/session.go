@@ -89,6 +89,9 @@ func (s *session) expired() bool {
 func (s *session) identify(id auth.Identity) {
 	s.token.Store(s.srv.token(id))
 	s.identity = id
+	if id.Anonymous {
+		return // who proves nothing puts off no end
+	}
 	var expires int64
 	if !id.Expires.IsZero() {
 		expires = id.Expires.Unix()
