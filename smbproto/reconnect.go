@@ -24,6 +24,7 @@ func (c *Conn) reconnect(r *request, w *reply, name string, d *durableAsk) wire.
 	if !r.session.addOpen(o) {
 		return c.abandon(o, wire.StatusUserSessionDeleted)
 	}
+	c.srv.files.setInstance(o, o.instance) // from here on others may close it
 	held := c.srv.files.held(o)
 	cr := creation{maximal: o.maximal, wantMxAc: d.wantMxAc, wantQFid: d.wantQFid}
 	return c.putCreate(w, wire.ActionOpened, o.id, &cr, &held, nil)
@@ -70,7 +71,8 @@ func (o *open) isCalled(name string) bool {
 	return err == nil && strings.EqualFold(is, o.name())
 }
 
-// takeOver makes an open of the request's session that has all that another had, which ends. The new one is not shared yet.
+// takeOver makes an open of the request's session that has all that another had, which ends. The new one is not shared yet, and so
+// not known as its instance's.
 func (t *fileTable) takeOver(was *open, id wire.FileID, r *request, c *Conn) *open {
 	o := &open{
 		id: id, session: r.session, conn: c, tree: r.tree, held: was.held, named: was.named, access: was.access, maximal: was.maximal, share: was.share,
@@ -90,7 +92,7 @@ func (t *fileTable) takeOver(was *open, id wire.FileID, r *request, c *Conn) *op
 	}
 	if t.instances[was.instance] == was {
 		o.instance = was.instance
-		t.instances[o.instance] = o
+		t.endInstance(was)
 	}
 	o.addLocks(was.away.locks)
 	was.away = nil

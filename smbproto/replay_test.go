@@ -107,6 +107,38 @@ func TestAnApplicationMoves(t *testing.T) {
 	b.want(withContexts(b.createMsg("", anyOpen), reconnectV2(second, 2)), wire.StatusObjectNameNotFound)
 }
 
+// Step by step what a reconnect does, with another client's instance in between: as soon as the session has the open, and no sooner,
+// that closes it.
+func TestAnInstanceClosesNothingThatIsComingBack(t *testing.T) {
+	dir := t.TempDir()
+	srv := newServerIn(t, dir, nil)
+	a, b := smb3Client(t, srv, dir, 1), smb3Client(t, srv, dir, 2)
+	moves := func(p *peer, name string, guid byte) []byte {
+		return withContexts(p.oplockMsg(name, anyOpen, wire.OplockBatch), durableV2(guid, 0), instance(1))
+	}
+	id := wire.ReadFileID(a.want(moves(a, "other", 3), wire.StatusOK)[128:])
+	a = a.comesBack("pub")
+	id = wire.ReadFileID(a.want(withContexts(a.createMsg("", anyOpen), reconnectV2(id, 3)), wire.StatusOK)[128:])
+	b.want(moves(b, "other", 4), wire.StatusOK)
+	a.want(a.closeMsg(id), wire.StatusFileClosed)
+
+	id = wire.ReadFileID(a.want(moves(a, "file", 1), wire.StatusOK)[128:])
+	a = a.comesBack("pub")
+	sess := a.c.sessions[a.session].session
+	msg := withContexts(a.createMsg("", anyOpen), reconnectV2(id, 1))
+	r := &request{msg: msg, session: sess, tree: sess.tree(a.tree)}
+	d, _ := a.c.readDurable(r, msg)
+	o, s := srv.files.reclaim(r, a.c, "", &d)
+	if s != wire.StatusOK {
+		t.Fatal(s)
+	}
+	b.ask(moves(b, "file", 2))
+	if o.closed {
+		t.Error("it was closed")
+	}
+	a.c.abandon(o, wire.StatusOK)
+}
+
 // Who may not read a file closes nothing of it by naming the instance that has it open: neither what is in use nor what is kept.
 func TestAnInstanceIsNotMovedByWhoMayNotReadItsFile(t *testing.T) {
 	needXattrs(t)
