@@ -3,6 +3,7 @@ package vfs
 import (
 	"errors"
 	"os"
+	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -131,14 +132,13 @@ func (l *location) mayUnlink() error {
 		return err
 	}
 	const fixed = unix.STATX_ATTR_IMMUTABLE | unix.STATX_ATTR_APPEND
-	switch uid := uint32(os.Geteuid()); {
-	case (dir.Attributes|st.Attributes)&fixed != 0,
-		dir.Mode&unix.S_ISVTX != 0 && uid != dir.Uid && uid != st.Uid && !ownsAll():
+	switch {
+	case (dir.Attributes|st.Attributes)&fixed != 0, dir.Mode&unix.S_ISVTX != 0 && !owns(dir.Uid, st.Uid):
 		return unix.EPERM
 	case st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0:
 		return unix.EBUSY
 	}
-	err := unix.Faccessat2(unix.AT_FDCWD, throughProc(l.parent), unix.W_OK|unix.X_OK, unix.AT_EACCESS)
+	err := unix.Faccessat2(l.parent, "", unix.W_OK|unix.X_OK, unix.AT_EMPTY_PATH|unix.AT_EACCESS)
 	if err == unix.ENOSYS || err == unix.EPERM { // Linux before 5.8, or a filter of system calls: nothing is known
 		return nil
 	}
@@ -165,8 +165,11 @@ func (f *File) CanRemoveAtClose() error {
 	return nil
 }
 
-// ownsAll reports whether Linux takes the server for every file's owner.
-func ownsAll() bool {
+// owns reports whether Linux takes the server for one of these users, or for every file's owner.
+func owns(uids ...uint32) bool {
+	if slices.Contains(uids, uint32(os.Geteuid())) {
+		return true
+	}
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var caps [2]unix.CapUserData
 	return unix.Capget(&head, &caps[0]) == nil && caps[0].Effective&(1<<unix.CAP_FOWNER) != 0
