@@ -76,7 +76,7 @@ func (s *Server) open(cfg Config, old *settings) (*settings, error) {
 		key := strings.ToUpper(sh.Name)
 		next.list = append(next.list, rpc.Share{Name: sh.Name, Comment: sh.Comment, Type: rpc.ShareTypeDisk})
 		if old != nil {
-			if was := old.shares[key]; was != nil && reflect.DeepEqual(was.Share, sh) && was.root.At(sh.Path) {
+			if was := old.shares[key]; was != nil && reflect.DeepEqual(was.Share, sh) && s.stays(was) {
 				next.shares[key] = was
 				continue
 			}
@@ -94,6 +94,16 @@ func (s *Server) open(cfg Config, old *settings) (*settings, error) {
 	}
 	next.list = append(next.list, rpc.Share{Name: ipcName, Comment: cfg.Comment, Type: rpc.ShareTypeIPC})
 	return next, nil
+}
+
+// stays reports whether a share's path does not lead elsewhere. One that leads nowhere keeps nobody from changing the settings: its
+// disk may be away while a user has to go.
+func (s *Server) stays(sh *share) bool {
+	elsewhere, err := sh.root.Elsewhere(sh.Path)
+	if err != nil {
+		s.cfg.Log.Warn("the share stays that of the directory that was there", "share", sh.Name, "cause", err)
+	}
+	return err != nil || !elsewhere
 }
 
 // retire lets go of the shares that next has not, and says what has changed.

@@ -89,6 +89,9 @@ func TestAShareIsOfTheDirectoryThatItsPathLeadsTo(t *testing.T) {
 	if err := os.Rename(p.dir, p.dir+".old"); err != nil {
 		t.Fatal(err)
 	}
+	if ch := p.reconfigure(func(*Config) {}); len(ch.Changed) != 0 {
+		t.Errorf("there is no other: %+v", ch)
+	}
 	if err := os.Mkdir(p.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -95,15 +95,15 @@ func CheckDir(dir string) error {
 	return closeAll(fd)
 }
 
-// At reports whether a path leads to the share's directory still.
-func (r *Root) At(dir string) bool {
+// Elsewhere reports whether a path leads to another directory than the share's; it fails where it leads to none.
+func (r *Root) Elsewhere(dir string) (bool, error) {
 	fd, err := openDir(dir)
 	if err != nil {
-		return false
+		return false, err
 	}
 	var st unix.Statx_t
 	err = statx(fd, "", &st)
-	return errors.Join(err, closeAll(fd)) == nil && idOf(&st) == r.id
+	return idOf(&st) != r.id, errors.Join(err, closeAll(fd))
 }
 
 func openDir(dir string) (int, error) {
