@@ -57,7 +57,11 @@ func checkMetrics(label, at string) error {
 	if at == "" || strings.HasPrefix(at, "/") {
 		return nil
 	}
-	if _, err := net.ResolveTCPAddr("tcp", at); err != nil {
+	_, port, err := net.SplitHostPort(at)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
 		return fmt.Errorf("%s %q: want HOST:PORT, or the path of a Unix socket, which begins with \"/\": %w", label, at, err)
 	}
 	return nil

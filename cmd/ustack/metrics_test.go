@@ -156,3 +156,10 @@ func TestMetricsTakeFewConnections(t *testing.T) {
 		t.Errorf("%q, %v", b, err)
 	}
 }
+
+// Each SIGHUP checks the address again, and other settings must not depend on a name server, nor a SIGTERM wait for one.
+func TestNoNameServerIsAskedForTheAddressOfMetrics(t *testing.T) {
+	if err := checkMetrics("--metrics", "nosuchhost.invalid:9100"); err != nil {
+		t.Error(err)
+	}
+}
