@@ -98,6 +98,7 @@ type replay struct {
 
 // add remembers a user's authenticator; it is refused if it was there already, and when more are remembered than may be.
 func (r *replays) add(sum [32]byte, user string, now time.Time) error {
+	user = fold(user)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for len(r.order) > 0 && now.After(r.until[r.order[0].sum]) {

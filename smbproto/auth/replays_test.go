@@ -15,12 +15,14 @@ func TestAUserHasAShareOfTheReplays(t *testing.T) {
 		return r.add(sum, user, now)
 	}
 	refused := 0
-	for range maxReplays {
-		if add("mallory@EXAMPLE.COM") != nil {
-			refused++
+	for range maxReplays / 2 {
+		for _, same := range []string{"mallory@EXAMPLE.COM", "MALLORY@EXAMPLE.COM"} { // some KDCs make tickets for either
+			if add(same) != nil {
+				refused++
+			}
 		}
 	}
-	if err := add("alice@EXAMPLE.COM"); err != nil || refused == 0 {
+	if err := add("alice@EXAMPLE.COM"); err != nil || refused != maxReplays-maxUserReplays {
 		t.Errorf("%v, after %d refused of another", err, refused)
 	}
 	now = now.Add(2*maxSkew + time.Second)
