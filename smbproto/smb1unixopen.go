@@ -35,9 +35,13 @@ func (c *Conn) posixOpen(r *smb1Request, t *transaction, name string, out *trans
 	}
 	o.maximal = cr.maximal
 	if q.Flags&wire.SMB1PosixTruncate != 0 && action == wire.ActionOpened {
-		if status = c.cut(o, 0); status == wire.StatusOK {
-			status = wire.StatusOf(o.fill(&c.info))
-		}
+		r.open = o // its share may go from here on
+		status = r.onOpen(func() wire.Status {
+			if status := c.cut(o, 0); status != wire.StatusOK {
+				return status
+			}
+			return wire.StatusOf(o.fill(&c.info))
+		})
 		if status != wire.StatusOK {
 			c.closeSMB1(o.smb1.fid, o)
 			return status
