@@ -83,18 +83,14 @@ func (f *File) findEntry() error {
 // check says whether the name still leads to the entry that was opened. What
 // happens between this look and the next call is the residue that Linux leaves:
 // it has no call that unlinks or renames a handle.
-func (l *location) check() error {
+func (l *location) check() (st unix.Statx_t, err error) {
 	if l.parent < 0 {
-		return ErrIsRoot
+		return st, ErrIsRoot
 	}
-	var st unix.Statx_t
-	if err := statx(l.parent, l.base, &st); err != nil {
-		return err
+	if err = statx(l.parent, l.base, &st); err == nil && idOf(&st) != l.entry {
+		err = ErrMoved
 	}
-	if idOf(&st) != l.entry {
-		return ErrMoved
-	}
-	return nil
+	return st, err
 }
 
 // Lose tells the file that its name was taken away: what gets that name later is not deleted or renamed by it. Any goroutine may
@@ -113,22 +109,38 @@ func (f *File) CanRemove() error {
 	case f.named && f.readOnlyMode(), !f.named && f.IsReadOnly() && !f.exact: // to POSIX a file's name is its directory's
 		return wire.StatusCannotDelete
 	}
-	if err := f.CanRemoveAtClose(); err != nil || f.named {
-		return err
+	return f.removable(true)
+}
+
+// CanRemoveAtClose is CanRemove for a file that was opened to be deleted when it is closed: it may have become read-only
+// since (MS-FSA 2.1.5.5).
+func (f *File) CanRemoveAtClose() error { return f.removable(false) }
+
+// removable says why the name can't be taken away, by what Linux would refuse too if that is asked for.
+func (f *File) removable(asked bool) error {
+	switch {
+	case f.root.opts.ReadOnly:
+		return ErrReadOnly
+	case f.named:
+		return nil
 	}
 	f.loc.mu.Lock()
 	defer f.loc.mu.Unlock()
-	return f.loc.mayUnlink()
+	st, err := f.loc.check()
+	if err == nil && f.IsDir() {
+		err = f.Empty()
+	}
+	if err != nil || !asked {
+		return err
+	}
+	return f.loc.mayUnlink(&st)
 }
 
 // mayUnlink says why Linux would refuse to take the name away: who only learns it when the file is closed has been told that it is
 // deleted.
-func (l *location) mayUnlink() error {
-	var dir, st unix.Statx_t
+func (l *location) mayUnlink(st *unix.Statx_t) error {
+	var dir unix.Statx_t
 	if err := statx(l.parent, "", &dir); err != nil {
-		return err
-	}
-	if err := statx(l.parent, l.base, &st); err != nil {
 		return err
 	}
 	const fixed = unix.STATX_ATTR_IMMUTABLE | unix.STATX_ATTR_APPEND
@@ -143,26 +155,6 @@ func (l *location) mayUnlink() error {
 		return nil
 	}
 	return err
-}
-
-// CanRemoveAtClose is CanRemove for a file that was opened to be deleted when it is closed: it may have become read-only
-// since (MS-FSA 2.1.5.5).
-func (f *File) CanRemoveAtClose() error {
-	switch {
-	case f.root.opts.ReadOnly:
-		return ErrReadOnly
-	case f.named:
-		return nil
-	}
-	f.loc.mu.Lock()
-	defer f.loc.mu.Unlock()
-	if err := f.loc.check(); err != nil {
-		return err
-	}
-	if f.IsDir() {
-		return f.Empty()
-	}
-	return nil
 }
 
 // owns reports whether Linux takes the server for one of these users, or for every file's owner.
@@ -185,7 +177,7 @@ func (f *File) Remove() error {
 	}
 	f.loc.mu.Lock()
 	defer f.loc.mu.Unlock()
-	if err := f.loc.check(); err != nil {
+	if _, err := f.loc.check(); err != nil {
 		return pathError("remove", string(f.loc.path), err)
 	}
 	flags := 0
@@ -216,7 +208,7 @@ func (f *File) Rename(to Path, replace bool, mayEnter func(in *Dir) error) error
 	}
 	f.loc.mu.Lock()
 	defer f.loc.mu.Unlock()
-	if err := f.loc.check(); err != nil {
+	if _, err := f.loc.check(); err != nil {
 		return pathError("rename", string(f.loc.path), errors.Join(err, closeAll(t.parent)))
 	}
 	own := t.in.ID() == f.loc.dir && t.found == f.loc.base

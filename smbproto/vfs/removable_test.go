@@ -38,7 +38,7 @@ func ownMounts(t *testing.T, options string) (base string) {
 	return ""
 }
 
-// Who closes a file to delete it is not told that it can't be; so he is told before.
+// Who has a file deleted is told before its last close if Linux would not let it go.
 func TestWhatLinuxKeepsCanNotBeRemoved(t *testing.T) {
 	base := ownMounts(t, "")
 	if base == "" {
