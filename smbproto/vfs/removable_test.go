@@ -101,6 +101,11 @@ func TestWhatLinuxKeepsCanNotBeRemoved(t *testing.T) {
 			t.Errorf("%s can be removed: %v, is: %v, want %v", c.name, can, did, c.want)
 		}
 	}
+	must(t, os.WriteFile(at("closed/file"), nil, 0o666))
+	elsewhere = append(elsewhere, unix.TMPFS_MAGIC) // where others decide, they are asked by the deletion itself
+	if err := nobody(openFile(t, r, `closed\file`, How{Locate: true}).CanRemove); err != nil {
+		t.Errorf("on another machine: %v", err)
+	}
 }
 
 // Who asks by a file has the room of the file system that it is in, which may be mounted below the share's root.
