@@ -56,8 +56,11 @@ func (t *fileTable) keep(o *open) bool {
 }
 
 // outlasts reports whether an open is to be kept when its session ends, MS-SMB2 3.3.7.1: a durable one while nobody wants
-// its oplock.
+// its oplock. Of a share that is gone nothing is kept: who closes what was kept of it may have looked before.
 func (o *open) outlasts() bool {
+	if o.held.gone.Load() {
+		return false
+	}
 	h := o.oplock
 	return o.durable.resilient || o.durable.durable && h != nil && h.state&wire.LeaseHandle != 0 && !h.breaking
 }

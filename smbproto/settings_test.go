@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"ustack/smbproto/wire"
 )
@@ -221,5 +222,26 @@ func TestSettingsMayChangeUnderRequests(t *testing.T) {
 		if n := sh.holders.Load(); n != 1 {
 			t.Errorf("share %s: %d holders, want the settings alone", name, n)
 		}
+	}
+}
+
+// A share takes with it what is kept of it, also what a session that is just ending was about to leave.
+func TestNothingIsKeptOfAShareThatIsGone(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	o := p.openOf(p.openDurable("file", anyOpen))
+	o.mu.Lock() // so the session ends up to here
+	ended := make(chan bool)
+	go func() {
+		defer close(ended)
+		p.hangUp()
+	}()
+	for p.srv.Stats().Sessions > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	p.reconfigure(func(c *Config) { c.Shares = c.Shares[1:] })
+	o.mu.Unlock()
+	<-ended
+	if n := p.disconnected(); n != 0 {
+		t.Errorf("%d opens are kept", n)
 	}
 }
