@@ -39,6 +39,8 @@ type creation struct {
 	mode        uint32
 	wantMxAc    bool
 	wantQFid    bool
+	// first is of SMB1: what is done with the open before others can close it; or nil.
+	first func(o *open, action wire.CreateAction) wire.Status
 }
 
 // create opens or creates a file, MS-SMB2 3.3.5.9.

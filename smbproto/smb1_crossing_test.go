@@ -159,7 +159,7 @@ func everyRequest1() (list []request1) {
 				params := make([]byte, 28)
 				switch fn {
 				case 0: // OPEN2
-					params = words(uint16(0), uint16(0x42), uint16(0), uint16(0), uint32(0), uint16(0), uint16(0x11), uint32(0), uint64(0), uint16(0))
+					params = words(uint16(0), uint16(0x42), uint16(0), uint16(0), uint32(0), uint16(0x11), uint32(0), uint64(0), uint16(0))
 				case 1:
 					params = words(uint16(0x16), uint16(9), uint16(7), level, uint32(0))
 				case 2:

@@ -360,28 +360,3 @@ func TestSmbclientWorksInPosixMode(t *testing.T) {
 		t.Errorf("left: %v", left)
 	}
 }
-
-// A share that is there no more takes its files with it, also one that an open has just begun to cut.
-func TestSMB1APosixOpenThatCutsLosesItsShareMeanwhile(t *testing.T) {
-	p := newPeer1(t, nil).logOn1("pub").posix()
-	if err := os.WriteFile(filepath.Join(p.dir, "file"), make([]byte, 64<<20), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	sess, opened := p.c.smb1.sessions[p.uid].session, make(chan bool)
-	go func() {
-		defer close(opened)
-		for has := false; !has; {
-			sess.mu.Lock()
-			has = len(sess.opens) > 0
-			sess.mu.Unlock()
-		}
-		if _, err := sess.endTree(uint32(p.tid)); err != nil {
-			t.Error(err)
-		}
-	}()
-	p.ask1(p.posixOpenMsg("/file", wire.SMB1PosixReadWrite|wire.SMB1PosixTruncate, 0o600))
-	<-opened
-	if p.srv.Stats().Opens != 0 {
-		t.Error("it is still open")
-	}
-}

@@ -80,8 +80,14 @@ func (c *Conn) openSMB1(r *smb1Request, cr *creation, deny denyMode) (*open, wir
 	if status != wire.StatusOK {
 		return nil, 0, status
 	}
-	if err := o.fill(&c.info); err != nil {
-		return nil, 0, c.abandon(o, wire.StatusOf(err))
+	if cr.first != nil {
+		status = cr.first(o, action)
+	}
+	if status == wire.StatusOK {
+		status = wire.StatusOf(o.fill(&c.info))
+	}
+	if status != wire.StatusOK {
+		return nil, 0, c.abandon(o, status)
 	}
 	if !r.session.addOpen(o) {
 		return nil, 0, c.abandon(o, wire.StatusSMBBadUID)
@@ -134,7 +140,7 @@ func (c *Conn) ntCreateAndX(r *smb1Request, w *smb1Reply) wire.Status {
 	words := w.andX(n)
 	c.putCreated(words[4:], o, action)
 	if q.flags&smb1CreateExtended != 0 {
-		wire.PutSMB1U16(words[65:], c.fileStatus(o))
+		wire.PutSMB1U16(words[65:], q.status)
 		c.putCreatedExtended(words[68:], o)
 		w.msg[w.at] = 42 // what Windows counts, though it sends 50 (MS-SMB 2.2.4.9.2)
 	}
@@ -149,6 +155,8 @@ type ntCreation struct {
 	attributes, share, disposition, options, impersonation uint32
 	eas                                                    []wire.EA
 	security                                               *sd.Descriptor
+
+	status uint16 // of the answer, if flags has smb1CreateExtended: what the file does not have, MS-SMB 2.2.4.9.2, or of a pipe its status
 }
 
 // ntCreate opens or creates a file, as SMB2's CREATE does.
@@ -157,6 +165,7 @@ func (c *Conn) ntCreate(r *smb1Request, name string, q *ntCreation) (*open, wire
 		return nil, 0, wire.StatusBadImpersonationLevel
 	}
 	if r.tree.isPipe() {
+		q.status = smb1PipeStatus
 		return c.openPipeSMB1(r, name)
 	}
 	name = r.path(name)
@@ -187,6 +196,12 @@ func (c *Conn) ntCreate(r *smb1Request, name string, q *ntCreation) (*open, wire
 	if status := cr.checkSMB1(r, name, q.desired); status != wire.StatusOK {
 		return nil, 0, status
 	}
+	if q.flags&smb1CreateExtended != 0 {
+		cr.first = func(o *open, _ wire.CreateAction) wire.Status {
+			q.status = o.lacks()
+			return wire.StatusOK
+		}
+	}
 	return c.openSMB1(r, &cr, denyModes)
 }
 
@@ -210,12 +225,9 @@ func (c *Conn) putCreated(b []byte, o *open, action wire.CreateAction) {
 	}
 }
 
-// fileStatus is what a file does not have, MS-SMB 2.2.4.9.2, or of a pipe its status.
-func (c *Conn) fileStatus(o *open) uint16 {
+// lacks is what a file does not have, MS-SMB 2.2.4.9.2.
+func (o *open) lacks() uint16 {
 	const noEAs, noStreams, noReparse = 1, 2, 4
-	if o.file == nil {
-		return smb1PipeStatus
-	}
 	status := uint16(noReparse)
 	eas, err := sizeEAs(o)
 	if err == nil && eas == 0 {

@@ -55,7 +55,7 @@ func (c *Conn) ntTransactCreate(r *smb1Request, t *transaction, out *transOut) w
 	b[68] = words[63]
 	out.np = 69
 	if q.flags&smb1CreateExtended != 0 {
-		wire.PutSMB1U16(b[66:], c.fileStatus(o))
+		wire.PutSMB1U16(b[66:], q.status)
 		c.putCreatedExtended(b[69:], o)
 		out.np = 69 + 32
 	}

@@ -187,13 +187,16 @@ func (c *Conn) openAndX(r *smb1Request, w *smb1Reply) wire.Status {
 		}
 		cr.attributes, cr.length = wire.Attributes(attrs)&wire.AttributesSettable, b.U32(18)
 		cr.askOplock(flags&openOplock != 0, flags&openBatch != 0)
+		cr.first = func(o *open, action wire.CreateAction) wire.Status {
+			if action != wire.ActionOpened {
+				c.setWriteTime(o, wire.UTime(b.U32(12)))
+			}
+			return wire.StatusOK
+		}
 		o, action, status = c.openLegacy(r, &cr, name, desired, deny)
 	}
 	if status != wire.StatusOK {
 		return status
-	}
-	if t := wire.UTime(b.U32(12)).Filetime(); t != 0 && action != wire.ActionOpened && o.file != nil {
-		c.setWriteTime(o, t)
 	}
 	n := 15
 	if flags&openExtended != 0 {
@@ -338,14 +341,12 @@ func (c *Conn) createNamed(r *smb1Request, name string, d wire.Disposition) (*op
 		cr.share = wire.ShareRead | wire.ShareWrite
 	}
 	cr.askOplockOf(r)
+	cr.first = func(o *open, _ wire.CreateAction) wire.Status {
+		c.setWriteTime(o, wire.UTime(r.block.U32(2)))
+		return wire.StatusOK
+	}
 	o, _, status := c.openLegacy(r, &cr, name, wire.AccessGenericRead|wire.AccessGenericWrite, denyDOS)
-	if status != wire.StatusOK {
-		return nil, status
-	}
-	if t := wire.UTime(r.block.U32(2)).Filetime(); t != 0 {
-		c.setWriteTime(o, t)
-	}
-	return o, wire.StatusOK
+	return o, status
 }
 
 // createTemporary: MS-CIFS 2.2.4.15. The name is the server's. No format stands in front of it, whatever is said there: neither
@@ -382,18 +383,20 @@ func (c *Conn) createTemporary(r *smb1Request, w *smb1Reply) wire.Status {
 
 // setTimeOfClose sets the time of the last write that a client closes a file with, if it could have made that write.
 func (c *Conn) setTimeOfClose(o *open, at wire.UTime) {
-	t := at.Filetime()
-	if t != 0 && o.file != nil && o.access.Has(wire.AccessWriteData|wire.AccessAppendData|wire.AccessWriteAttributes) {
-		c.setWriteTime(o, t)
+	if o.file != nil && o.access.Has(wire.AccessWriteData|wire.AccessAppendData|wire.AccessWriteAttributes) {
+		c.setWriteTime(o, at)
 	}
 }
 
-// setWriteTime sets the time of the last write, which stays so while the open changes the file.
-func (c *Conn) setWriteTime(o *open, t wire.Filetime) {
+// setWriteTime sets the time of the last write, if one is given; it stays so while the open changes the file.
+func (c *Conn) setWriteTime(o *open, at wire.UTime) {
+	t := at.Filetime()
+	if t == 0 {
+		return
+	}
 	if err := o.file.SetTimes(0, t); err != nil {
 		c.log.Debug("setting the time of the last write", "cause", err)
 		return
 	}
 	o.frozen = t
-	c.info.LastWrite = t
 }

@@ -313,6 +313,14 @@ func (c *Conn) open2(r *smb1Request, t *transaction, out *transOut) wire.Status 
 			return status
 		}
 	}
+	var eas uint32
+	cr.first = func(o *open, _ wire.CreateAction) wire.Status {
+		var err error
+		if eas, err = sizeEAs(o); err != nil {
+			c.log.Debug("size of EAs", "cause", err)
+		}
+		return wire.StatusOK
+	}
 	o, action, status := c.openLegacy(r, &cr, name, desired, deny)
 	if status != wire.StatusOK {
 		return status
@@ -324,10 +332,6 @@ func (c *Conn) open2(r *smb1Request, t *transaction, out *transOut) wire.Status 
 	wire.PutSMB1U16(b[12:], wire.SMB1U16(p[2:]))
 	wire.PutSMB1U16(b[18:], openResult(action))
 	wire.PutSMB1U32(b[20:], uint32(c.info.FileIndex))
-	eas, err := sizeEAs(o)
-	if err != nil {
-		c.log.Debug("size of EAs", "cause", err)
-	}
 	wire.PutSMB1U32(b[26:], eas)
 	out.np = 30
 	return wire.StatusOK

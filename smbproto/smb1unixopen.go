@@ -29,23 +29,19 @@ func (c *Conn) posixOpen(r *smb1Request, t *transaction, name string, out *trans
 	if status != wire.StatusOK {
 		return status
 	}
+	cuts := q.Flags&wire.SMB1PosixTruncate != 0
+	cr.first = func(o *open, action wire.CreateAction) wire.Status {
+		o.maximal = cr.maximal
+		if cuts && action == wire.ActionOpened {
+			return c.cut(o, 0)
+		}
+		return wire.StatusOK
+	}
 	o, action, status := c.openSMB1(r, &cr, denyModes)
 	if status != wire.StatusOK {
 		return status
 	}
-	o.maximal = cr.maximal
-	if q.Flags&wire.SMB1PosixTruncate != 0 && action == wire.ActionOpened {
-		r.open = o // its share may go from here on
-		status = r.onOpen(func() wire.Status {
-			if status := c.cut(o, 0); status != wire.StatusOK {
-				return status
-			}
-			return wire.StatusOf(o.fill(&c.info))
-		})
-		if status != wire.StatusOK {
-			c.closeSMB1(o.smb1.fid, o)
-			return status
-		}
+	if cuts && action == wire.ActionOpened {
 		action = wire.ActionOverwritten
 	}
 	out.nd = q.PutReply(out.data, c.oplockSMB1(o), o.smb1.fid, action, &c.info)
