@@ -325,7 +325,11 @@ func Plan(c Choice) ([]Step, error) {
 		}
 	}
 	if len(steps) == 0 {
-		return nil, fmt.Errorf("nothing to compare: no workload matches --only, or none has one of the --baselines")
+		of := "no workload"
+		if c.Quick {
+			of = "of the few of --quick none"
+		}
+		return nil, fmt.Errorf("nothing to compare: %s matches --only, or none has one of the --baselines", of)
 	}
 	return steps, nil
 }
