@@ -4,10 +4,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"ustack/smbproto/wire"
 )
@@ -236,7 +236,7 @@ func TestNothingIsKeptOfAShareThatIsGone(t *testing.T) {
 		p.hangUp()
 	}()
 	for p.srv.Stats().Sessions > 0 {
-		time.Sleep(time.Millisecond)
+		runtime.Gosched()
 	}
 	p.reconfigure(func(c *Config) { c.Shares = c.Shares[1:] })
 	o.mu.Unlock()
