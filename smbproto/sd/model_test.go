@@ -52,7 +52,7 @@ var (
 			rapid.SampledFrom([]ACEType{Allow, Allow, Deny}).Draw(t, "kind"),
 			rapid.SampledFrom([]ACEFlags{0, 0, ObjectInherit, ContainerInherit}).Draw(t, "flags") |
 				rapid.SampledFrom([]ACEFlags{0, ObjectInherit, ContainerInherit, NoPropagate, InheritOnly, Inherited}).Draw(t, "flags"),
-			wire.Access(rapid.Uint32().Draw(t, "mask") & rapid.Uint32().Draw(t, "mask") &^ 0x08000000),
+			wire.Access(rapid.Uint32().Draw(t, "mask") & rapid.Uint32().Draw(t, "and") &^ 0x08000000), // few rights
 			rapid.SampledFrom(someSIDs).Draw(t, "who"),
 		}
 	}), 0, 6)
