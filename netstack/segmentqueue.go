@@ -1,6 +1,7 @@
 package netstack
 
 import (
+	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
@@ -22,7 +23,7 @@ type tcpProtocol interface {
 // A boundedTCP drops what would exceed the bound.
 type boundedTCP struct {
 	tcpProtocol
-	stk       *stack.Stack
+	dropped   *tcpip.StatCounter
 	endpoints endpointLayout
 }
 
@@ -30,16 +31,16 @@ type boundedTCP struct {
 func (l *loop) boundedTCP(stk *stack.Stack) stack.TransportProtocol {
 	p := tcp.NewProtocol(stk)
 	if t, ok := p.(tcpProtocol); ok {
-		return boundedTCP{t, stk, l.endpoints}
+		return &boundedTCP{t, stk.Stats().DroppedPackets, l.endpoints}
 	}
 	return p
 }
 
 // QueuePacket implements segmentTaker.
-func (p boundedTCP) QueuePacket(ep stack.TransportEndpoint, id stack.TransportEndpointID, pkt *stack.PacketBuffer) {
+func (p *boundedTCP) QueuePacket(ep stack.TransportEndpoint, id stack.TransportEndpointID, pkt *stack.PacketBuffer) {
 	if e, ok := ep.(*tcp.Endpoint); ok {
 		if held, ok := p.endpoints.held(e); ok && held > int(e.SocketOptions().GetReceiveBufferSize())+emptyMost {
-			p.stk.Stats().DroppedPackets.Increment()
+			p.dropped.Increment()
 			return
 		}
 	}
