@@ -429,7 +429,10 @@ func (c *Conn) tryAdmit(r *request, w *reply, cr *creation, cuts bool) (o *open,
 	}
 	e.overwrites = e.overwrites || cr.outdates
 	e.renames, e.removes = cr.renames, cr.removes
-	path := f.Path()
+	var path vfs.Path
+	if created {
+		path = f.Path()
+	}
 	if status = c.enter(o, &e); created && status != wire.StatusOK {
 		c.srv.files.entryChanged(o, path) // it was made all the same
 	}

@@ -267,7 +267,7 @@ func (c *Conn) lock(r *request, w *reply) wire.Status {
 	case !o.mayLock():
 		return wire.StatusAccessDenied
 	default:
-		t.outdates(o)
+		t.outdates(o, true)
 	}
 	for i := range req.Count() {
 		off, length, flags := req.Element(i)

@@ -328,7 +328,12 @@ func (t *fileTable) giveUp(o *open) {
 // changes takes what others have read away when an open changes the file: a WRITE, a lock, a new size. A client's own lease
 // stays, an open's own oplock of level II does not (MS-FSA 2.1.4.12). Files of which nobody else keeps anything, nearly all,
 // cost an atomic load or two.
-func (t *fileTable) changes(o *open) {
+func (t *fileTable) changes(o *open) { t.outdate(o, true) }
+
+// cut takes away what others have read since an open was admitted that cuts the file: what they had before, the admission has taken.
+func (t *fileTable) cut(o *open) { t.outdate(o, false) }
+
+func (t *fileTable) outdate(o *open, own bool) {
 	n := o.state.caching.Load()
 	if n == 0 || n == 1 && o.oplock != nil && o.oplock.keeps() {
 		return
@@ -336,28 +341,13 @@ func (t *fileTable) changes(o *open) {
 	defer t.sweep()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.outdates(o)
+	t.outdates(o, own)
 }
 
-// cut takes away what others have read since an open was admitted that cuts the file: what they had before, the admission has taken.
-func (t *fileTable) cut(o *open) {
-	if n := o.state.caching.Load(); n == 0 || n == 1 && o.oplock != nil && o.oplock.keeps() {
-		return
-	}
-	defer t.sweep()
-	t.mu.Lock()
-	defer t.mu.Unlock()
+// outdates is changes under the table's lock, or cut, if the open's own oplock is to stay.
+func (t *fileTable) outdates(o *open, own bool) {
 	for _, h := range slices.Clone(o.state.oplocks) {
-		if o.oplock != h {
-			t.demote(h, 0)
-		}
-	}
-}
-
-// outdates is changes under the table's lock.
-func (t *fileTable) outdates(o *open) {
-	for _, h := range slices.Clone(o.state.oplocks) {
-		if o.oplock != h || !h.keeps() {
+		if o.oplock != h || own && !h.keeps() {
 			t.demote(h, 0)
 		}
 	}

@@ -105,7 +105,7 @@ func (c *Conn) lockSMB1(r *smb1Request, w *smb1Reply, asked []byteRange, large b
 		got++
 	}
 	if status == wire.StatusOK {
-		c.srv.files.outdates(o)
+		c.srv.files.outdates(o, true)
 		return status
 	}
 	switch {
@@ -183,7 +183,7 @@ func (c *Conn) lockCore(r *smb1Request, off, length uint64) wire.Status {
 	l := byteRange{owner: o, pid: r.pid, off: off, length: length, exclusive: true}
 	status := o.state.tryLock(l)
 	if status == wire.StatusOK {
-		t.outdates(o)
+		t.outdates(o, true)
 	}
 	if status != wire.StatusLockNotGranted {
 		return status
