@@ -184,7 +184,7 @@ func (c *Config) setDefaults() error {
 	if c.MachineSID == "" {
 		c.MachineSID = MachineSID(c.Auth.ServerName)
 	}
-	if c.MachineSID.Sub(0) == "" {
+	if c.MachineSID.Sub(0).Sub(0).Sub(0).Sub(0) == "" { // the longest is a realm's user's
 		return fmt.Errorf("%w: no user's SID can begin with %v", ErrConfig, c.MachineSID)
 	}
 	if c.GUID == [16]byte{} {

@@ -53,7 +53,7 @@
 //
 // # Who may do what
 //
-// Each session has a token: the SID of its user, which comes of his name and of Config.MachineSID, and those of the groups
+// Each session has a token: the SID of its user, which comes of his name (and realm, without an account) and of Config.MachineSID, and those of the groups
 // that he is in (token.go). A CREATE is held to the security descriptors of the file and of its directory, a rename or a link to
 // that of the directory that it leads to and of what it replaces (security.go; package sd has the rules). What an open was
 // granted, it keeps: reading and writing ask for nothing. A descriptor is kept in an xattr of its file, which gets it before

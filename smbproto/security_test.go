@@ -703,6 +703,30 @@ func TestSmbclientIsHeldToDescriptors(t *testing.T) {
 	}
 }
 
+func TestNoUserOfARealmHasAnothersSID(t *testing.T) {
+	srv := newServerIn(t, t.TempDir(), nil)
+	sid := func(user, realm string) sd.SID {
+		return srv.token(auth.Identity{User: user, Domain: realm, Realm: realm}).User
+	}
+	alice := sid("alice", "EXAMPLE.COM")
+	if again := sid("Alice", "example.com"); again != alice {
+		t.Errorf("alice is %v, and %v in another case", alice, again)
+	}
+	for _, other := range []sd.SID{sid("alice", "OTHER.COM"), sid("aliceEXAMPLE", ".COM"), UserSID(srv.cfg.MachineSID, "alice")} {
+		if other == alice {
+			t.Errorf("somebody else is %v too", alice)
+		}
+	}
+	// By a hash of 31 bits a few seconds' search finds such a name: these two have one RID.
+	const one, other = "user19730", "user30787"
+	if auth.RID(one) != auth.RID(other) {
+		t.Fatal("the names have different RIDs")
+	}
+	if sid(one, "EXAMPLE.COM") == sid(other, "EXAMPLE.COM") {
+		t.Errorf("%s and %s have one SID", one, other)
+	}
+}
+
 func TestMachineSIDs(t *testing.T) {
 	cfg := testConfig(t.TempDir())
 	cfg.MachineSID = sd.NewSID(5, make([]uint32, 15)...)

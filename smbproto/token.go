@@ -18,8 +18,16 @@ func MachineSID(server string) sd.SID {
 	return sd.NewSID(5, 21, n(0), n(1), n(2))
 }
 
-// UserSID is the SID of a user of a server whose own is machine.
+// UserSID is the SID of a user who has an account at a server whose own is machine.
 func UserSID(machine sd.SID, user string) sd.SID { return machine.Sub(auth.RID(user)) }
+
+// realmSID is that of a user of a Kerberos realm. It is longer than any account's, so nobody has both.
+func realmSID(machine sd.SID, id *auth.Identity) sd.SID {
+	for _, n := range auth.RealmNumbers(id.User, id.Realm) {
+		machine = machine.Sub(n)
+	}
+	return machine
+}
 
 // token is who a session's user is to security descriptors, MS-SMB2 3.3.1.8 Session.SecurityContext.
 func (s *Server) token(id auth.Identity) *sd.Token {
@@ -33,9 +41,12 @@ func (s *Server) token(id auth.Identity) *sd.Token {
 	case id.Guest:
 		return &sd.Token{User: domain.Sub(sd.GuestRID), Group: sd.Guests, Groups: []sd.SID{sd.Guests, sd.Everyone, sd.Network}}
 	}
-	group := domain.Sub(sd.DomainUsersRID)
+	group, user := domain.Sub(sd.DomainUsersRID), UserSID(domain, id.User)
+	if id.Realm != "" {
+		user = realmSID(domain, &id)
+	}
 	t := &sd.Token{
-		User:   UserSID(domain, id.User),
+		User:   user,
 		Group:  group,
 		Groups: []sd.SID{group, sd.Everyone, sd.Network, sd.AuthenticatedUsers, sd.Users},
 	}

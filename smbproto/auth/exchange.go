@@ -46,10 +46,22 @@ func (c *Config) setDefaults() {
 	}
 }
 
+// hasAccount reports whether a user of this name has an account here.
+func (c *Config) hasAccount(name string) bool {
+	if c.Users == nil {
+		return false
+	}
+	_, ok := c.Users.Lookup(name)
+	return ok
+}
+
 // Identity is who was authenticated. The names are the client's own words:
 // well-formed UTF-8 of at most 256 UTF-16 units, but not otherwise checked.
 type Identity struct {
 	User, Domain, Workstation string
+
+	// Realm is that of a user who has proved himself by a ticket, and has no account; "" for all others.
+	Realm string
 
 	Guest     bool // no account: SessionKey is zero, unless Anonymous
 	Anonymous bool // gave no name; Guest is set as well

@@ -82,6 +82,27 @@ func TestATicketProvesAUser(t *testing.T) {
 }
 
 // Kerberos is not the client's first choice: then its list is proved, by the key that the server's answer brings.
+// named is a file of users with one of any password.
+type named string
+
+func (n named) Lookup(name string) ([16]byte, bool) {
+	return [16]byte{}, auth.SameName(name, string(n))
+}
+
+func TestARealmsUserWithoutAnAccountIsOfTheRealm(t *testing.T) {
+	r := authtest.NewRealm(t, authtest.AES...)
+	for name, realm := range map[string]string{"bob": authtest.RealmName, "alice": ""} {
+		e := auth.NewExchange(auth.Config{Kerberos: r.Kerberos(t), Now: r.Now, Users: named("Alice")})
+		u := &authtest.User{Name: name, Realm: authtest.RealmName, Etype: authtest.AES[0]}
+		if _, _, err := e.Step(authtest.InitToken(authtest.MechList(authtest.KerberosOID), u.Token(t, r))); err != nil {
+			t.Fatal(err)
+		}
+		if id := e.Identity(); id.User != name || id.Realm != realm {
+			t.Errorf("%s is %s of %q, want %q", name, id.User, id.Realm, realm)
+		}
+	}
+}
+
 func TestAListOfMechanismsIsProvedByTheTicketsKey(t *testing.T) {
 	r := authtest.NewRealm(t, etypeID.AES256_CTS_HMAC_SHA1_96)
 	for name, change := range map[string]func([]byte) []byte{

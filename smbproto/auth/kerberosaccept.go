@@ -85,6 +85,9 @@ func (a *kerberosAcceptor) accept(token []byte) (reply []byte, err error) {
 		}
 	}
 	id := a.claimed
+	if !a.cfg.hasAccount(id.User) {
+		id.Realm = id.Domain
+	}
 	copy(id.SessionKey[:], a.key.KeyValue) // its first 16 bytes, MS-SMB2 3.3.5.5.3
 	id.FullSessionKey = a.key.KeyValue
 	if id.Expires = req.Ticket.DecryptedEncPart.EndTime; !now.Before(id.Expires) {
