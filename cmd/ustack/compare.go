@@ -195,18 +195,21 @@ func (r *runner) all(ctx context.Context, steps []compare.Step) (err error) {
 	for i := range steps {
 		s := &steps[i]
 		if r.budget.Spent() {
-			return errors.Join(err, fmt.Errorf("%w: %d of %d workloads were measured", errTimeUp, i, len(steps)))
+			return errors.Join(err, unmeasured(errTimeUp, steps, i))
 		}
 		fmt.Fprintf(r.progress, "[%d/%d, %v] %s, %s (%s) ", i+1, len(steps), time.Since(began).Round(time.Second), s.Name, s.Placement, strings.Join(s.Contenders, " "))
 		failed := r.step(ctx, s)
-		if failed != nil {
+		switch {
+		case failed != nil:
 			fmt.Fprintf(r.progress, " failed: %v\n", failed)
-		} else {
+		case ctx.Err() != nil:
+			fmt.Fprintln(r.progress, " called off")
+		default:
 			r.said(r.progress, s)
 		}
 		err = errors.Join(err, failed, r.keep())
 		if ctx.Err() != nil {
-			return errors.Join(err, calledOff(ctx))
+			return errors.Join(err, unmeasured(calledOff(ctx), steps, i))
 		}
 		if e := r.lab.check(); e != nil {
 			return errors.Join(err, e)

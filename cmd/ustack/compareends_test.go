@@ -61,6 +61,50 @@ func TestWhenTimeIsUpNobodyHasFailed(t *testing.T) {
 	}
 }
 
+// A cutOff is a contestant that was killed because the comparison was called off.
+type cutOff struct{ contestant }
+
+func (cutOff) stop() error { return errors.New("signal: killed") }
+
+func TestThatTheTimeIsUpIsSaidOnceWithWhatIsMissing(t *testing.T) {
+	ctx, cancel := withBudget(t.Context(), -budgetGrace)
+	defer cancel()
+	<-ctx.Done()
+	var steps []compare.Step
+	for _, size := range []string{"1 KiB", "2 KiB", "3 KiB", "4 KiB", "5 KiB", "6 KiB", "7 KiB", "8 KiB"} {
+		steps = append(steps, compare.Step{
+			Workload:  compare.Workload{Name: size + " round trip", Service: "echo"},
+			Placement: compare.OneCPU, Contenders: []string{compare.Ustack, compare.Veth},
+		})
+	}
+	said := new(strings.Builder)
+	r := &runner{
+		lab: lab{name: "none"}, report: &compare.Report{Pairs: 1}, budget: compare.NewBudget(time.Hour, 16, 0), progress: said,
+		keep: func() error { return nil },
+	}
+	if err := r.disband(ctx, &steps[0], &field{up: map[string]contestant{compare.Ustack: cutOff{}, compare.Veth: cutOff{}}}); err != nil {
+		t.Errorf("those that were cut off with it: %v", err)
+	}
+	const sentence = "the time is used up"
+	err := r.all(ctx, steps)
+	if err == nil || strings.Count(err.Error()+said.String(), sentence) != 1 || len(r.report.Failures) != 0 {
+		t.Fatalf("%v, and before: %s", err, said)
+	}
+	for _, want := range []string{"0 of 8 workloads", "1 KiB round trip, one-cpu", "2 KiB round trip, one-cpu", "others"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: want %q", err, want)
+		}
+	}
+	if strings.Contains(err.Error(), "8 KiB") {
+		t.Errorf("%v: names all", err)
+	}
+
+	r.budget = compare.NewBudget(0, 16, 0) // spent before the next
+	if err := r.all(t.Context(), steps[:2]); !errors.Is(err, errTimeUp) || !strings.Contains(err.Error(), "2 KiB round trip, one-cpu") {
+		t.Errorf("between two: %v", err)
+	}
+}
+
 func TestALoadEndsWithTheTimeOfAll(t *testing.T) {
 	ctx, cancel := withBudget(t.Context(), time.Hour)
 	defer cancel()

@@ -24,7 +24,7 @@ type field struct {
 }
 
 // step makes all runs of a step: rounds, in each of which every contender is measured
-// once, in turn. Who failed in what is in the report.
+// once, in turn. Who failed in what is in the report. That it was called off is no error of it: ctx tells.
 func (r *runner) step(ctx context.Context, s *compare.Step) (err error) {
 	d, rounds := r.budget.Load(), r.budget.Rounds(r.report.Pairs)
 	began, planned := time.Now(), r.report.Pairs*len(s.Contenders)
@@ -48,7 +48,8 @@ func (r *runner) step(ctx context.Context, s *compare.Step) (err error) {
 	}
 	if s.OfPeak > 0 {
 		if err := r.findPeak(ctx, s, f.up[compare.Veth], d); err != nil {
-			return r.failed(ctx, s, compare.Veth, 0, err)
+			f.without(compare.Veth, r.failed(ctx, s, compare.Veth, 0, err))
+			return f.err
 		}
 	}
 	if rounds < r.report.Pairs {
@@ -86,15 +87,18 @@ func (r *runner) round(ctx context.Context, s *compare.Step, f *field, pair int,
 // without takes a contender that has failed out of the step. It reports whether the
 // step can go on: a baseline can be done without, user-space TCP and the lab cannot.
 func (f *field) without(name string, err error) bool {
-	f.dropped, f.err = append(f.dropped, name), errors.Join(f.err, err)
-	over := errors.Is(err, context.Canceled) || errors.Is(err, errTimeUp)
-	return name != compare.Ustack && partyOf(err) != "namespace" && !over
+	f.dropped = append(f.dropped, name)
+	if errors.Is(err, context.Canceled) || errors.Is(err, errTimeUp) {
+		return false
+	}
+	f.err = errors.Join(f.err, err)
+	return name != compare.Ustack && partyOf(err) != "namespace"
 }
 
-// disband stops the contenders. One that has failed is not asked how it ended.
+// disband stops the contenders. One that has failed is not asked how it ended, and none if they were killed to call it off.
 func (r *runner) disband(ctx context.Context, s *compare.Step, f *field) (err error) {
 	for name, c := range f.up {
-		if e := c.stop(); e != nil && !slices.Contains(f.dropped, name) {
+		if e := c.stop(); e != nil && ctx.Err() == nil && !slices.Contains(f.dropped, name) {
 			err = errors.Join(err, r.failed(ctx, s, name, 0, &failure{"server", fmt.Errorf("did not end in order: %w", e)}))
 		}
 	}

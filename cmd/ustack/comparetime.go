@@ -3,7 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
+
+	"ustack/cmd/ustack/compare"
 )
 
 // budgetGrace is how much later than its time a comparison is called off, whatever it is
@@ -23,4 +27,21 @@ func calledOff(ctx context.Context) error {
 		return errTimeUp
 	}
 	return ctx.Err()
+}
+
+// mostNamed bounds how many workloads an error names.
+const mostNamed = 4
+
+// unmeasured is why, with the workloads that came to no end for it: those behind the first n. Of the first of them
+// some pairs may have been measured.
+func unmeasured(why error, steps []compare.Step, n int) error {
+	var missing []string
+	for i := n; i < len(steps); i++ {
+		if len(missing) == mostNamed {
+			missing = append(missing, "and "+compare.Count(len(steps)-i, "other"))
+			break
+		}
+		missing = append(missing, steps[i].Name+", "+steps[i].Placement)
+	}
+	return fmt.Errorf("%w: %d of %d workloads were measured; not, or not in full: %s", why, n, len(steps), strings.Join(missing, "; "))
 }
