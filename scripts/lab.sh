@@ -26,8 +26,9 @@ usage: lab.sh [-n NAME] up|down|status
        lab.sh [-n NAME] exec client|server COMMAND [ARG ...]
 
 up is idempotent, and one that fails takes away what it has made; down takes away
-what up made, and nothing else. NAME (default: "lab") tells labs apart, so that two
-can stand at once.
+what up made, and nothing else: processes that are still in a namespace are told, go
+on, and keep it, without a name, until they end. NAME (default: "lab") tells labs
+apart, so that two can stand at once.
 TXT
 	exit "${1:-2}"
 }
@@ -155,11 +156,28 @@ down() {
 	local ns
 	for ns in "$client" "$server"; do
 		if ours "$ns"; then
-			ip netns delete "$ns" # its devices go with it
+			tell_inside "$ns"
+			ip netns delete "$ns" # its devices go with it, or with the last process in it
 		fi
 		rm -f "$(mark "$ns")"
 	done
 	forget_state
+}
+
+# How many processes are named at most.
+most_named=5
+
+# tell_inside NAMESPACE says which processes keep it when its name is gone.
+tell_inside() {
+	local pid command n=0 said=''
+	for pid in $(ip netns pids "$1" || true); do
+		command=$({ tr '[:cntrl:]' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null) || continue # it has ended
+		n=$((n + 1))
+		command=${command% }
+		[[ $n -gt $most_named ]] || said+="${said:+, }$pid (${command:0:80})"
+	done
+	[[ $n -le $most_named ]] || said+=" and $((n - most_named)) more"
+	[[ $n -eq 0 ]] || echo "lab.sh: $1 loses its name, and is there with its devices until these have ended: $said" >&2
 }
 
 # forget_state takes away the directories of the marks, unless there are others.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The promises of lab.sh: up and down are idempotent, two labs stand side by side,
 # an up that fails leaves what was there before and nothing else, what others made is
-# left alone, and a server that is killed leaves nothing.
+# left alone, a server that is killed leaves nothing, and down tells who is still inside.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -91,6 +91,19 @@ kill "$client" 2>/dev/null || true
 wait "$client" 2>/dev/null || true
 client=
 
-lab "$a" down
+# Who is still inside when its namespace loses its name is told.
+scripts/lab.sh -n "$a" exec client sleep 60 &
+client=$!
+until [[ $(tr '\0' ' ' <"/proc/$client/cmdline") == "sleep 60 " ]]; do
+	kill -0 "$client" || fail "no process in the namespace"
+	read -rt 0.1 <> <(:) || true
+done
+lab "$a" down 2>"$work/said" || fail "down fails for a process in the namespace"
+grep -q "^lab.sh: ustack-$a-c .*: $client (sleep 60)\$" "$work/said" || fail "down does not tell who is still in the namespace: $(cat "$work/said")"
+lab "$a" down 2>"$work/said"
+[[ ! -s $work/said ]] || fail "down of what is down says: $(cat "$work/said")"
+kill "$client"
+wait "$client" 2>/dev/null || true
+client=
 [[ -z $(ours) ]] || fail "namespaces are left behind"
-echo "lab: up, down, side by side, others left alone, nothing left of a killed server"
+echo "lab: up, down, side by side, others left alone, nothing left of a killed server, who is still inside told"
