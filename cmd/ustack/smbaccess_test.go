@@ -1,10 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestAServerThatNobodyCouldUseDoesNotStart(t *testing.T) {
@@ -72,6 +75,22 @@ func TestAServerWarnsOfWhoCanUseIt(t *testing.T) {
 			if !strings.Contains(log, w) {
 				t.Errorf("%v: no %q:\n%s", c.args, w, log)
 			}
+		}
+	}
+}
+
+func TestAServerWarnsOfMoreFilesThanDescriptors(t *testing.T) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	for files, warned := range map[uint64]bool{limit.Max / 2: false, limit.Max/2 + 1: true} {
+		dir := t.TempDir()
+		file := writeSMBFile(t, dir, fmt.Sprintf("limits.files = %d\nshare.a.path = \".\"\n", files))
+		_, stop := started(t, kernelServer("smb", "--config", file)...)
+		log, err := stop()
+		if err != nil || strings.Contains(log, "more files may be open than there are descriptors for") != warned {
+			t.Errorf("%d files with %d descriptors: %v: %s", files, limit.Max, err, log)
 		}
 	}
 }

@@ -5,9 +5,12 @@ import (
 	"log/slog"
 	"reflect"
 
+	"golang.org/x/sys/unix"
+
 	"ustack/smbproto"
 	"ustack/smbproto/audit"
 	"ustack/smbproto/auth"
+	"ustack/smbproto/vfs"
 )
 
 // smbService is the SMB server of a command, whose settings can be read again. The goroutine that runs the command
@@ -48,6 +51,7 @@ func (s *smbService) open(cfg smbproto.Config) (err error) {
 		return err
 	}
 	s.now.access(&cfg).warn(s.log)
+	warnOfFiles(cfg.Limits.MaxFiles, s.log)
 	return nil
 }
 
@@ -96,6 +100,18 @@ func (s *smbService) reload() {
 		s.log.Warn("needs a restart to change", "setting", setting)
 	}
 	next.access(&cfg).warn(s.log)
+	warnOfFiles(cfg.Limits.MaxFiles, s.log)
+}
+
+// warnOfFiles logs that clients can open more files than there are descriptors for: those that are left then can't be opened, and no
+// connection comes in.
+func warnOfFiles(most int, log *slog.Logger) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || uint64(most) <= limit.Cur/vfs.DescriptorsPerFile {
+		return
+	}
+	log.Warn("more files may be open than there are descriptors for (ulimit -n)", "limits.files", most, "descriptors", limit.Cur,
+		"descriptors_per_file", vfs.DescriptorsPerFile)
 }
 
 func (s *smbService) reopenAudit() {
