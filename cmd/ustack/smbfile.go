@@ -46,14 +46,14 @@ type smbFile struct {
 		Metrics   *string `toml:"metrics"`
 	} `toml:"server"`
 	Security struct {
-		Users       *string   `toml:"users"`
-		Keytab      *string   `toml:"keytab"`
-		Admins      []string  `toml:"administrators"`
-		Guests      *bool     `toml:"guests"`
-		Signing     *string   `toml:"signing"`
-		Encryption  *string   `toml:"encryption"`
-		MinProtocol *protocol `toml:"min_protocol"`
-		MaxProtocol *protocol `toml:"max_protocol"`
+		Users       *string  `toml:"users"`
+		Keytab      *string  `toml:"keytab"`
+		Admins      []string `toml:"administrators"`
+		Guests      *bool    `toml:"guests"`
+		Signing     *string  `toml:"signing"`
+		Encryption  *string  `toml:"encryption"`
+		MinProtocol *string  `toml:"min_protocol"` // no protocol: the decoder would take the number of one for a name
+		MaxProtocol *string  `toml:"max_protocol"`
 	} `toml:"security"`
 	Limits struct {
 		MaxIO          *byteSize `toml:"max_io"`
@@ -117,7 +117,7 @@ var wrongType = regexp.MustCompile(`^cannot decode TOML (.+?) into .*?(\S+)$`)
 // valueNames are types as who writes a file calls them.
 var valueNames = map[string]string{
 	"bool": "true or false", "int": "an integer", "uint16": "an integer", "string": "a string", "[]string": "a list of strings",
-	"[]int": "a list of integers", "[]uint16": "a list of integers", "main.byteSize": `bytes, such as 65536 or "64KiB"`, "main.protocol": "a string",
+	"[]int": "a list of integers", "[]uint16": "a list of integers", "main.byteSize": `bytes, such as 65536 or "64KiB"`,
 }
 
 // parseSMBFile reads a file's text. An error begins with the place, ":LINE:COLUMN: ", and a key that is not

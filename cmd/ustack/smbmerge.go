@@ -92,8 +92,23 @@ func (m *serveSMBCmd) take(f *smbFile) error {
 	takeKey(m, "keytab", "security.keytab", &m.Keytab, m.beside(sec.Keytab))
 	takeKey(m, "guest", "security.guests", &m.Guest, &sec.Guests)
 	takeKey(m, "encrypt", "security.encryption", &m.Encrypt, sec.Encryption)
-	takeKey(m, "min-protocol", "security.min_protocol", &m.MinProtocol, sec.MinProtocol)
-	takeKey(m, "max-protocol", "security.max_protocol", &m.MaxProtocol, sec.MaxProtocol)
+	for _, v := range []struct {
+		flag, key string
+		to        *protocol
+		from      *string
+	}{
+		{"min-protocol", "security.min_protocol", &m.MinProtocol, sec.MinProtocol},
+		{"max-protocol", "security.max_protocol", &m.MaxProtocol, sec.MaxProtocol},
+	} {
+		if v.from == nil {
+			continue
+		}
+		var p protocol
+		if err := p.UnmarshalText([]byte(*v.from)); err != nil {
+			return fmt.Errorf("%s %w", v.key, err)
+		}
+		takeKey(m, v.flag, v.key, v.to, &p)
+	}
 	if v := sec.Signing; v != nil {
 		if *v != "offered" && *v != "required" {
 			return fmt.Errorf("security.signing %q: want offered or required", *v)
