@@ -95,7 +95,7 @@ func readSMBFile(path string) (*smbFile, error) {
 	}
 	defer f.Close()
 	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
-		return nil, cmp.Or(err, fmt.Errorf("%s is not a regular file", path))
+		return nil, cmp.Or(err, fmt.Errorf("%s is not a regular file: want one, which SIGHUP can have read again", path))
 	}
 	text, err := io.ReadAll(io.LimitReader(f, mostSMBFile+1))
 	if err != nil {

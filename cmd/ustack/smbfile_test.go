@@ -217,6 +217,16 @@ func TestAWrongFileIsRefusedWithThePlace(t *testing.T) {
 	}
 }
 
+// What comes from a pipe is there once, and the file is read at each SIGHUP.
+func TestAConfigurationFromAPipeIsRefusedWithTheReason(t *testing.T) {
+	c := program(t.Context(), "serve", "smb", "--config", "/dev/stdin")
+	c.Stdin = strings.NewReader("share.a.path = \".\"\n")
+	out, err := c.CombinedOutput()
+	if want := "ustack: --config: /dev/stdin is not a regular file: want one, which SIGHUP can have read again\n"; err == nil || string(out) != want {
+		t.Errorf("%v: %s; want %s", err, out, want)
+	}
+}
+
 func FuzzSMBFile(f *testing.F) {
 	example, err := os.ReadFile("../../docs/ustack.toml")
 	if err != nil {
