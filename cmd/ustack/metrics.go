@@ -33,8 +33,12 @@ type metricsServer struct {
 	running sync.WaitGroup
 }
 
-// listenMetrics listens at HOST:PORT, or at a path that begins with "/", which is owner's then. It answers when serve is called.
+// listenMetrics listens at HOST:PORT, or at a path that begins with "/", which is owner's then; "" is none, and nil. It answers when
+// serve is called.
 func listenMetrics(at string, owner *account) (*metricsServer, error) {
+	if at == "" {
+		return nil, nil
+	}
 	network := "tcp"
 	if a, err := netip.ParseAddrPort(at); err == nil {
 		network = tcpOf(a.Addr())

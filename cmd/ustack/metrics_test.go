@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -154,6 +155,40 @@ func TestMetricsTakeFewConnections(t *testing.T) {
 	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
 	if _, err := io.ReadFull(c, b); err != nil || string(b) != "HTTP" {
 		t.Errorf("%q, %v", b, err)
+	}
+}
+
+func TestAnAddressOfMetricsThatIsTakenIsToldBeforeAnythingIsUp(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	control := filepath.Join(t.TempDir(), "control")
+	out, err := program(t.Context(), kernelServer("echo", "--metrics", taken.Addr().String(), "--control", control)...).CombinedOutput()
+	if err == nil || !strings.HasPrefix(string(out), "ustack: metrics: ") || strings.Count(string(out), "\n") != 1 {
+		t.Errorf("%v: %s", err, out)
+	}
+	if _, err := os.Lstat(control); err == nil {
+		t.Error("the control socket is left behind")
+	}
+}
+
+func TestMetricsAreToldAtTheAddressOfTheDevice(t *testing.T) {
+	if os.Geteuid() != 0 {
+		cannot(t, "a TAP device needs root")
+	}
+	if _, err := os.Stat("/dev/net/tun"); err != nil {
+		cannot(t, "no TUN/TAP driver: "+err.Error())
+	}
+	socket, _ := started(t, "serve", "echo", "--tap", fmt.Sprintf("m%d", os.Getpid()),
+		"--addr", "198.18.78.2/24", "--host-addr", "198.18.78.1/24", "--metrics", "198.18.78.1:0")
+	s, err := readSnapshot(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := scrape(t, s.Metrics); metric(t, text, `ustack_info{service="echo",stack="netstack"}`) != 1 {
+		t.Error(text)
 	}
 }
 

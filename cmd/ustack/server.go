@@ -90,24 +90,30 @@ func (f *stackFlags) run(ctx context.Context, log *slog.Logger, ports []uint16, 
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.label("control"), err)
 	}
+	// An address that is taken is told before there is a device. One that is not there yet may be the device's.
+	exported, err := listenMetrics(f.Metrics, owner)
+	if err != nil && !errors.Is(err, syscall.EADDRNOTAVAIL) {
+		return errors.Join(err, ctl.Close())
+	}
 	b, err := f.open(log, in, out, owner)
 	if err != nil {
-		return errors.Join(err, ctl.Close())
+		return errors.Join(err, exported.Close(), ctl.Close())
 	}
 	s.totals = f.Totals
 	s.log, s.backend, s.areas = log, b, map[*ioarea.Area]struct{}{}
 	began := time.Now()
-	var exported *metricsServer
 	ln, err := listenAll(b, ports)
 	if err != nil {
-		return errors.Join(err, ctl.Close(), b.Close())
+		return errors.Join(err, exported.Close(), ctl.Close(), b.Close())
 	}
 	s.addrs = addrsOf(ln)
 	closeAll := func() error { return errors.Join(exported.Close(), ctl.Close(), ln.Close(), b.Close()) }
-	if f.Metrics != "" {
+	if exported == nil {
 		if exported, err = listenMetrics(f.Metrics, owner); err != nil {
 			return errors.Join(err, closeAll())
 		}
+	}
+	if exported != nil {
 		s.metrics = exported.ln.Addr().String()
 	}
 	// All that takes privileges has been done.
