@@ -34,6 +34,15 @@ func (c *Conn) makeKeys(ch *channel, id *auth.Identity) error {
 	return nil
 }
 
+// algorithms names what signs and encrypts a session's messages, where either end wants that. What guests and nobody have
+// protects nothing.
+func (s *session) algorithms() (signing, cipher string) {
+	if s.keys.signing == nil || s.anonymous {
+		return "none", "none"
+	}
+	return s.keys.with.signing.String(), s.keys.with.cipher.String()
+}
+
 // hashPreauth takes a request and its answer into the preauth integrity hash, MS-SMB2 3.3.5.4
 // and 3.3.5.5: those of the negotiation, and the answers of a log-on that goes on. Its
 // requests are taken before they are looked at, for the last one is in the keys.

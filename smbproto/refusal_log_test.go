@@ -35,9 +35,24 @@ func TestALogSaysWhatAGuestLacks(t *testing.T) {
 
 	p = guest(func(c *Config) { c.Shares[0].Encrypt = true })
 	p.want(p.setupMsg(ntlmAnonymous()), wire.StatusOK)
-	logged("signing_required=false encryption_required=false")
+	logged("signing=none cipher=none signing_required=false encryption_required=false")
 	p.want(p.treeMsg(`\\server\pub`), wire.StatusAccessDenied)
 	logged("share refused: it must be encrypted, and guests have no key")
+}
+
+// Who is logged on is told with what protects his messages, if he or the server wants that.
+func TestALogSaysByWhatALogOnIsProtected(t *testing.T) {
+	for d, want := range map[wire.Dialect]string{
+		wire.Dialect210: "dialect=2.1.0 signing=HMAC-SHA256 cipher=none",
+		wire.Dialect300: "dialect=3.0.0 signing=AES-128-CMAC cipher=AES-128-CCM",
+		wire.Dialect311: "dialect=3.1.1 signing=AES-128-CMAC cipher=AES-128-GCM",
+	} {
+		var log bytes.Buffer
+		newMember(t, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) }, d).logOn("alice", "secret")
+		if lines := log.String(); strings.Count(lines, "logged on") != 1 || !strings.Contains(lines, want) {
+			t.Errorf("logged %q, want %q in it", lines, want)
+		}
+	}
 }
 
 func TestAnEncryptedShareIsRefusedForItsOwnCause(t *testing.T) {

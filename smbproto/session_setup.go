@@ -199,8 +199,9 @@ func (c *Conn) accept(ch *channel, req wire.SessionSetupRequest) error {
 	if old := req.PreviousSessionID(); old != 0 && old != sess.id {
 		c.endPrevious(sess, old)
 	}
+	signing, cipher := sess.algorithms()
 	c.log.Info("logged on", "user", id.User, "domain", id.Domain, "workstation", id.Workstation,
-		"guest", id.Guest, "anonymous", id.Anonymous, "signing_required", sess.mustSign, "encryption_required", sess.mustSeal, "session", hexID(sess.id))
+		"guest", id.Guest, "anonymous", id.Anonymous, "dialect", c.dialect.String(), "signing", signing, "cipher", cipher, "signing_required", sess.mustSign, "encryption_required", sess.mustSeal, "session", hexID(sess.id))
 	return nil
 }
 

@@ -192,8 +192,12 @@ func (c *Conn) acceptSMB1(r *smb1Request, ch *channel, id auth.Identity, respons
 	}
 	sess.user, sess.anonymous = id, id.Anonymous
 	c.validate(sess, id)
+	signing := "none"
+	if s.signer != nil {
+		signing = "MD5"
+	}
 	c.log.Info("logged on", "user", id.User, "domain", id.Domain, "workstation", id.Workstation,
-		"guest", id.Guest, "anonymous", id.Anonymous, "dialect", c.dialect.String(), "signing", s.signer != nil, "session", hexID(sess.id))
+		"guest", id.Guest, "anonymous", id.Anonymous, "dialect", c.dialect.String(), "signing", signing, "cipher", "none", "session", hexID(sess.id))
 	return nil
 }
 
