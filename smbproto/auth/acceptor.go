@@ -16,8 +16,8 @@ type acceptor struct {
 
 	id      Identity
 	claimed Identity // of the names alone, before anything is proved
-	// What signs mechListMIC, each way; nil when the client's key is not known,
-	// as with a guest that gave some password.
+	// What signs mechListMIC, each way; nil when the client's key is not known, as with a guest that
+	// gave some password, and without extended session security.
 	fromClient, toClient *security
 }
 
@@ -37,7 +37,7 @@ func (a *acceptor) offer(msg []byte) ([]byte, error) {
 
 // accept judges an AUTHENTICATE_MESSAGE. Without an error, a.id says who the peer is.
 func (a *acceptor) accept(msg []byte) error {
-	m, err := parseAuthenticate(msg)
+	m, err := parseAuthenticate(msg, a.flags)
 	if err != nil {
 		return err
 	}
@@ -114,6 +114,9 @@ func (a *acceptor) setKeys(m *authenticate, baseKey [16]byte) (key [16]byte, err
 	flags := m.flags & a.flags
 	if key, err = m.exportedKey(baseKey, flags); err != nil {
 		return key, err
+	}
+	if a.flags&flagExtendedSession == 0 {
+		return key, nil
 	}
 	a.fromClient = newSecurity(key, flags, clientSigning, clientSealing)
 	a.toClient = newSecurity(key, flags, serverSigning, serverSealing)

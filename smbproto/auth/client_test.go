@@ -22,6 +22,7 @@ type client struct {
 
 	flags     uint32 // clientFlags unless set
 	noMIC     bool   // leave out MsvAvFlags and the MIC
+	noFlags   bool   // leave out those of the last message
 	v1        bool   // answer with 24 bytes, as NTLMv1 does
 	anonymous bool
 	spoil     func(nt []byte) []byte // changes the NT response
@@ -32,6 +33,7 @@ type client struct {
 
 const (
 	fUnicode   = 0x1
+	fOEM       = 0x2
 	fTarget    = 0x4
 	fSign      = 0x10
 	fSeal      = 0x20
@@ -122,10 +124,16 @@ func (c *client) type3(t testing.TB, challenge []byte) []byte {
 		copy(c.key[:], "a random session")
 		sealed = crypt(base, c.key[:])
 	}
+	name := units
+	if le.Uint32(challenge[20:])&fUnicode == 0 {
+		name = func(s string) []byte { return []byte(s) }
+	}
 	b := make([]byte, 88)
 	copy(b, "NTLMSSP\x00\x03")
-	le.PutUint32(b[60:], flags)
-	for i, f := range [][]byte{lm, nt, units(c.domain), units(c.user), units(c.host), sealed} {
+	if !c.noFlags {
+		le.PutUint32(b[60:], flags)
+	}
+	for i, f := range [][]byte{lm, nt, name(c.domain), name(c.user), name(c.host), sealed} {
 		at := 12 + 8*i
 		le.PutUint16(b[at:], uint16(len(f)))
 		le.PutUint16(b[at+2:], uint16(len(f)))

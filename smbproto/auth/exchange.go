@@ -288,8 +288,10 @@ func (e *Exchange) stepResp(token []byte) ([]byte, error) {
 // due when the client sent one (RFC 4178 5); nil when none is to be sent.
 func (e *Exchange) checkMechListMIC(mic []byte) ([]byte, error) {
 	switch {
+	case e.ntlm.fromClient == nil && (e.ntlm.id.Guest || mic == nil && !e.needMIC):
+		return nil, nil // a guest whose key is unknown, or nothing to verify
 	case e.ntlm.fromClient == nil:
-		return nil, nil // a guest whose key is unknown
+		return nil, refused("user %q: no extended session security, whose mechListMIC alone is known here", e.ntlm.id.User)
 	case mic == nil && e.needMIC && !e.ntlm.id.Guest:
 		return nil, refused("user %q: no mechListMIC, but NTLMSSP was not the client's first choice", e.ntlm.id.User)
 	case mic == nil:

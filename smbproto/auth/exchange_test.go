@@ -37,7 +37,7 @@ func rawLogon(t testing.TB, e *auth.Exchange, c *client) error {
 	return err
 }
 
-// spnegoLogon drives an exchange with SPNEGO and mechListMIC to its end.
+// spnegoLogon drives an exchange with SPNEGO, and with mechListMIC where the client has what makes it, to its end.
 func spnegoLogon(t testing.TB, e *auth.Exchange, c *client) error {
 	t.Helper()
 	list := marshal(t, []asn1.ObjectIdentifier{oidNTLM})
@@ -46,7 +46,11 @@ func spnegoLogon(t testing.TB, e *auth.Exchange, c *client) error {
 		t.Fatalf("first reply %+v, want accept-incomplete of NTLMSSP", first)
 	}
 	last := c.type3(t, first.Token)
-	reply, done, err := e.Step(respToken(t, last, c.sum("client-to-server", list)))
+	var mic []byte
+	if c.flags&fExtended != 0 {
+		mic = c.sum("client-to-server", list)
+	}
+	reply, done, err := e.Step(respToken(t, last, mic))
 	if err != nil {
 		return err
 	}
@@ -71,6 +75,9 @@ func TestUserWithPasswordGetsTheClientsSessionKey(t *testing.T) {
 		"40 bits":         with(func(c *client) { c.flags = allFlags &^ (f128 | f56) }),
 		"only to sign":    with(func(c *client) { c.flags = allFlags &^ (fSeal | fVersion | fTarget) }),
 		"not to sign":     with(func(c *client) { c.flags = allFlags &^ (fSeal | fSign) }),
+		"no Unicode":      with(func(c *client) { c.flags = allFlags&^fUnicode | fOEM }),
+		"flags once":      with(func(c *client) { c.flags, c.noFlags = allFlags&^fKeyExch, true }),
+		"no new security": with(func(c *client) { c.flags = allFlags &^ fExtended }),
 		"no domain":       with(func(c *client) { c.domain, c.host = "", "" }),
 		"beyond ASCII":    {user: "žOFIE", domain: "LÁB", host: "PČ", password: "heslo€"},
 	} {
@@ -90,6 +97,8 @@ func TestUserWithPasswordGetsTheClientsSessionKey(t *testing.T) {
 }
 
 func TestLogonDecisions(t *testing.T) {
+	// old is what clients ask for that speak NTLMv1 alone.
+	const old = fUnicode | fOEM | fNTLM | fAlways
 	for _, tc := range []struct {
 		name         string
 		c            client
@@ -103,6 +112,9 @@ func TestLogonDecisions(t *testing.T) {
 		{name: "known user, NTLMv1", c: client{user: "alice", v1: true}, refused: true, refusedGuest: true},
 		{name: "unknown user", c: client{user: "bob", password: "x"}, refused: true},
 		{name: "unknown user, NTLMv1", c: client{user: "bob", v1: true}, refused: true},
+		{name: "known user, NTLMv1 and no more", c: client{user: "alice", v1: true, flags: old}, refused: true, refusedGuest: true},
+		{name: "unknown user, NTLMv1 and no more", c: client{user: "bob", v1: true, flags: old}, refused: true},
+		{name: "unknown user, NTLMv1 and flags once", c: client{user: "bob", v1: true, flags: old, noFlags: true}, refused: true},
 		{name: "guest with the empty password", c: client{user: "guest"}, refused: true},
 		{name: "empty name with a response", c: client{password: "x"}, refused: true},
 		{name: "anonymous", c: client{anonymous: true}, refused: true, anonymous: true},
@@ -273,6 +285,20 @@ func TestSecondChoiceNeedsAMechListMIC(t *testing.T) {
 		if got := parseResp(t, reply); !hmac.Equal(got.MIC, c.sum("server-to-client", marshal(t, list))) {
 			t.Errorf("mechListMIC % x is wrong", got.MIC)
 		}
+	}
+}
+
+// Of mechListMIC the older form is not known here, so that a client without extended session security cannot prove its list.
+func TestASecondChoiceNeedsExtendedSessionSecurity(t *testing.T) {
+	for name, mic := range map[string][]byte{"without mechListMIC": nil, "with some": make([]byte, 16)} {
+		t.Run(name, func(t *testing.T) {
+			c, e := client{user: "alice", password: "secret", flags: allFlags &^ fExtended}, newExchange(false)
+			step(t, e, initToken(t, []byte("a ticket"), oidKrb5, oidNTLM))
+			last := c.type3(t, parseResp(t, step(t, e, respToken(t, c.type1(), nil))).Token)
+			if _, _, err := e.Step(respToken(t, last, mic)); !errors.Is(err, auth.ErrLogonFailure) {
+				t.Fatalf("got %v, want ErrLogonFailure", err)
+			}
+		})
 	}
 }
 

@@ -18,6 +18,7 @@ const (
 // Negotiate flags, MS-NLMP 2.2.2.5.
 const (
 	flagUnicode         = 0x00000001
+	flagOEM             = 0x00000002
 	flagRequestTarget   = 0x00000004
 	flagSign            = 0x00000010
 	flagSeal            = 0x00000020
@@ -31,12 +32,10 @@ const (
 	flagKeyExchange     = 0x40000000
 	flag56              = 0x80000000
 
-	// flagsOffered are the client's wishes that are granted. Without datagrams and OEM strings.
+	// flagsOffered are the client's wishes that are granted. Without datagrams, and with OEM strings
+	// only for who has no others.
 	flagsOffered = flagUnicode | flagRequestTarget | flagSign | flagSeal | flagNTLM | flagAlwaysSign |
 		flagExtendedSession | flagVersion | flag128 | flagKeyExchange | flag56
-	// flagsNeeded: strings are Unicode, and session security is the one of
-	// NTLMv2 (MS-NLMP 3.4.4.2). Every client that speaks NTLMv2 asks for these.
-	flagsNeeded = flagUnicode | flagNTLM | flagExtendedSession
 )
 
 // Offsets of the fixed fields, MS-NLMP 2.2.1.2 and 2.2.1.3.
@@ -90,8 +89,11 @@ func parseNegotiate(b []byte) (flags uint32, err error) {
 		return 0, malformed("NEGOTIATE_MESSAGE of %d bytes, want at most %d", len(b), maxNegotiate)
 	}
 	flags = binary.LittleEndian.Uint32(b[12:])
-	if missing := flagsNeeded &^ flags; missing != 0 {
-		return 0, unsupported("the client's flags 0x%08x lack 0x%08x", flags, missing)
+	switch {
+	case flags&flagNTLM == 0:
+		return 0, unsupported("the client's flags 0x%08x lack 0x%08x", flags, flagNTLM)
+	case flags&(flagUnicode|flagOEM) == 0: // MS-NLMP 2.2.2.5, of either flag
+		return 0, unsupported("the client's flags 0x%08x have neither 0x%08x nor 0x%08x", flags, flagUnicode, flagOEM)
 	}
 	return flags, nil
 }
@@ -101,10 +103,15 @@ func buildChallenge(clientFlags uint32, server, domain string, challenge [8]byte
 	// MS-NLMP 3.2.5.1.1: what the client asked for and the server has, and
 	// TARGET_INFO, without which a client cannot answer with NTLMv2.
 	flags := clientFlags&flagsOffered | flagTargetInfo
+	encode := utf16le
+	if flags&flagUnicode == 0 {
+		flags |= flagOEM
+		encode = toOEM
+	}
 	var name []byte
 	if flags&flagRequestTarget != 0 {
 		flags |= flagTargetServer
-		name = utf16le(server)
+		name = encode(server)
 	}
 	info := targetInfo(server, domain, now)
 
@@ -130,7 +137,8 @@ func putField(b []byte, size, offset int) {
 	binary.LittleEndian.PutUint32(b[4:], uint32(offset))
 }
 
-// authenticate is an AUTHENTICATE_MESSAGE, MS-NLMP 2.2.1.3. Its slices point into the message.
+// authenticate is an AUTHENTICATE_MESSAGE, MS-NLMP 2.2.1.3. Its slices point into the message,
+// but for names that were not Unicode.
 type authenticate struct {
 	message    []byte
 	flags      uint32
@@ -141,15 +149,14 @@ type authenticate struct {
 	sessionKey []byte // EncryptedRandomSessionKey
 }
 
-func parseAuthenticate(b []byte) (m authenticate, err error) {
+// parseAuthenticate takes a message apart. What names are made of, negotiated says: its own flags repeat
+// that (MS-NLMP 2.2.1.3), where the client has not left them out.
+func parseAuthenticate(b []byte, negotiated uint32) (m authenticate, err error) {
 	if err := wantMessage(b, msgAuthenticate, authenticateMin); err != nil {
 		return m, err
 	}
 	m.message = b
 	m.flags = binary.LittleEndian.Uint32(b[60:])
-	if m.flags&flagUnicode == 0 {
-		return m, unsupported("names in the client's code page: flags 0x%08x lack 0x%08x", m.flags, flagUnicode)
-	}
 	for _, f := range []struct {
 		at   int
 		dst  *[]byte
@@ -171,10 +178,15 @@ func parseAuthenticate(b []byte) (m authenticate, err error) {
 		if offset < authenticateMin || offset+uint64(size) > uint64(len(b)) {
 			return m, malformed("%s of %d bytes at %d, message has %d", f.what, size, offset, len(b))
 		}
-		if f.name && (size%2 != 0 || size > maxName) {
-			return m, malformed("%s of %d bytes, want an even number up to %d", f.what, size, maxName)
-		}
 		*f.dst = b[offset : offset+uint64(size)]
+		if f.name && negotiated&flagUnicode == 0 {
+			if *f.dst, err = fromOEM(*f.dst); err != nil {
+				return m, err
+			}
+		}
+		if n := len(*f.dst); f.name && (n%2 != 0 || n > maxName) {
+			return m, malformed("%s of %d bytes, want an even number up to %d", f.what, n, maxName)
+		}
 	}
 	return m, nil
 }

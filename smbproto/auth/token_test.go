@@ -74,8 +74,8 @@ func TestBadFirstTokensSayWhatIsWrong(t *testing.T) {
 		"huge length":          {[]byte{0x60, 0x84, 255, 255, 255, 255}, auth.ErrMalformed, "4294967295"},
 		"NegTokenResp":         {respToken(t, c.type1(), nil), auth.ErrMalformed, "0xa1"},
 		"AUTHENTICATE first":   {with(c.type1(), 8, 3), auth.ErrMalformed, "type 3, want 1"},
-		"OEM strings":          {flags(allFlags &^ fUnicode), auth.ErrUnsupported, "0x00000001"},
-		"no NTLMv2 security":   {flags(allFlags &^ fExtended), auth.ErrUnsupported, "0x00080000"},
+		"no strings":           {flags(allFlags &^ fUnicode), auth.ErrUnsupported, "0x00000001"},
+		"no NTLM":              {flags(allFlags &^ fNTLM), auth.ErrUnsupported, "0x00000200"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newExchange(true)
@@ -123,6 +123,29 @@ func TestChallengeNamesTheServerAndTheTime(t *testing.T) {
 	}
 	if flags := le.Uint32(challenge[20:]); flags != allFlags|fInfo|0x20000 {
 		t.Errorf("flags 0x%08x", flags)
+	}
+}
+
+func TestAClientWithoutUnicodeIsToldTheServersNameInASCII(t *testing.T) {
+	cfg := config(false, "8 random")
+	cfg.ServerName = "ŽIŽKOV"
+	challenge := step(t, auth.NewExchange(cfg), (&client{flags: allFlags&^fUnicode | fOEM}).type1())
+	size, at := int(le.Uint16(challenge[12:])), int(le.Uint32(challenge[16:]))
+	if name := challenge[at : at+size]; string(name) != "?I?KOV" {
+		t.Errorf("target name %q", name)
+	}
+	if flags := le.Uint32(challenge[20:]); flags != allFlags&^fUnicode|fOEM|fInfo|0x20000 {
+		t.Errorf("flags 0x%08x", flags)
+	}
+	if name := avList(t, challenge)[1]; !bytes.Equal(name, units("ŽIŽKOV")) { // MS-NLMP 2.2.2.1: always Unicode
+		t.Errorf("MsvAvNbComputerName % x", name)
+	}
+}
+
+func TestANameInSomeCodePageIsNotGuessed(t *testing.T) {
+	c, e := client{user: "žofie", password: "heslo€", flags: allFlags&^fUnicode | fOEM}, newExchange(true)
+	if err := rawLogon(t, e, &c); !errors.Is(err, auth.ErrUnsupported) {
+		t.Fatalf("got %v, want ErrUnsupported", err)
 	}
 }
 

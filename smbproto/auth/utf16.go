@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"unicode"
 	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // utf16le encodes s as NTLMSSP has its strings: UTF-16, little-endian, without an end mark.
@@ -14,6 +15,29 @@ func utf16le(s string) []byte {
 		b = binary.LittleEndian.AppendUint16(b, u)
 	}
 	return b
+}
+
+// toOEM encodes s for a client without Unicode. What its code page is nobody says: other characters than
+// those of ASCII, which all code pages have, become question marks.
+func toOEM(s string) []byte {
+	b := make([]byte, 0, len(s))
+	for _, r := range s {
+		if r >= utf8.RuneSelf {
+			r = '?'
+		}
+		b = append(b, byte(r))
+	}
+	return b
+}
+
+// fromOEM makes a name of a client without Unicode one as others send it.
+func fromOEM(name []byte) ([]byte, error) {
+	for _, c := range name {
+		if c >= utf8.RuneSelf {
+			return nil, unsupported("a name in the client's code page: % x", name)
+		}
+	}
+	return utf16le(string(name)), nil
 }
 
 // fromUTF16 decodes an even number of bytes; a lone surrogate becomes U+FFFD.

@@ -46,7 +46,7 @@ const (
 )
 
 func TestSpecificationsNTLMv2Exchange(t *testing.T) {
-	m, err := parseAuthenticate(unhex(t, specAuthenticate))
+	m, err := parseAuthenticate(unhex(t, specAuthenticate), flagUnicode)
 	if err != nil {
 		t.Fatal(err)
 	}
