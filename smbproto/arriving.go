@@ -67,7 +67,7 @@ func (c *Conn) beginWrite(head []byte, n int) error {
 	w.open = w.r.open
 	w.open.mu.Lock()
 	defer w.open.mu.Unlock()
-	if w.open.closed {
+	if w.open.closed || w.open.file == nil { // a pipe: another channel has connected a tree of this id to IPC$ since mayArrive looked
 		w.status = wire.StatusFileClosed
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"ustack/ioarea"
 	"ustack/smbproto/wire"
@@ -290,4 +291,32 @@ func TestReadComesFromTheFile(t *testing.T) {
 			t.Errorf("at %d, %d bytes: %d came, %d said", c.off, c.n, len(got), le.Uint32(r[68:]))
 		}
 	}
+}
+
+// A tree's id may be another tree's a moment later, when another channel disconnects the one and connects the other: a WRITE that began
+// to arrive for a file finds a pipe.
+func TestAWriteThatBeginsToArriveMayFindAPipe(t *testing.T) {
+	meanwhile := func() {}
+	m := newMember(t, func(c *Config) {
+		c.Latency, c.Now = true, func() time.Time {
+			do := meanwhile
+			meanwhile = func() {}
+			do()
+			return time.Now()
+		}
+	}, wire.Dialect302).logOn("alice", "secret").treeOf("pub")
+	other := m.another().mustBind(m)
+	pipe := wire.FileID{}
+	meanwhile = func() {
+		other.want(other.request(wire.CommandTreeDisconnect, 4, nil), wire.StatusOK)
+		other.treeOf("IPC$")
+		pipe = other.open("srvsvc", anyOpen)
+	}
+	id := m.srv.newFileID()
+	id = wire.FileID{Persistent: id.Persistent + 1, Volatile: id.Volatile + 1} // that of the next open
+	m.want(m.writeMsg(id, 0, bindPDU), wire.StatusFileClosed)
+	if pipe != id || other.tree != m.tree {
+		t.Fatalf("the pipe is %v in tree %d, want %v in %d", pipe, other.tree, id, m.tree)
+	}
+	m.want(m.writeMsg(id, 0, bindPDU), wire.StatusOK) // whole, as it should be
 }
