@@ -75,6 +75,35 @@ func TestSMB1SearchMatchesAsDOSDoes(t *testing.T) {
 	}
 }
 
+// A directory may have more entries than fit two bytes of a resume key.
+func TestSMB1SearchGoesOnBehindManyEntries(t *testing.T) {
+	p := newPeer1(t, nil).logOn1("pub")
+	p.flags2 &^= wire.SMB1Flags2Unicode
+	for _, name := range []string{"A", "B", "C"} {
+		if err := os.WriteFile(filepath.Join(p.dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next := func(key []byte) []byte {
+		t.Helper()
+		more := append(append(path1(""), 5, byte(len(key)), 0), key...)
+		if key == nil {
+			more = append(path1(`\*`), 5, 0, 0)
+		}
+		b := p.want1(p.msg(wire.SMB1Search, words(uint16(1), uint16(0)), more), wire.StatusOK)
+		if b.Word(0) != 1 {
+			t.Fatalf("%d entries", b.Word(0))
+		}
+		return b.Bytes[3:][:resumeKeySize]
+	}
+	key := next(nil)
+	for _, s := range p.c.smb1.searches { // as if it were the last that two bytes can count
+		s.given = 65535
+	}
+	le.PutUint32(key[keyGiven:], 65535)
+	next(next(key))
+}
+
 // In a directory DOS's pattern for all, and what its programs say for it, finds ".." too.
 func TestSMB1SearchFindsTheDirectoryAbove(t *testing.T) {
 	p := newPeer1(t, nil).logOn1("pub")

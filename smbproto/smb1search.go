@@ -213,10 +213,16 @@ func (c *Conn) findClose2(r *smb1Request, _ *smb1Reply) wire.Status {
 	return wire.StatusOK
 }
 
-// The entries of SEARCH and FIND, MS-CIFS 2.2.4.58.2: a resume key, and what DOS knows of a file.
+// The entries of SEARCH and FIND, MS-CIFS 2.2.4.58.2: a resume key, and what DOS knows of a file. The key ends with
+// four bytes of the client's; of the server's before them, those from keySearch are the search's id, and from keyGiven how many
+// entries have been given up to this one.
 const (
 	resumeKeySize   = 21
 	searchEntrySize = 43
+
+	keySearch = 11
+	keyGiven  = 13
+	keyClient = 17
 )
 
 func searchRoom(c *Conn, _ wire.SMB1Header, b *wire.SMB1Block) int {
@@ -264,7 +270,7 @@ func (c *Conn) searchCore(r *smb1Request, w *smb1Reply) wire.Status {
 			return status
 		}
 	} else {
-		sid = wire.SMB1U16(key[13:])
+		sid = wire.SMB1U16(key[keySearch:])
 		if s = c.searchOf(r, sid); s == nil {
 			if r.code == wire.SMB1FindClose {
 				return wire.StatusInvalidHandle
@@ -277,7 +283,7 @@ func (c *Conn) searchCore(r *smb1Request, w *smb1Reply) wire.Status {
 			c.putSearchHead(w, 0)
 			return wire.StatusOK
 		}
-		at := int(wire.SMB1U16(key[15:]))
+		at := int(wire.SMB1U32(key[keyGiven:]))
 		if status = s.goTo("", at); status != wire.StatusOK {
 			return status
 		}
@@ -322,10 +328,10 @@ func (c *Conn) listCore(s *smb1Search, sid uint16, key []byte, w *smb1Reply, mos
 		s.gave()
 		e := out[count*searchEntrySize:][:searchEntrySize]
 		clear(e)
-		wire.PutSMB1U16(e[13:], sid)
-		wire.PutSMB1U16(e[15:], uint16(s.given))
+		wire.PutSMB1U16(e[keySearch:], sid)
+		wire.PutSMB1U32(e[keyGiven:], uint32(s.given))
 		if len(key) == resumeKeySize {
-			copy(e[17:21], key[17:]) // the client's own
+			copy(e[keyClient:resumeKeySize], key[keyClient:])
 		}
 		i := &s.open.search.info
 		e[21] = byte(i.Attributes.SMB1())
