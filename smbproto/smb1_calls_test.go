@@ -33,6 +33,10 @@ func TestSMB1OldCalls(t *testing.T) {
 	ask(wire.SMB1CreateDirectory, wire.StatusOK, nil, path1(`\dir`))
 	ask(wire.SMB1CheckDirectory, wire.StatusOK, nil, path1(`\dir`))
 	ask(wire.SMB1CheckDirectory, badPath, nil, path1(`\no\dir`))
+	ask(wire.SMB1CheckDirectory, badPath, nil, path1(`\no`))
+	p.flags2 |= wire.SMB1Flags2NTStatus
+	ask(wire.SMB1CheckDirectory, wire.StatusObjectNameNotFound, nil, path1(`\no`))
+	p.flags2 &^= wire.SMB1Flags2NTStatus
 	b := ask(wire.SMB1Create, wire.StatusOK, words(uint16(0), uint32(1_000_000_000)), path1(`\dir\a.txt`))
 	fid := b.Word(0)
 	b = ask(wire.SMB1Write, wire.StatusOK, words(fid, uint16(5), uint32(0), uint16(0)), append([]byte{1, 5, 0}, "hello"...))

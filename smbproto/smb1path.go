@@ -143,12 +143,17 @@ func (c *Conn) checkDirectory(r *smb1Request, _ *smb1Reply) wire.Status {
 	if status != wire.StatusOK {
 		return status
 	}
-	return c.withPath(r, name, wire.AccessReadAttributes, shareEverything, 0, func(o *open) wire.Status {
+	status = c.withPath(r, name, wire.AccessReadAttributes, shareEverything, 0, func(o *open) wire.Status {
 		if !o.file.IsDir() {
 			return wire.StatusNotADirectory
 		}
 		return wire.StatusOK
 	})
+	// What is missing is a path to a client of DOS's codes, MS-CIFS 3.3.5.19; Windows tells others that it is the last name.
+	if status == wire.StatusObjectNameNotFound && !r.header().Has(wire.SMB1Flags2NTStatus) {
+		return wire.StatusObjectPathNotFound
+	}
+	return status
 }
 
 // queryInformation: MS-CIFS 2.2.4.9.
