@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"ustack/smbproto/wire"
 )
@@ -26,6 +27,8 @@ type pending struct {
 	again   []byte // of a request that is to be tried again: it, and what follows in its frame
 	chain   chain  // likewise: what comes before in its frame
 	smb1    smb1Pending
+	// othersLease is since when it waits for another program's lease of a file, if it has.
+	othersLease time.Time
 
 	// What settle has said.
 	status wire.Status

@@ -404,6 +404,8 @@ func (c *Conn) tryAdmit(r *request, w *reply, cr *creation, cuts bool) (o *open,
 		return nil, false, false, wire.StatusObjectNameCollision
 	case impossible && errors.Is(err, vfs.ErrNotFound):
 		return nil, false, false, wire.StatusCannotDelete
+	case errors.Is(err, vfs.ErrLeased):
+		return nil, false, false, c.waitForOthersLease(r, w)
 	case err != nil:
 		return nil, false, false, wire.StatusOf(err)
 	}

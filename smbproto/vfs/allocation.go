@@ -68,7 +68,7 @@ func (f *File) allocated(st *unix.Statx_t) uint64 {
 		return f.room.n
 	}
 	if f.pathOnly {
-		now.n = allocated(st, func() (int, error) { return reopen(f.fd, unix.O_RDONLY|unix.O_NONBLOCK) })
+		now.n = allocated(st, func() (int, error) { return reopen(f.fd, unix.O_RDONLY) })
 	} else {
 		now.n = allocatedBy(f.fd, st)
 	}

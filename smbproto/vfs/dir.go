@@ -107,7 +107,7 @@ func (f *File) EntryInfo(name string, info *wire.FileInfo, eas bool) error {
 		var k kept
 		k, info.EASize = f.root.shownXattrs(&st, xattrsOf(fd), eas)
 		if err == nil {
-			err = entryInfo(info, &st, k, name, func() (int, error) { return reopen(fd, unix.O_RDONLY|unix.O_NONBLOCK) })
+			err = entryInfo(info, &st, k, name, func() (int, error) { return reopen(fd, unix.O_RDONLY) })
 		}
 		return errors.Join(err, closeAll(fd))
 	}

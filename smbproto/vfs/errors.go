@@ -35,6 +35,7 @@ var (
 	ErrMoved        = &Error{"another file has the name now", wire.StatusObjectNameNotFound}
 	ErrNoHandle     = &Error{"not opened for input or output", wire.StatusAccessDenied}
 	ErrTooMany      = &Error{"too many files are open", wire.StatusTooManyOpenedFiles}
+	ErrLeased       = &Error{"another program has a lease of the file", wire.StatusSharingViolation}
 	ErrIsRoot       = &Error{"is the root of the share", wire.StatusAccessDenied}
 )
 

@@ -22,13 +22,17 @@ func retry(f func() error) error {
 // O_PATH. It can't be made to lead elsewhere.
 func throughProc(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
-// reopen opens the file of an O_PATH handle for input or output.
+// reopen opens the file of an O_PATH handle for input or output. It does not wait for who has a lease of it, but tells him (O_NONBLOCK,
+// open(2)).
 func reopen(fd, flags int) (n int, err error) {
 	name := throughProc(fd)
 	err = retry(func() error {
-		n, err = unix.Open(name, flags|unix.O_CLOEXEC|unix.O_NOCTTY|unix.O_LARGEFILE, 0)
+		n, err = unix.Open(name, flags|unix.O_CLOEXEC|unix.O_NOCTTY|unix.O_LARGEFILE|unix.O_NONBLOCK, 0)
 		return err
 	})
+	if err == unix.EWOULDBLOCK {
+		err = ErrLeased
+	}
 	return n, err
 }
 

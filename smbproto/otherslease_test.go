@@ -1,0 +1,64 @@
+package smbproto
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"ustack/smbproto/wire"
+)
+
+// leasedByOthers has another program have a lease of a file, until it is closed.
+func leasedByOthers(t *testing.T, name string) *os.File {
+	t.Helper()
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
+		t.Skip("the file system of the temporary directory has no leases: ", err)
+	}
+	return f
+}
+
+// Who opens a file of which another program has a lease waits until it is given up, and keeps nobody waiting who opens others.
+func TestALeaseOfAnotherProgramIsWaitedForAlone(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	q := connect(t, p.srv, p.dir).logOn("pub")
+	p.sh("mkdir dir", "touch other")
+	dir := q.openAll("dir")
+	lease := leasedByOthers(t, filepath.Join(p.dir, "file"))
+	async := p.pends(p.createMsg("file", anyOpen))
+	if s := q.rename(dir, "renamed", false); s != wire.StatusOK {
+		t.Error("a directory is renamed meanwhile:", s)
+	}
+	p.close(p.openAll("other"))
+	p.still()
+	if err := lease.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if r := p.later(); r != nil {
+			if status(r) != wire.StatusOK || wire.Header(r).AsyncID() != async {
+				t.Error(status(r))
+			}
+			break
+		}
+	}
+}
+
+// It can be cancelled, and goes with its connection.
+func TestWhoWaitsForAnothersLeaseCanLeave(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	leasedByOthers(t, filepath.Join(p.dir, "file"))
+	async := p.pends(p.createMsg("file", anyOpen))
+	if err := p.feed(frame(p.cancelMsg(async))); err != nil {
+		t.Fatal(err)
+	}
+	p.wantLater(async, wire.StatusCancelled)
+	p.pends(p.createMsg("file", anyOpen))
+	p.hangUp()
+}
