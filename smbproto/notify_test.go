@@ -206,6 +206,23 @@ func TestChangesAreTold(t *testing.T) {
 	p.wantLater(w.async, wire.StatusNotifyCleanup)
 }
 
+// Of what no client could name nobody is told, nor of what is below: to clients a file that gets such a name is removed.
+func TestWhatNobodyCanNameIsNotTold(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	p.sh("mkdir d", "touch d/a")
+	tree := &watch{p: p, id: p.open("", listing), filter: names, tree: true}
+	dir := &watch{p: connect(t, p.srv, p.dir).logOn("pub"), filter: names}
+	dir.id = dir.p.open("d", listing)
+	tree.ask()
+	dir.ask()
+	p.sh(`touch d/x\y`, "touch d/x:y", "touch d/\xff", `mkdir d\e`, `touch d\e/f`, `mv d/x\y d/x*y`, "rm d/x:y")
+	tree.expect()
+	dir.expect()
+	p.sh("mv d/a d/a|b", "mv d/\xff d/b", `mv d\e e`, "touch e/g")
+	tree.expect(`-d\a`, `+d\b`, "+e", `+e\g`)
+	dir.expect("-a", "+b")
+}
+
 // What happens between two requests is kept for the next.
 func TestChangesAreKept(t *testing.T) {
 	p := newPeer(t, nil).logOn("pub")

@@ -170,13 +170,13 @@ func (w *Watcher) movedTo(d *watchedDir, name string, cookie uint32, isDir bool)
 	}
 	w.moved = nil
 	kind := nameKind(isDir)
-	if from.dir == d {
+	if from.dir == d && Nameable(from.name) && Nameable(name) {
 		d.each(name, func(t *Watch, to Path) {
 			in, _ := to.Split()
 			w.give(t, Change{wire.ChangeRenamedOld, kind, in.Join(from.name)})
 			w.give(t, Change{wire.ChangeRenamedNew, kind, to})
 		})
-	} else { // into another directory: for who sees both too, as with Windows
+	} else { // into another directory: for who sees both too, as with Windows; or one of the names is none for clients
 		w.tell(from.dir, from.name, wire.ChangeRemoved, kind)
 		w.tell(d, name, wire.ChangeAdded, kind)
 	}

@@ -166,10 +166,10 @@ func (d *watchedDir) attach(parent *watchedDir, name string) bool {
 	return true
 }
 
-// each calls f for the watches that see a name in d, with its path from there.
+// each calls f for the watches that see a name in d, with its path from there: where clients can name that.
 func (d *watchedDir) each(name string, f func(t *Watch, p Path)) {
 	path := Path(name)
-	for up := d; up != nil; up = up.parent {
+	for up := d; up != nil && Nameable(name); name, up = up.name, up.parent {
 		for _, t := range up.watches {
 			if t.tree || up == d {
 				f(t, path)
