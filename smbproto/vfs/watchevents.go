@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"encoding/binary"
+	"errors"
 	"slices"
 	"strings"
 
@@ -109,26 +110,7 @@ func (w *Watcher) arrived(d *watchedDir, name string, isNew bool) {
 	if !d.inTree() {
 		return
 	}
-	fd, err := d.open(name)
-	if err != nil {
-		return // gone again
-	}
-	defer func() { _ = unix.Close(fd) }()
-	child, err := w.add(fd, watchMask)
-	if err == nil && child.attach(d, name) {
-		found := finder(ignored)
-		if isNew {
-			found = func(in *watchedDir, name string, isDir bool) {
-				if in.seen == nil {
-					in.seen = map[string]bool{}
-				}
-				in.seen[name] = true
-				w.tell(in, name, wire.ChangeAdded, nameKind(isDir))
-			}
-		}
-		err = w.walk(child, fd, found)
-	}
-	if err != nil {
+	if err := w.include(d, name, isNew); err != nil {
 		d.each(name, func(t *Watch, _ Path) {
 			if t.tree {
 				t.sink.Lost()
@@ -136,6 +118,33 @@ func (w *Watcher) arrived(d *watchedDir, name string, isNew bool) {
 			}
 		})
 	}
+}
+
+// include has the directory name in d watched, and what is below.
+func (w *Watcher) include(d *watchedDir, name string, isNew bool) error {
+	fd, err := d.open(name)
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
+		return nil // gone again
+	case err != nil:
+		return err
+	}
+	defer func() { _ = unix.Close(fd) }()
+	child, err := w.add(fd, watchMask)
+	if err != nil || !child.attach(d, name) {
+		return err
+	}
+	found := finder(ignored)
+	if isNew {
+		found = func(in *watchedDir, name string, isDir bool) {
+			if in.seen == nil {
+				in.seen = map[string]bool{}
+			}
+			in.seen[name] = true
+			w.tell(in, name, wire.ChangeAdded, nameKind(isDir))
+		}
+	}
+	return w.walk(child, fd, found)
 }
 
 // open opens a directory in d by its place below a watch.

@@ -223,6 +223,58 @@ func TestAllAreToldWhatIsNotWatched(t *testing.T) {
 	w.mu.Unlock()
 }
 
+// A directory that is removed while its tree is looked through is none that can't be watched: all others are.
+func TestATreeIsWatchedWhileDirectoriesGo(t *testing.T) {
+	dir := t.TempDir()
+	w, f := watching(t, dir)
+	const n = 4
+	for i := range n {
+		must(t, os.MkdirAll(filepath.Join(dir, fmt.Sprint(i), "sub"), 0o755))
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	top, err := w.add(f.fd, watchMask)
+	must(t, err)
+	gone := ""
+	err = w.walk(top, f.fd, func(in *watchedDir, name string, _ bool) {
+		if gone == "" && in == top { // it has been opened
+			gone = name
+			must(t, os.RemoveAll(filepath.Join(dir, name)))
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	for i := range n {
+		d := top.children[fmt.Sprint(i)]
+		if fmt.Sprint(i) != gone && (d == nil || d.children["sub"] == nil) {
+			t.Errorf("%d is not watched, or what is in it is not; %s was removed", i, gone)
+		}
+	}
+	w.prune(top, false)
+}
+
+// A directory that has come to a tree, and that there is no descriptor to watch with, is told as what was lost.
+func TestADirectoryThatCanNotBeOpenedIsToldAsLost(t *testing.T) {
+	dir := t.TempDir()
+	w, f := watching(t, dir)
+	e := &events{flushed: make(chan []string, 100)}
+	watch, err := w.Watch(f, true, e)
+	must(t, err)
+	defer watch.Close()
+	var limit unix.Rlimit
+	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
+	w.mu.Lock()
+	must(t, os.Mkdir(filepath.Join(dir, "new"), 0o755))
+	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: limit.Max}))
+	w.take()
+	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+	w.mu.Unlock()
+	if got := <-e.flushed; !slices.Equal(got, []string{"+new", "lost"}) {
+		t.Errorf("told %q", got)
+	}
+}
+
 // Whatever the kernel told, nothing panics, and the trees that are known stay trees.
 func FuzzWatchEvents(f *testing.F) {
 	event := func(wd int32, mask, cookie uint32, name string) []byte {

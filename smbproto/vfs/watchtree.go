@@ -104,7 +104,10 @@ func (w *Watcher) extend(d *watchedDir, fd, depth int, found finder) error {
 	defer func() { _ = unix.Close(list) }()
 	for r := newDirReader(list); ; {
 		name, ok, err := r.next()
-		if err != nil || !ok {
+		switch {
+		case errors.Is(err, unix.ENOENT):
+			return nil // it was removed, getdents(2)
+		case err != nil || !ok:
 			return err
 		}
 		if r.kind != unix.DT_DIR && r.kind != unix.DT_UNKNOWN {
