@@ -77,6 +77,8 @@ type watchedDir struct {
 	watches  []*Watch
 	// seen are the names that were told when the directory was found, and whose creation may be in the queue still.
 	seen map[string]bool
+	// stale says that a directory was told to be in it that was not found: it is somewhere else by now, or that is.
+	stale bool
 }
 
 // Watch is one sink's on one directory.

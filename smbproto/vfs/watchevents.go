@@ -43,7 +43,7 @@ func (w *Watcher) overflow() {
 	w.lost()
 	var tops []*Watch
 	for _, d := range w.dirs {
-		d.parent, d.children, d.seen = nil, nil, nil
+		d.parent, d.children, d.seen, d.stale = nil, nil, nil, false
 		if i := slices.IndexFunc(d.watches, func(t *Watch) bool { return t.tree }); i >= 0 {
 			tops = append(tops, d.watches[i])
 		}
@@ -76,7 +76,7 @@ func (w *Watcher) event(d *watchedDir, mask, cookie uint32, name string) {
 		}
 		w.tell(d, name, wire.ChangeAdded, nameKind(isDir))
 		if isDir {
-			w.arrived(d, name, true)
+			w.arrived(d, name, true, nil)
 		}
 	case mask&unix.IN_DELETE != 0:
 		delete(d.seen, name)
@@ -105,12 +105,12 @@ func nameKind(isDir bool) wire.NotifyFilter {
 }
 
 // arrived watches a directory that has come to d, if a tree is watched. isNew says that it was made there: what is in it
-// has come after it, and is told.
-func (w *Watcher) arrived(d *watchedDir, name string, isNew bool) {
+// has come after it, and is told. known is what should have come, if that is watched with all that is below.
+func (w *Watcher) arrived(d *watchedDir, name string, isNew bool, known *watchedDir) {
 	if !d.inTree() {
 		return
 	}
-	if err := w.include(d, name, isNew); err != nil {
+	if err := w.include(d, name, isNew, known); err != nil {
 		d.each(name, func(t *Watch, _ Path) {
 			if t.tree {
 				t.sink.Lost()
@@ -121,17 +121,21 @@ func (w *Watcher) arrived(d *watchedDir, name string, isNew bool) {
 }
 
 // include has the directory name in d watched, and what is below.
-func (w *Watcher) include(d *watchedDir, name string, isNew bool) error {
+func (w *Watcher) include(d *watchedDir, name string, isNew bool, known *watchedDir) error {
 	fd, err := d.open(name)
+	if err == nil {
+		defer func() { _ = unix.Close(fd) }()
+		err = d.mustHave(fd)
+	}
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
-		return nil // gone again
+		d.stale = true
+		return nil
 	case err != nil:
 		return err
 	}
-	defer func() { _ = unix.Close(fd) }()
 	child, err := w.add(fd, watchMask)
-	if err != nil || !child.attach(d, name) {
+	if err != nil || !w.attach(child, d, name) || child == known && !known.isStale() {
 		return err
 	}
 	found := finder(ignored)
@@ -173,7 +177,7 @@ func (w *Watcher) movedTo(d *watchedDir, name string, cookie uint32, isDir bool)
 		w.movedAway()
 		w.tell(d, name, wire.ChangeAdded, nameKind(isDir))
 		if isDir {
-			w.arrived(d, name, false)
+			w.arrived(d, name, false, nil)
 		}
 		return
 	}
@@ -192,15 +196,13 @@ func (w *Watcher) movedTo(d *watchedDir, name string, cookie uint32, isDir bool)
 	if !isDir {
 		return
 	}
-	if from.child == nil {
-		w.arrived(d, name, false)
-		return
+	if from.child != nil {
+		from.child.detach()
 	}
-	from.child.detach()
-	if d.inTree() {
-		from.child.attach(d, name)
+	w.arrived(d, name, false, from.child)
+	if from.child != nil {
+		w.prune(from.child, from.child.parent.inTree())
 	}
-	w.prune(from.child, from.child.parent.inTree())
 }
 
 // movedAway: a rename whose second half does not come: to where nobody watches.

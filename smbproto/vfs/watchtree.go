@@ -102,6 +102,7 @@ func (w *Watcher) extend(d *watchedDir, fd, depth int, found finder) error {
 		return err
 	}
 	defer func() { _ = unix.Close(list) }()
+	d.stale = false
 	for r := newDirReader(list); ; {
 		name, ok, err := r.next()
 		switch {
@@ -141,7 +142,7 @@ func (w *Watcher) descend(d *watchedDir, fd int, name string, depth int, found f
 	if errors.Is(err, unix.EACCES) {
 		return nil // nobody can be told of what the server may not read
 	}
-	if err != nil || !child.attach(d, name) {
+	if err != nil || !w.attach(child, d, name) {
 		return err
 	}
 	return w.extend(child, sub, depth+1, found)
@@ -150,16 +151,26 @@ func (w *Watcher) descend(d *watchedDir, fd int, name string, depth int, found f
 // ignored is a finder for who wants to know nothing.
 func ignored(*watchedDir, string, bool) {}
 
-// attach says where d is. It fails for one that has a place already: a directory mounted a
-// second time.
-func (d *watchedDir) attach(parent *watchedDir, name string) bool {
+// What is found in a directory is what there is now, and may be ahead of the events that are still in the queue: who is told of a name
+// looks at what has it, and that counts, not what the events so far make of it. Where that can't be found yet, since the directory is by
+// now somewhere else itself, it is looked for when that is told.
+
+// attach says where d was found. It fails for one that is in another place too: a directory mounted a second time.
+func (w *Watcher) attach(d, parent *watchedDir, name string) bool {
 	for up := parent; up != nil; up = up.parent {
 		if up == d {
 			return false
 		}
 	}
 	if d.parent != nil && (d.parent != parent || d.name != name) {
-		return false
+		if d.isInPlace() {
+			return false
+		}
+		d.detach()
+	}
+	if other := parent.children[name]; other != nil && other != d {
+		other.detach() // is gone, or found again when it is told where it is
+		w.prune(other, false)
 	}
 	d.parent, d.name = parent, name
 	if parent.children == nil {
@@ -167,6 +178,40 @@ func (d *watchedDir) attach(parent *watchedDir, name string) bool {
 	}
 	parent.children[name] = d
 	return true
+}
+
+// mustHave fails with ENOENT if a directory was not found in d, but in one that has its place by now.
+func (d *watchedDir) mustHave(fd int) error {
+	var st unix.Statx_t
+	err := statx(fd, "..", &st)
+	if err == nil && idOf(&st) != d.id {
+		err = unix.ENOENT
+	}
+	return err
+}
+
+// isStale reports whether something is to be looked for in d, or below.
+func (d *watchedDir) isStale() bool {
+	if d.stale {
+		return true
+	}
+	for _, child := range d.children {
+		if child.isStale() {
+			return true
+		}
+	}
+	return false
+}
+
+// isInPlace reports whether d is where it was when the kernel told of it last.
+func (d *watchedDir) isInPlace() bool {
+	fd, err := d.parent.open(d.name)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = unix.Close(fd) }()
+	var st unix.Statx_t
+	return statx(fd, "", &st) == nil && idOf(&st) == d.id
 }
 
 // each calls f for the watches that see a name in d, with its path from there: where clients can name that.
