@@ -288,3 +288,14 @@ func TestSMB1SearchesGoWithTheirShare(t *testing.T) {
 		t.Errorf("%d searches, %d trees, %d hold the share", len(s.searches), len(s.trees), gone.holders.Load())
 	}
 }
+
+// What a client takes is agreed by the negotiation: the names of the domain and the server are in Unicode for one that has not said
+// yet that it takes it, too, as nmap reads them.
+func TestSMB1NegotiationNamesTheServerInUnicode(t *testing.T) {
+	p := newPeer1(t, func(c *Config) { c.Auth.Domain = "GROUP" })
+	p.flags2 = wire.SMB1Flags2NTStatus
+	b := p.want1(p.msg(wire.SMB1Negotiate, nil, []byte("\x02NT LM 0.12\x00")), wire.StatusOK)
+	if want := utf16le("GROUP\x00FILES\x00"); !bytes.Equal(b.Bytes[8:], want) { // behind the challenge
+		t.Errorf("the server's names are % x, want % x", b.Bytes[8:], want)
+	}
+}

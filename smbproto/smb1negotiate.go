@@ -63,9 +63,10 @@ func (c *Conn) negotiateNT1(req wire.SMB1NegotiateRequest) error {
 		w.grow(copy(w.room(), c.cfg.offer))
 	} else {
 		w.grow(copy(w.room(), v.Challenge))
-		unicode := h.Has(wire.SMB1Flags2Unicode)
-		for _, s := range []string{domain, server} { // not aligned, MS-CIFS 2.2.4.52.2
-			w.grow(wire.PutSMB1String(w.room(), 0, s, unicode))
+		// In Unicode, whether the request says so or not, as from Windows: what the client takes is agreed by this answer, whose
+		// capabilities say that the server has it. They are not aligned (MS-CIFS 2.2.4.52.2).
+		for _, s := range []string{domain, server} {
+			w.grow(wire.PutSMB1String(w.room(), 0, s, true))
 		}
 	}
 	answer := wire.SMB1Header(w.msg)
