@@ -191,6 +191,31 @@ func TestArchiveAttributeOfChanges(t *testing.T) {
 	}
 }
 
+// So does a rename, through whatever open: who saves what has the attribute would else have the file by its old name alone.
+func TestARenamedFileIsToBeArchived(t *testing.T) {
+	needXattrs(t)
+	p := newPeer(t, nil).logOn("pub")
+	id := p.newFile("file")
+	p.want(p.setMsg(id, wire.FileBasicInformation, basicInfo(hid)), wire.StatusOK)
+	renames := p.open("file", opening{wire.AccessDelete, shareAll, wire.Open, 0})
+	p.want(p.setMsg(renames, wire.FileRenameInformation, renameInfo("renamed", false)), wire.StatusOK)
+	if _, a := p.basic(id); a != hid|arc {
+		t.Errorf("renamed: %#x", a)
+	}
+	p.newFile("other")
+	p.want(p.setMsg(id, wire.FileBasicInformation, basicInfo(nor)), wire.StatusOK)
+	p.want(p.setMsg(renames, wire.FileRenameInformation, renameInfo("renamed", false)), wire.StatusOK)
+	p.want(p.setMsg(renames, wire.FileRenameInformation, renameInfo("other", false)), wire.StatusObjectNameCollision)
+	if _, a := p.basic(id); a != nor {
+		t.Errorf("not renamed: %#x", a)
+	}
+	d := p.open("dir", opening{wire.AccessAll, shareAll, wire.Create, wire.OptionDirectory})
+	p.want(p.setMsg(d, wire.FileRenameInformation, renameInfo("dir2", false)), wire.StatusOK)
+	if _, a := p.basic(d); a != dir {
+		t.Errorf("a directory: %#x", a)
+	}
+}
+
 func TestTimesAreKept(t *testing.T) {
 	needXattrs(t)
 	p := newPeer(t, nil).logOn("pub")

@@ -488,6 +488,9 @@ func (k *worker) rename(d, n int) {
 	if k.wants("rename to "+name, old, k.c.rename(old, name), want) && want == nil {
 		to.kind, to.data, to.attrs, to.streams = from.kind, from.data, from.attrs, from.streams
 		from.kind, from.data, from.attrs, from.streams = missing, nil, 0, nil
+		if to.kind == isFile {
+			to.attrs |= wire.AttributeArchive
+		}
 	}
 }
 

@@ -152,6 +152,9 @@ func (c *Conn) move(o *open, to vfs.Path, replace bool) wire.Status {
 		return wire.StatusOf(err)
 	}
 	o.renamed = true
+	if !o.file.IsDir() && o.file.Path() != from {
+		o.toArchive() // as Windows and smbd do: no archive has it by this name
+	}
 	due, err := c.srv.files.renamed(o, was)
 	if err != nil {
 		c.log.Warn("telling other opens of a rename", "cause", err)

@@ -123,6 +123,11 @@ func (o *open) modified() {
 			o.conn.log.Debug("keeping the time of the last write", "cause", err)
 		}
 	}
+	o.toArchive()
+}
+
+// toArchive sets the archive attribute of the open's file, if it has not that already.
+func (o *open) toArchive() {
 	if o.state.archive.Load() {
 		return
 	}
