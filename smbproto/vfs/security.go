@@ -127,10 +127,16 @@ func (f *File) ChangeSecurity(change func(Security) ([]byte, error)) error {
 	if err != nil {
 		return err
 	}
-	err = writeSecurity(f.xattrs(), b)
-	if errors.Is(err, unix.EACCES) && f.readOnlyMode() { // who may not write a file may not give it a descriptor
+	return f.thoughReadOnly(func() error { return writeSecurity(f.xattrs(), b) })
+}
+
+// thoughReadOnly changes an xattr of a file that may be read-only, as of the last Stat: who may not write a file may not do that,
+// unless he is root.
+func (f *File) thoughReadOnly(change func() error) error {
+	err := change()
+	if errors.Is(err, unix.EACCES) && f.readOnlyMode() {
 		if err = f.setReadOnly(false); err == nil {
-			err = errors.Join(writeSecurity(f.xattrs(), b), f.setReadOnly(true))
+			err = errors.Join(change(), f.setReadOnly(true))
 		}
 	}
 	return err

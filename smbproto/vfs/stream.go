@@ -307,7 +307,11 @@ func (f *File) removeStream() error {
 	lock := xattrLock(f.ID())
 	lock.Lock()
 	defer lock.Unlock()
-	return pathError("remove", string(f.Path())+":"+f.Stream(), streamError(f.xattrs().remove(f.streamXattr())))
+	err := f.statOnly() // others may have made the file read-only
+	if err == nil {
+		err = f.thoughReadOnly(func() error { return f.xattrs().remove(f.streamXattr()) })
+	}
+	return pathError("remove", string(f.Path())+":"+f.Stream(), streamError(err))
 }
 
 // Streams lists the file's streams, with that which has no name first. A directory lacks that.
