@@ -32,6 +32,9 @@ func toOEM(s string) []byte {
 
 // fromOEM makes a name of a client without Unicode one as others send it.
 func fromOEM(name []byte) ([]byte, error) {
+	if len(name) > maxName/2 {
+		return nil, malformed("name of %d bytes, want at most %d", len(name), maxName/2)
+	}
 	for _, c := range name {
 		if c >= utf8.RuneSelf {
 			return nil, unsupported("a name in the client's code page: % x", name)
