@@ -121,11 +121,8 @@ func (c *Conn) resolve(r *request, verify bool) wire.Status {
 	cmd := commandOf(r.cmd)
 	h := r.header()
 	related := h.Has(wire.FlagRelated)
-	if related && !c.chain.begun {
-		return wire.StatusInvalidParameter // the first can't be related, MS-SMB2 3.3.5.2.7.2
-	}
 	sessionID, treeID := h.SessionID(), h.TreeID()
-	if related {
+	if related && c.chain.begun {
 		sessionID, treeID = c.chain.session, c.chain.tree
 	}
 	switch ch := c.sessions[sessionID]; {
@@ -137,6 +134,13 @@ func (c *Conn) resolve(r *request, verify bool) wire.Status {
 		r.channel = ch // so that the client can trust that it has ended
 	case c.sealing == nil && (r.cmd == wire.CommandSessionSetup || cmd.needs&needSession != 0):
 		r.channel = c.foreign(h, sessionID)
+	}
+	if related && !c.chain.begun {
+		// Whose request it is decides whether the refusal is signed.
+		if status := c.checkSignature(r, cmd, verify); status != wire.StatusOK {
+			return status
+		}
+		return wire.StatusInvalidParameter // the first can't be related, MS-SMB2 3.3.5.2.7.2
 	}
 	if cmd.needs&needSession != 0 {
 		if r.session == nil || !r.session.valid {

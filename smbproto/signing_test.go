@@ -105,6 +105,34 @@ func TestEveryAnswerOfASessionThatMustSignIsSigned(t *testing.T) {
 	}
 }
 
+// Clients that sign take an answer that is not signed for one of somebody else's.
+func TestWhatIsRelatedToNothingIsRefusedWithASignature(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	id := p.newFile("file")
+	p.key()
+	verify := testSigner(t)
+	related := func() []byte {
+		m := p.readMsg(id, 0, 0)
+		wire.Header(m).PutFlags(wire.FlagRelated)
+		return m
+	}
+	want := func(m []byte, want ...wire.Status) {
+		t.Helper()
+		for i, r := range p.askAll(m) {
+			if status(r) != want[i] || !verify.Verify(r) {
+				t.Errorf("answer %d: %v, want %v; signature right: %v", i, status(r), want[i], verify.Verify(r))
+			}
+		}
+	}
+	want(p.signMsg(related()), wire.StatusInvalidParameter)
+	a := pad(related())
+	wire.Header(a).PutNextCommand(uint32(len(a)))
+	want(slices.Concat(p.signMsg(a), p.signMsg(related())), wire.StatusInvalidParameter, wire.StatusInvalidParameter)
+
+	p.c.sessions[p.session].mustSign = true
+	want(related(), wire.StatusAccessDenied)
+}
+
 func pad(m []byte) []byte {
 	for len(m)%8 != 0 {
 		m = append(m, 0)
