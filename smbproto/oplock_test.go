@@ -694,6 +694,29 @@ func TestALeaseOfTwoSessionsBreaksInTheOneThatIsLeft(t *testing.T) {
 	}
 }
 
+// A WRITE without data is none to others, MS-FSA 2.1.5.4: it neither takes away what they have read nor is there anything to archive.
+func TestAWriteOfNothingChangesNothing(t *testing.T) {
+	needXattrs(t)
+	for name, write := range map[string]func(p *peer, id wire.FileID) []byte{
+		"as it arrives": func(p *peer, id wire.FileID) []byte { return p.writeMsg(id, 10, nil) },
+		"as a whole": func(p *peer, id wire.FileID) []byte {
+			return chainOf(false, p.writeMsg(id, 10, nil), p.request(wire.CommandEcho, 4, nil))
+		},
+	} {
+		r, w := twoClients(t)
+		id := w.open("file", anyOpen)
+		w.want(w.setMsg(id, wire.FileBasicInformation, basicInfo(nor)), wire.StatusOK)
+		r.openOplock("file", anyOpen, wire.OplockII, wire.OplockII)
+		if got := status(w.askAll(write(w, id))[0]); got != wire.StatusOK {
+			t.Fatalf("%s: %v", name, got)
+		}
+		r.still()
+		if _, a := w.basic(id); a != nor {
+			t.Errorf("%s: the file's attributes are %#x", name, a)
+		}
+	}
+}
+
 // Of a WRITE that fails, what is in the file has changed it.
 func TestAWriteThatFailsMidwayBreaksOplocks(t *testing.T) {
 	limitFileSize(t)

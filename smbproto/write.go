@@ -96,8 +96,11 @@ func (c *Conn) writeDone(o *open, req wire.WriteRequest) error {
 	return c.wrote(o, req.Offset(), int(req.Length()), req.Flags()&wire.WriteThrough != 0)
 }
 
-// wrote notes that n bytes have been written at off.
+// wrote notes that n bytes have been written at off. A WRITE of none has done nothing, MS-FSA 2.1.5.4.
 func (c *Conn) wrote(o *open, off uint64, n int, through bool) error {
+	if n == 0 {
+		return nil
+	}
 	o.position = off + uint64(n)
 	c.srv.counters.bytesWritten.Add(uint64(n))
 	o.modified()
