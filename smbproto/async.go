@@ -113,12 +113,13 @@ func (p *pending) settle(status wire.Status, output []byte) {
 	if p.smb1.timer != nil {
 		p.smb1.timer.Stop() // or it would keep the connection, perhaps for weeks
 	}
-	s := &p.conn.settled
+	c := p.conn // which may leave it to another as soon as it is in the list
+	s := &c.settled
 	s.mu.Lock()
 	s.list = append(s.list, p)
 	s.some.Store(true)
 	s.mu.Unlock()
-	p.conn.in.Wake()
+	c.in.Wake()
 }
 
 // again reports whether a request is the one that is tried again.

@@ -1,6 +1,7 @@
 package smbproto
 
 import (
+	"sync"
 	"testing"
 
 	"ustack/smbproto/wire"
@@ -229,4 +230,34 @@ func TestACreateThatHasWaitedKeepsItsGUID(t *testing.T) {
 	if again := other.want(s.replay(1), wire.StatusOK); wire.ReadFileID(again[128:]) != wire.ReadFileID(r[128:]) {
 		t.Error("another open is answered")
 	}
+}
+
+// A CANCEL over one channel may meet the end of another, on which the request waits: whoever takes it from its place has it alone, until
+// it is left to somebody.
+func TestACancelMeetsTheEndOfAChannel(t *testing.T) {
+	s := newOrphaning(t, nil)
+	of, last := s.channels[1], s.channels[2]
+	s.channels[0].hangUp()
+	for i := range 40 {
+		m := of.another().mustBind(of)
+		async := m.pends(m.sign(m.namedMsg("file", anyOpen, byte(1+i))))
+		var both sync.WaitGroup
+		both.Go(func() {
+			if err := of.feed(frame(of.cancelMsg(async))); err != nil {
+				t.Error(err)
+			}
+		})
+		both.Go(func() {
+			pattern(i * 2000) // a while
+			m.hangUp()
+		})
+		both.Wait()
+		for _, c := range []*member{of, last} {
+			c.still()
+			c.handle(c.cancelMsg(async)) // it may have been too early
+			c.still()
+		}
+	}
+	s.left(t, of.c, 0, 0)
+	s.left(t, last.c, 0, 0)
 }
