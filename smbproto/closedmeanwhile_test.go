@@ -100,6 +100,36 @@ func (v *disturbed) stays(until time.Time) {
 	}
 }
 
+func everySession(srv *Server) []*session {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	return slices.Collect(maps.Values(srv.sessions))
+}
+
+// outOfTime has the time of breaks, of locks that wait and of opens that are kept be over.
+func outOfTime(t *fileTable) {
+	var over []func()
+	t.mu.Lock()
+	for _, st := range t.files {
+		for _, h := range st.oplocks {
+			round := h.rounds
+			over = append(over, func() { t.timeout(h, round) })
+		}
+		for _, l := range st.waiting {
+			if l.p.smb1.timer != nil {
+				over = append(over, func() { lockQueue{t, st}.expire(l.p) })
+			}
+		}
+	}
+	for _, o := range t.absent {
+		over = append(over, func() { t.expire(o) })
+	}
+	t.mu.Unlock()
+	for _, f := range over {
+		f()
+	}
+}
+
 // disturb closes something of others'.
 func disturb(t *testing.T, srv *Server, dir string, settings func(*Config), r *rand.Rand) {
 	switch r.IntN(40) {
@@ -117,11 +147,18 @@ func disturb(t *testing.T, srv *Server, dir string, settings func(*Config), r *r
 		_ = errors.Join(os.RemoveAll(path), os.MkdirAll(filepath.Join(dir, "d"), 0o755), os.WriteFile(path, pattern(1<<20), 0o644))
 	case 4:
 		srv.files.evictOldest()
+	case 5, 6: // tickets end, and others are shown
+		for _, s := range everySession(srv) {
+			s.expires.Store(int64(r.IntN(4) / 3))
+		}
+	case 7: // a session ends by another's log-on
+		if all := everySession(srv); len(all) > 0 {
+			_ = oneOf(r, all...).end()
+		}
+	case 8, 9: // nobody waits any longer
+		outOfTime(&srv.files)
 	default: // trees of SMB1 go as soon as something of them is open; the next request connects them again
-		srv.mu.Lock()
-		sessions := slices.Collect(maps.Values(srv.sessions))
-		srv.mu.Unlock()
-		for _, s := range sessions {
+		for _, s := range everySession(srv) {
 			s.mu.Lock()
 			ends := len(s.opens) > 0 && len(s.channels) > 0 && s.channels[0].conn.smb1 != nil
 			s.mu.Unlock()
