@@ -111,13 +111,29 @@ func readSMBFile(path string) (*smbFile, error) {
 	return file, nil
 }
 
-// wrongType is what the decoder says of a value of another type: TOML's, and, last, Go's.
-var wrongType = regexp.MustCompile(`^cannot decode TOML (.+?) into .*?(\S+)$`)
+// What the decoder says of a value of another type, and of a number that does not fit: TOML's type or the number, and, last, Go's type.
+var (
+	wrongType   = regexp.MustCompile(`^cannot decode TOML (.+?) into .*?(\S+)$`)
+	wrongNumber = regexp.MustCompile(`^(?:negative )?integer value (\S+) cannot be stored in (\S+)$`)
+)
 
 // valueNames are types as who writes a file calls them.
 var valueNames = map[string]string{
-	"bool": "true or false", "int": "an integer", "uint16": "an integer", "string": "a string", "[]string": "a list of strings",
+	"bool": "true or false", "int": "an integer", "uint16": "an integer from 0 to 65535", "string": "a string", "[]string": "a list of strings",
 	"[]int": "a list of integers", "[]uint16": "a list of integers", "main.byteSize": `bytes, such as 65536 or "64KiB"`,
+	"}": "a table", "main.smbFileShare": "a table", "map[string]main.smbFileShare": "tables [share.NAME]",
+}
+
+// inWords says what the decoder said of a value to who writes a file.
+func inWords(said string) string {
+	said = strings.TrimPrefix(said, "toml: ")
+	if m := wrongType.FindStringSubmatch(said); m != nil {
+		return fmt.Sprintf("this is of type %s: want %s", m[1], cmp.Or(valueNames[m[2]], m[2]))
+	}
+	if m := wrongNumber.FindStringSubmatch(said); m != nil {
+		return fmt.Sprintf("%s does not fit: want %s", m[1], cmp.Or(valueNames[m[2]], m[2]))
+	}
+	return said
 }
 
 // parseSMBFile reads a file's text. An error begins with the place, ":LINE:COLUMN: ", and a key that is not
@@ -140,10 +156,7 @@ func parseSMBFile(text []byte) (*smbFile, error) {
 	var wrong *toml.DecodeError
 	if errors.As(err, &wrong) {
 		line, column := wrong.Position()
-		why := wrongType.ReplaceAllStringFunc(strings.TrimPrefix(wrong.Error(), "toml: "), func(s string) string {
-			m := wrongType.FindStringSubmatch(s)
-			return fmt.Sprintf("this is of type %s: want %s", m[1], cmp.Or(valueNames[m[2]], m[2]))
-		})
+		why := inWords(wrong.Error())
 		if key := strings.Join(wrong.Key(), "."); key != "" {
 			why = key + ": " + why
 		}
