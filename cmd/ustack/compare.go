@@ -132,8 +132,13 @@ func (c *compareCmd) plan(ctx context.Context) ([]compare.Step, *compare.Report,
 	if err := c.whole(choice.CPUs); err != nil {
 		return nil, nil, err
 	}
-	if c.Pairs < 0 {
+	switch {
+	case c.Pairs < 0:
 		return nil, nil, fmt.Errorf("--pairs %d: at least 1", c.Pairs)
+	case c.RunTime < 0:
+		return nil, nil, fmt.Errorf("--run %v: want more than 0", c.RunTime)
+	case c.Time < 0:
+		return nil, nil, fmt.Errorf("--time %v: want more than 0", c.Time)
 	}
 	steps, err := compare.Plan(choice)
 	if err != nil {

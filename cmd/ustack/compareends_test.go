@@ -41,6 +41,15 @@ func TestAPartDoesNotReplaceThePageOfResults(t *testing.T) {
 	}
 }
 
+func TestATimeBelowZeroIsRefused(t *testing.T) {
+	for want, cmd := range map[string]compareCmd{"--run -1s: ": {RunTime: -time.Second}, "--time -1s: ": {Time: -time.Second}, "--pairs -1: ": {Pairs: -1}} {
+		cmd.Lab = "none"
+		if _, _, err := cmd.plan(t.Context()); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
 func TestWhenTimeIsUpNobodyHasFailed(t *testing.T) {
 	ctx, cancel := withBudget(t.Context(), -budgetGrace)
 	defer cancel()
