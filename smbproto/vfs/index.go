@@ -210,6 +210,23 @@ func (x *indexes) evict() {
 	}
 }
 
+// forget closes the index of a directory that has been removed. Nothing tells of that while the index has a handle to it, which would
+// keep the inode until as many other directories have been indexed as may be.
+func (x *indexes) forget(id ID) {
+	if x == nil {
+		return
+	}
+	x.mu.Lock()
+	i := x.byDir[id]
+	if i != nil {
+		i.stale = true
+	}
+	x.mu.Unlock()
+	if i != nil {
+		x.evict()
+	}
+}
+
 func (i *index) close() {
 	if i.watch != nil {
 		i.watch.Close()

@@ -132,6 +132,38 @@ func TestIndexesAreBounded(t *testing.T) {
 	}
 }
 
+// A directory that is removed is not kept by its index.
+func TestARemovedDirectoryIsIndexedNoMore(t *testing.T) {
+	dir := t.TempDir()
+	r := indexedRoot(t, dir)
+	sub := filepath.Join(dir, "dir")
+	if err := os.Mkdir(sub, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, sub, leastIndexed+1)
+	if fd, _, err := r.lookup("dir/none"); !errors.Is(err, ErrNotFound) {
+		t.Fatal(fd, err)
+	}
+	if n := len(r.indexes.byDir); n != 1 {
+		t.Fatalf("%d indexes, want 1", n)
+	}
+	for i := range leastIndexed + 1 {
+		if err := os.Remove(filepath.Join(sub, fmt.Sprintf("Name%d", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, _, err := r.Open("dir", How{Locate: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(f.Remove(), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(r.indexes.byDir); n != 0 {
+		t.Errorf("%d indexes, want none", n)
+	}
+}
+
 // A directory whose changes were lost is read anew.
 func TestAStaleIndexIsReplaced(t *testing.T) {
 	dir := t.TempDir()

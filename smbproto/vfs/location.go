@@ -191,6 +191,9 @@ func (f *File) Remove() error {
 	if err == nil {
 		f.lost()
 		f.root.opts.Loans.forget(f.ID())
+		if flags != 0 {
+			f.root.indexes.forget(f.ID())
+		}
 	}
 	return pathError("remove", string(f.loc.path), err)
 }
