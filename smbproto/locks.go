@@ -266,8 +266,6 @@ func (c *Conn) lock(r *request, w *reply) wire.Status {
 		return wire.StatusNetworkSessionExpired // nothing is locked any more, MS-SMB2 3.3.5.2.9
 	case !o.mayLock():
 		return wire.StatusAccessDenied
-	default:
-		t.outdates(o, true)
 	}
 	for i := range req.Count() {
 		off, length, flags := req.Element(i)
@@ -285,6 +283,9 @@ func (c *Conn) lock(r *request, w *reply) wire.Status {
 			if waits && req.Count() > 1 {
 				status = wire.StatusInvalidParameter // only one can be waited for, 3.3.5.14.2
 				break
+			}
+			if i == 0 { // what can be no lock takes nothing away from others
+				t.outdates(o, true)
 			}
 			l := byteRange{owner: o, off: off, length: length, exclusive: flags&wire.LockExclusive != 0}
 			if status = o.state.tryLock(l); status == wire.StatusLockNotGranted && waits {

@@ -256,6 +256,16 @@ func TestOplocksOfLevelII(t *testing.T) {
 			a.want(a.ackMsg(first, wire.OplockNone), wire.StatusInvalidOplockProtocol) // nobody asked for it
 		})
 	}
+	t.Run("no lock that can't be", func(t *testing.T) {
+		a, b := twoClients(t)
+		a.openOplock("file", anyOpen, wire.OplockII, wire.OplockII)
+		id := b.open("file", anyOpen)
+		b.want(b.lockMsg(id, 0, 1, 0), wire.StatusInvalidParameter)
+		beyond := b.lockMsg(id, 2, 1, exclusive)
+		le.PutUint64(beyond[96:], ^uint64(0))
+		b.want(beyond, wire.StatusInvalidLockRange)
+		a.still()
+	})
 	t.Run("none beside locks", func(t *testing.T) {
 		a, b := twoClients(t)
 		a.want(a.lockMsg(a.open("file", anyOpen), 0, 1, exclusive), wire.StatusOK)
