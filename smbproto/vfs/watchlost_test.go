@@ -146,6 +146,33 @@ func asNobody[T any](f func() (T, error)) (T, error) {
 	return f()
 }
 
+// Likewise beside a file system whose process or machine has gone.
+func TestATreeIsWatchedBesideWhatIsGone(t *testing.T) {
+	dir := ownMounts(t, "")
+	if dir == "" {
+		return
+	}
+	for _, name := range []string{"a/in", "gone", "z/in"} {
+		must(t, os.MkdirAll(filepath.Join(dir, name), 0o755))
+	}
+	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Skip("needs FUSE: ", err)
+	}
+	err = unix.Mount("gone", filepath.Join(dir, "gone"), "fuse", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", fd))
+	must(t, unix.Close(fd))
+	if err != nil {
+		t.Skip("needs FUSE: ", err)
+	}
+	w, f := watching(t, dir)
+	watch, err := w.Watch(f, true, &events{flushed: make(chan []string, 100)})
+	must(t, err)
+	defer watch.Close()
+	if n := w.Dirs(); n != 5 {
+		t.Errorf("%d directories are watched, want the root, a, z, and one in each", n)
+	}
+}
+
 // While a tree is looked through, which may take long, nobody else waits for it: neither who has changed something nor who
 // looks for a name.
 func TestNobodyWaitsForAWalk(t *testing.T) {

@@ -130,22 +130,34 @@ func (w *Watcher) descend(d *watchedDir, fd int, name string, depth int, found f
 		return nil
 	case errors.Is(err, unix.ENOENT):
 		return nil // gone by now
-	case errors.Is(err, unix.EACCES):
-		found(d, name, true)
-		return nil
-	case err != nil:
+	case lacks(err):
 		return err
 	}
-	defer func() { _ = unix.Close(sub) }()
 	found(d, name, true)
-	child, err := w.add(sub, watchMask)
-	if errors.Is(err, unix.EACCES) {
-		return nil // nobody can be told of what the server may not read
+	if err == nil {
+		defer func() { _ = unix.Close(sub) }()
+		err = w.enter(d, sub, name, depth, found)
 	}
+	if !lacks(err) {
+		return nil // nobody can be told of what the server may not read, or can't any more
+	}
+	return err
+}
+
+// enter has the directory name in d watched, whose handle is fd, and what is below.
+func (w *Watcher) enter(d *watchedDir, fd int, name string, depth int, found finder) error {
+	child, err := w.add(fd, watchMask)
 	if err != nil || !w.attach(child, d, name) {
 		return err
 	}
-	return w.extend(child, sub, depth+1, found)
+	return w.extend(child, fd, depth+1, found)
+}
+
+// lacks reports whether an error says nothing of a directory: there is no descriptor, memory or watch left for it.
+func lacks(err error) bool {
+	return slices.ContainsFunc([]error{unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOSPC, ErrTooManyWatched}, func(e error) bool {
+		return errors.Is(err, e)
+	})
 }
 
 // ignored is a finder for who wants to know nothing.
