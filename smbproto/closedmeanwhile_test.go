@@ -165,8 +165,8 @@ func disturb(t *testing.T, srv *Server, dir string, settings func(*Config), r *r
 			if !ends {
 				continue
 			}
-			for _, id := range s.treesOf("pub") {
-				_, _ = s.endTree(id)
+			for _, t := range s.treesOf("pub") {
+				_, _ = s.endTree(t)
 			}
 		}
 	}

@@ -123,6 +123,22 @@ func TestStatusOfWhatIsMissing(t *testing.T) {
 	p.want(p.request(wire.CommandLogoff, 4, nil), wire.StatusUserSessionDeleted)
 }
 
+// Who ends a tree may have found it before another channel ended it, and connected another one by its id.
+func TestATreeThatHasEndedEndsNoOther(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	sess := p.c.sessions[p.session].session
+	was := sess.tree(p.tree)
+	p.want(p.request(wire.CommandTreeDisconnect, 4, nil), wire.StatusOK)
+	p.c.nextTree--
+	if r := p.want(p.treeMsg(`\\server\pub`), wire.StatusOK); wire.Header(r).TreeID() != was.id {
+		t.Fatal("another id")
+	}
+	if ended, err := sess.endTree(was); ended || err != nil {
+		t.Error(ended, err)
+	}
+	p.newFile("file")
+}
+
 // Each command, its body cut at each byte, is answered with an error or ends the
 // connection, and harms nothing.
 func TestMessagesCutAtEachByte(t *testing.T) {

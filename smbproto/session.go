@@ -190,15 +190,14 @@ func (s *session) endLocked() error {
 	return errors.Join(errs...)
 }
 
-// endTree disconnects a tree and closes its opens; false if there is none.
-func (s *session) endTree(id uint32) (bool, error) {
+// endTree disconnects a tree and closes its opens; false if it has ended already: its id may be another's by now.
+func (s *session) endTree(t *tree) (bool, error) {
 	s.mu.Lock()
-	t := s.trees[id]
-	if t == nil {
+	if s.trees[t.id] != t {
 		s.mu.Unlock()
 		return false, nil
 	}
-	delete(s.trees, id)
+	delete(s.trees, t.id)
 	var opens []*open
 	for key, o := range s.opens {
 		if o.tree == t {

@@ -144,8 +144,8 @@ func (s *Server) endTrees(sh *share) (n int, err error) {
 	s.mu.Unlock()
 	var errs []error
 	for _, sess := range sessions {
-		for _, id := range sess.treesOf(sh.Name) {
-			ended, err := sess.endTree(id)
+		for _, t := range sess.treesOf(sh.Name) {
+			ended, err := sess.endTree(t)
 			if ended {
 				n++
 			}
@@ -158,13 +158,13 @@ func (s *Server) endTrees(sh *share) (n int, err error) {
 }
 
 // treesOf are a session's trees of a share's name.
-func (s *session) treesOf(name string) (ids []uint32) {
+func (s *session) treesOf(name string) (trees []*tree) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id, t := range s.trees {
+	for _, t := range s.trees {
 		if strings.EqualFold(t.share.Name, name) {
-			ids = append(ids, id)
+			trees = append(trees, t)
 		}
 	}
-	return ids
+	return trees
 }

@@ -48,7 +48,7 @@ func TestSMB1AnOpenLosesItsShareMeanwhile(t *testing.T) {
 					has = len(sess.opens) > 0
 					sess.mu.Unlock()
 				}
-				if _, err := sess.endTree(uint32(p.tid)); err != nil {
+				if _, err := sess.endTree(sess.tree(uint32(p.tid))); err != nil {
 					t.Error(err)
 				}
 			}()

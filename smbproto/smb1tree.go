@@ -145,7 +145,7 @@ func (c *Conn) endTreeSMB1(t *tree) {
 		}
 	}
 	for _, ch := range c.smb1.sessions {
-		if _, err := ch.endTree(t.id); err != nil {
+		if _, err := ch.endTree(t); err != nil {
 			c.log.Warn("closing a tree", "share", t.share.Name, "cause", err)
 		}
 	}

@@ -100,7 +100,7 @@ func (c *Conn) treeDisconnect(r *request, w *reply) wire.Status {
 	if wire.EmptyRequest(r.msg).Valid() != nil {
 		return wire.StatusInvalidParameter
 	}
-	if _, err := r.session.endTree(r.tree.id); err != nil {
+	if _, err := r.session.endTree(r.tree); err != nil {
 		c.log.Warn("closing a tree", "share", r.tree.share.Name, "cause", err)
 	}
 	wire.PutEmpty(w.msg)
