@@ -34,8 +34,10 @@ func TestSMB1OldCalls(t *testing.T) {
 	ask(wire.SMB1CheckDirectory, wire.StatusOK, nil, path1(`\dir`))
 	ask(wire.SMB1CheckDirectory, badPath, nil, path1(`\no\dir`))
 	ask(wire.SMB1CheckDirectory, badPath, nil, path1(`\no`))
+	ask(wire.SMB1CheckDirectory, badPath, nil, path1(`\no*`))
 	p.flags2 |= wire.SMB1Flags2NTStatus
 	ask(wire.SMB1CheckDirectory, wire.StatusObjectNameNotFound, nil, path1(`\no`))
+	ask(wire.SMB1CheckDirectory, wire.StatusObjectNameInvalid, nil, path1(`\no*`))
 	p.flags2 &^= wire.SMB1Flags2NTStatus
 	b := ask(wire.SMB1Create, wire.StatusOK, words(uint16(0), uint32(1_000_000_000)), path1(`\dir\a.txt`))
 	fid := b.Word(0)

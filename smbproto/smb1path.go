@@ -149,8 +149,8 @@ func (c *Conn) checkDirectory(r *smb1Request, _ *smb1Reply) wire.Status {
 		}
 		return wire.StatusOK
 	})
-	// What is missing is a path to a client of DOS's codes, MS-CIFS 3.3.5.19; Windows tells others that it is the last name.
-	if status == wire.StatusObjectNameNotFound && !r.header().Has(wire.SMB1Flags2NTStatus) {
+	// What is missing, or no name, is a path to a client of DOS's codes, MS-CIFS 3.3.5.19; Windows tells others that it is the last name.
+	if (status == wire.StatusObjectNameNotFound || status == wire.StatusObjectNameInvalid) && !r.header().Has(wire.SMB1Flags2NTStatus) {
 		return wire.StatusObjectPathNotFound
 	}
 	return status
