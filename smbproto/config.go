@@ -181,6 +181,9 @@ func (c *Config) setDefaults() error {
 	if c.Auth.ServerName == "" {
 		c.Auth.ServerName = "USTACK"
 	}
+	if c.Auth.Domain == "" {
+		c.Auth.Domain = "WORKGROUP"
+	}
 	if c.MachineSID == "" {
 		c.MachineSID = MachineSID(c.Auth.ServerName)
 	}

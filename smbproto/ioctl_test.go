@@ -1,6 +1,7 @@
 package smbproto
 
 import (
+	"strings"
 	"testing"
 
 	"ustack/smbproto/wire"
@@ -90,6 +91,23 @@ func TestPipe(t *testing.T) {
 	p.want(p.setMsg(id, wire.FileEndOfFileInformation, make([]byte, 8)), wire.StatusNotSupported)
 	p.want(p.writeMsg(id, 0, pattern(100)), wire.StatusPipeBroken)
 	p.want(p.closeMsg(id), wire.StatusOK)
+}
+
+func TestEachPipeHasItsNameAndItsService(t *testing.T) {
+	p := newPeer(t, nil).logOn("IPC$")
+	for _, name := range []string{"srvsvc", "wkssvc", "WKSSVC", `PIPE\wkssvc`} {
+		id := p.open(name, opening{rd | wr, shareAll, wire.Open, 0})
+		service := name[strings.LastIndex(name, `\`)+1:]
+		r := p.want(p.queryMsg(id, wire.InfoFile, uint8(wire.FileAllInformation), 1000), wire.StatusOK)
+		if got, err := wire.UTF16ToString(r[72+100:]); err != nil || !strings.EqualFold(got, `\`+service) {
+			t.Errorf("%s is called %s, %v", name, got, err)
+		}
+		// A bind to srvsvc's interface is taken by its pipe alone.
+		r = p.want(p.ioctlMsg(wire.FsctlPipeTransceive, id, bindPDU, 1000), wire.StatusOK)
+		if taken := le.Uint16(r[len(r)-24:]) == 0; taken != (service == "srvsvc") {
+			t.Errorf("%s: srvsvc's interface taken: %v", name, taken)
+		}
+	}
 }
 
 func TestCreateContextsAreAnswered(t *testing.T) {

@@ -3,13 +3,14 @@ package smbproto
 import (
 	"strings"
 
+	"ustack/smbproto/rpc"
 	"ustack/smbproto/wire"
 )
 
 // maxPipes bounds a connection's open pipes: each may hold a long reply.
 const maxPipes = 16
 
-// createPipe opens a named pipe of IPC$. There is one, in which shares are listed.
+// createPipe opens a named pipe of IPC$.
 func (c *Conn) createPipe(r *request, w *reply, name string) wire.Status {
 	o, status := c.openPipe(r, name)
 	if status != wire.StatusOK {
@@ -20,8 +21,8 @@ func (c *Conn) createPipe(r *request, w *reply, name string) wire.Status {
 
 // openPipe opens it, and leaves in c.info what is to be said of it.
 func (c *Conn) openPipe(r *request, name string) (*open, wire.Status) {
-	name = strings.ToLower(strings.TrimPrefix(name, `\`))
-	if strings.TrimPrefix(name, `pipe\`) != "srvsvc" {
+	pipe := c.srv.pipe(name)
+	if pipe == nil {
 		return nil, wire.StatusObjectNameNotFound
 	}
 	if c.pipeCount() >= maxPipes {
@@ -29,7 +30,7 @@ func (c *Conn) openPipe(r *request, name string) (*open, wire.Status) {
 	}
 	o := &open{
 		id: c.srv.newFileID(), session: r.session, conn: c, tree: r.tree,
-		access: wire.AccessAll, pipe: c.srv.srvsvc.Open(), sequence: sequence{number: r.header().ChannelSequence()},
+		access: wire.AccessAll, pipe: pipe.Open(), sequence: sequence{number: r.header().ChannelSequence()},
 	}
 	if !r.session.addOpen(o) {
 		return nil, wire.StatusUserSessionDeleted
@@ -38,9 +39,23 @@ func (c *Conn) openPipe(r *request, name string) (*open, wire.Status) {
 	return o, wire.StatusOK
 }
 
+const pipePrefix = `\PIPE\`
+
+// pipe finds a pipe by its name, in whatever case and with "\", "PIPE\" or "\PIPE\" before it, or without; nil if there is none.
+func (s *Server) pipe(name string) *rpc.Server {
+	name = strings.ToUpper(strings.TrimPrefix(name, `\`))
+	name = strings.TrimPrefix(name, pipePrefix[1:])
+	for _, p := range s.pipes {
+		if strings.ToUpper(p.PipeName()[len(pipePrefix):]) == name {
+			return p
+		}
+	}
+	return nil
+}
+
 // pipeInfo is what there is to be said of a pipe.
 func (o *open) pipeInfo() wire.FileInfo {
-	return wire.FileInfo{Attributes: wire.AttributeNormal, AllocationSize: 4096, Links: 1, Access: o.access, Name: `\srvsvc`}
+	return wire.FileInfo{Attributes: wire.AttributeNormal, AllocationSize: 4096, Links: 1, Access: o.access, Name: o.pipe.Name()[len(pipePrefix)-1:]}
 }
 
 func (c *Conn) pipeCount() (n int) {

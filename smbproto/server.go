@@ -20,9 +20,9 @@ const ipcName = "IPC$"
 
 // Server holds what connections have in common. It may be used from any goroutine.
 type Server struct {
-	cfg    Config // as the server was made: what Reconfigure may change is in settings
-	set    atomic.Pointer[settings]
-	srvsvc *rpc.Server
+	cfg   Config // as the server was made: what Reconfigure may change is in settings
+	set   atomic.Pointer[settings]
+	pipes []*rpc.Server // of IPC$
 
 	files    fileTable
 	budget   *vfs.Budget // of MaxFiles
@@ -58,7 +58,10 @@ func NewServer(cfg Config) (*Server, error) {
 	}
 	s.set.Store(set)
 	cfg.Log.Info("the SIDs of users begin with the machine's", "machine_sid", cfg.MachineSID.String())
-	s.srvsvc = rpc.NewSrvsvc(cfg.Auth.ServerName, func() []rpc.Share { return s.settings().list })
+	s.pipes = []*rpc.Server{
+		rpc.NewSrvsvc(cfg.Auth.ServerName, func() []rpc.Share { return s.settings().list }),
+		rpc.NewWkssvc(cfg.Auth.ServerName, cfg.Auth.Domain),
+	}
 	return s, nil
 }
 

@@ -37,11 +37,11 @@ func (c *Conn) pipeState(r *smb1Request, _ *transaction, out *transOut) wire.Sta
 
 // pipeInfo: MS-CIFS 2.2.5.4.2.
 func (c *Conn) pipeInfo(r *smb1Request, _ *transaction, out *transOut) wire.Status {
-	const name = `\PIPE\srvsvc`
-	switch {
-	case r.open.pipe == nil:
+	if r.open.pipe == nil {
 		return wire.StatusInvalidParameter
-	case len(out.data) < 8+wire.SMB1StringSize(name):
+	}
+	name := r.open.pipe.Name()
+	if len(out.data) < 8+wire.SMB1StringSize(name) {
 		return wire.StatusBufferTooSmall
 	}
 	b := out.data
@@ -92,7 +92,7 @@ func (c *Conn) pipeWrite(r *smb1Request, t *transaction, out *transOut) wire.Sta
 
 // pipeWait: a pipe that there is can be opened at once.
 func (c *Conn) pipeWait(_ *smb1Request, t *transaction, _ *transOut) wire.Status {
-	if !strings.EqualFold(t.name, `\PIPE\srvsvc`) {
+	if name, ok := strings.CutPrefix(strings.ToUpper(t.name), pipePrefix); !ok || c.srv.pipe(name) == nil {
 		return wire.StatusObjectNameNotFound
 	}
 	return wire.StatusOK

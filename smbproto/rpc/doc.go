@@ -1,6 +1,6 @@
 // Package rpc is DCE/RPC over a named pipe (MS-RPCE, C706 chapter 12), bytes in
-// and bytes out, with the one interface that clients need to browse a
-// server: srvsvc (MS-SRVS), which lists the shares.
+// and bytes out, with the interfaces that clients need to browse a
+// server: srvsvc (MS-SRVS), which lists the shares, and wkssvc (MS-WKST), which names the server's domain.
 //
 // A [Server] is an interface under its pipe's name; each open of the pipe is a [Pipe]:
 //

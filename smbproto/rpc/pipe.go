@@ -12,6 +12,9 @@ type Server struct {
 	groups   atomic.Uint32
 }
 
+// PipeName is the pipe's name, with "\PIPE\" before it.
+func (s *Server) PipeName() string { return s.pipeName }
+
 // Open makes the state of one open of the pipe.
 func (s *Server) Open() *Pipe {
 	return &Pipe{srv: s, maxXmit: mustFrag, contexts: map[uint16]*iface{}}
@@ -98,6 +101,9 @@ func (p *Pipe) receive(h header, pdu []byte) error {
 }
 
 func (p *Pipe) reply(pdu []byte) { p.out = append(p.out, pdu...) }
+
+// Name is the PipeName of its server.
+func (p *Pipe) Name() string { return p.srv.pipeName }
 
 // Pending returns how many bytes of replies have not been read.
 func (p *Pipe) Pending() int { return len(p.out) }

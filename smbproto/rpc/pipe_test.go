@@ -234,13 +234,19 @@ func TestBytesSurviveAnySplitting(t *testing.T) {
 }
 
 func FuzzPipeWrite(f *testing.F) {
+	both := func() *Server {
+		s := someServer()
+		s.ifaces = append(s.ifaces, NewWkssvc("FILES", "HOME").ifaces...)
+		return s
+	}
 	bind := bindPDU(11, 4280, wantContext(f, 0, wireSrvsvc, wireNDR), wantContext(f, 1, wireSrvsvc, wireBTFN))
 	f.Add(slices.Concat(bind, requestPDU(3, 2, 15, enumStub(1, 0xffffffff, 0))), 100)
 	f.Add(slices.Concat(bind, requestPDU(3, 2, 16, slices.Concat(serverName(), wstring("data"), u32s(1)))), 1)
 	f.Add(slices.Concat(bind, requestPDU(1, 2, 21, serverName()), requestPDU(2, 2, 21, u32s(101))), 17)
 	f.Add(slices.Concat(bind, bindPDU(14, 4280, wantContext(f, 3, wireSrvsvc, wireNDR64)), pdu(19, 3, 2)), 50)
+	f.Add(slices.Concat(bindPDU(11, 4280, wantContext(f, 0, wireWkssvc, wireNDR)), requestPDU(3, 2, 0, slices.Concat(serverName(), u32s(101)))), 30)
 	f.Fuzz(func(t *testing.T, b []byte, cut int) {
-		whole, parts := someServer().Open(), someServer().Open()
+		whole, parts := both().Open(), both().Open()
 		err := whole.Write(b)
 		if err != nil && !errors.Is(err, ErrProtocol) {
 			t.Errorf("error %v is not ErrProtocol", err)
