@@ -50,10 +50,17 @@ func (c *Conn) waitForOthersLease(r *request, w *reply) wire.Status {
 		return status
 	}
 	p.othersLease, l.p = since, p
-	time.AfterFunc(min(max(waited/4, othersLeaseSoon), othersLeaseLate), func() {
-		if l.withdraw(p) {
-			p.settle(wire.StatusOK, nil)
-		}
-	})
+	time.AfterFunc(min(max(waited/4, othersLeaseSoon), othersLeaseLate), l.over)
 	return wire.StatusPending
+}
+
+// over has the request tried again, if it still waits. It is settled under the lock: who finds that it waits no more finds it settled, or
+// takes it for one that is being cancelled (leaveCreates).
+func (l *othersLease) over() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.p != nil {
+		l.p.settle(wire.StatusOK, nil)
+		l.p = nil
+	}
 }

@@ -62,3 +62,47 @@ func TestWhoWaitsForAnothersLeaseCanLeave(t *testing.T) {
 	p.pends(p.createMsg("file", anyOpen))
 	p.hangUp()
 }
+
+// Who finds that a request waits no more finds it settled: the end of its channel would else lose it, as one that is being cancelled.
+func TestAWaitForAnothersLeaseIsOverWhenItIsSettled(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	leasedByOthers(t, filepath.Join(p.dir, "file"))
+	async := p.pends(p.createMsg("file", anyOpen))
+	settled := &p.c.settled
+	settled.mu.Lock()
+	for len(settled.list) > 0 { // it is to be tried again first
+		settled.mu.Unlock()
+		p.still()
+		settled.mu.Lock()
+	}
+	defer settled.mu.Unlock()
+	req := p.c.pending[async]
+	l := req.place.(*othersLease)
+	for l.mu.TryLock() { // until somebody takes it, who can't settle it now
+		waits := l.p == req
+		l.mu.Unlock()
+		if !waits {
+			t.Fatal("it neither waits nor is settled")
+		}
+	}
+}
+
+// A CREATE that waits for it and can be replayed is left to another channel, which tries it again.
+func TestACreateThatWaitsForAnothersLeaseOutlivesItsChannel(t *testing.T) {
+	m := newMember(t, nil, wire.Dialect311).logOn("alice", "secret").treeOf("pub")
+	last := m.another().mustBind(m)
+	lease := leasedByOthers(t, filepath.Join(m.dir, "file"))
+	m.pends(m.sign(m.namedMsg("file", anyOpen, 1)))
+	m.hangUp()
+	last.still()
+	if n := len(last.c.pending); n != 1 {
+		t.Fatalf("%d requests wait", n)
+	}
+	if err := lease.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for len(last.c.pending) > 0 {
+		last.still()
+	}
+	last.want(last.sign(replays(last.namedMsg("file", anyOpen, 1))), wire.StatusOK)
+}
