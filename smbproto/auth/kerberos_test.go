@@ -81,7 +81,6 @@ func TestATicketProvesAUser(t *testing.T) {
 	}
 }
 
-// Kerberos is not the client's first choice: then its list is proved, by the key that the server's answer brings.
 // named is a file of users with one of any password.
 type named string
 
@@ -103,6 +102,7 @@ func TestARealmsUserWithoutAnAccountIsOfTheRealm(t *testing.T) {
 	}
 }
 
+// Kerberos is not the client's first choice: then its list is proved, by the key that the server's answer brings.
 func TestAListOfMechanismsIsProvedByTheTicketsKey(t *testing.T) {
 	r := authtest.NewRealm(t, etypeID.AES256_CTS_HMAC_SHA1_96)
 	for name, change := range map[string]func([]byte) []byte{
