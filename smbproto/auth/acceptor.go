@@ -110,8 +110,12 @@ func (a *acceptor) acceptGuest(m *authenticate) {
 }
 
 func (a *acceptor) setKeys(m *authenticate, baseKey [16]byte) (key [16]byte, err error) {
-	// MS-NLMP 2.2.1.3: the client chooses from the server's flags.
+	// MS-NLMP 2.2.1.3: the client chooses from the server's flags. One that has left them out and sends a key has
+	// taken what was offered.
 	flags := m.flags & a.flags
+	if m.flags == 0 && len(m.sessionKey) > 0 {
+		flags = a.flags
+	}
 	if key, err = m.exportedKey(baseKey, flags); err != nil {
 		return key, err
 	}

@@ -77,6 +77,7 @@ func TestUserWithPasswordGetsTheClientsSessionKey(t *testing.T) {
 		"not to sign":     with(func(c *client) { c.flags = allFlags &^ (fSeal | fSign) }),
 		"no Unicode":      with(func(c *client) { c.flags = allFlags&^fUnicode | fOEM }),
 		"flags once":      with(func(c *client) { c.flags, c.noFlags = allFlags&^fKeyExch, true }),
+		"and a key":       with(func(c *client) { c.flags, c.noFlags = allFlags, true }),
 		"no new security": with(func(c *client) { c.flags = allFlags &^ fExtended }),
 		"no domain":       with(func(c *client) { c.domain, c.host = "", "" }),
 		"beyond ASCII":    {user: "žOFIE", domain: "LÁB", host: "PČ", password: "heslo€"},
