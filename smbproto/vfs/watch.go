@@ -64,7 +64,10 @@ type Watcher struct {
 	dirs  map[int32]*watchedDir // by watch descriptor: one for each inode
 	dirty map[*Watch]bool       // not flushed yet
 	moved *move                 // a rename of which only the first half has been read
-	err   error                 // why the goroutine has ended
+	// adrift are directories, with all that is below, that have lost their place. They are watched until the queue is empty: it may tell
+	// their next one.
+	adrift map[*watchedDir]bool
+	err    error // why the goroutine has ended
 }
 
 // watchedDir is a directory that inotify watches. Those of a tree know their place in it.
@@ -107,7 +110,7 @@ func NewWatcher() (*Watcher, error) {
 	}
 	w := &Watcher{
 		fd: fd, file: os.NewFile(uintptr(fd), "inotify"), buf: make([]byte, 64<<10), done: make(chan struct{}),
-		dirs: map[int32]*watchedDir{}, dirty: map[*Watch]bool{},
+		dirs: map[int32]*watchedDir{}, dirty: map[*Watch]bool{}, adrift: map[*watchedDir]bool{},
 	}
 	raw, err := w.file.SyscallConn()
 	if err != nil {
@@ -212,6 +215,7 @@ func (w *Watcher) run(raw syscall.RawConn) {
 		w.mu.Lock()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			w.movedAway()
+			w.settle()
 			w.flush()
 			err = w.file.SetReadDeadline(time.Time{})
 		}
@@ -239,6 +243,7 @@ func (w *Watcher) take() (some bool) {
 		some = true
 		w.events(w.buf[:n])
 	}
+	w.settle()
 	// What has been told does not wait for the other half of a rename: another follows, and another.
 	w.flush()
 	if some && w.moved != nil {

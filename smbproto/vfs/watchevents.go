@@ -48,6 +48,7 @@ func (w *Watcher) overflow() {
 			tops = append(tops, d.watches[i])
 		}
 	}
+	clear(w.adrift)
 	for _, t := range tops {
 		_ = w.walk(t.dir, t.fd, ignored) // all have been told that something is lost
 	}
@@ -76,7 +77,7 @@ func (w *Watcher) event(d *watchedDir, mask, cookie uint32, name string) {
 		}
 		w.tell(d, name, wire.ChangeAdded, nameKind(isDir))
 		if isDir {
-			w.arrived(d, name, true, nil)
+			w.arrived(d, name, true)
 		}
 	case mask&unix.IN_DELETE != 0:
 		delete(d.seen, name)
@@ -105,12 +106,13 @@ func nameKind(isDir bool) wire.NotifyFilter {
 }
 
 // arrived watches a directory that has come to d, if a tree is watched. isNew says that it was made there: what is in it
-// has come after it, and is told. known is what should have come, if that is watched with all that is below.
-func (w *Watcher) arrived(d *watchedDir, name string, isNew bool, known *watchedDir) {
+// has come after it, and is told.
+func (w *Watcher) arrived(d *watchedDir, name string, isNew bool) {
 	if !d.inTree() {
+		d.stale = true // for when it is in one again
 		return
 	}
-	if err := w.include(d, name, isNew, known); err != nil {
+	if err := w.include(d, name, isNew); err != nil {
 		d.each(name, func(t *Watch, _ Path) {
 			if t.tree {
 				t.sink.Lost()
@@ -121,7 +123,7 @@ func (w *Watcher) arrived(d *watchedDir, name string, isNew bool, known *watched
 }
 
 // include has the directory name in d watched, and what is below.
-func (w *Watcher) include(d *watchedDir, name string, isNew bool, known *watchedDir) error {
+func (w *Watcher) include(d *watchedDir, name string, isNew bool) error {
 	fd, err := d.open(name)
 	if err == nil {
 		defer func() { _ = unix.Close(fd) }()
@@ -135,7 +137,8 @@ func (w *Watcher) include(d *watchedDir, name string, isNew bool, known *watched
 		return err
 	}
 	child, err := w.add(fd, watchMask)
-	if err != nil || !w.attach(child, d, name) || child == known && !known.isStale() {
+	known := !isNew && w.adrift[child]
+	if err != nil || !w.attach(child, d, name) || known && !child.isStale() {
 		return err
 	}
 	found := finder(ignored)
@@ -177,7 +180,7 @@ func (w *Watcher) movedTo(d *watchedDir, name string, cookie uint32, isDir bool)
 		w.movedAway()
 		w.tell(d, name, wire.ChangeAdded, nameKind(isDir))
 		if isDir {
-			w.arrived(d, name, false, nil)
+			w.arrived(d, name, false)
 		}
 		return
 	}
@@ -197,12 +200,9 @@ func (w *Watcher) movedTo(d *watchedDir, name string, cookie uint32, isDir bool)
 		return
 	}
 	if from.child != nil {
-		from.child.detach()
+		w.unplace(from.child)
 	}
-	w.arrived(d, name, false, from.child)
-	if from.child != nil {
-		w.prune(from.child, from.child.parent.inTree())
-	}
+	w.arrived(d, name, false)
 }
 
 // movedAway: a rename whose second half does not come: to where nobody watches.
@@ -214,8 +214,7 @@ func (w *Watcher) movedAway() {
 	w.moved = nil
 	w.tell(m.dir, m.name, wire.ChangeRemoved, nameKind(m.isDir))
 	if m.child != nil {
-		m.child.detach()
-		w.prune(m.child, false)
+		w.unplace(m.child)
 	}
 }
 

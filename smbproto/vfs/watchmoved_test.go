@@ -48,6 +48,7 @@ func checkTree(t *testing.T, w *Watcher, dir string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.movedAway() // its other half has not come
+	w.settle()
 	for _, d := range w.dirs {
 		path := ""
 		for up := d; up.parent != nil; up = up.parent {
@@ -87,6 +88,35 @@ func TestATreeIsFollowedWhereItIsMoved(t *testing.T) {
 			mayMove(dir, c.meanwhile...)
 			w.mu.Unlock()
 			checkTree(t, w, dir)
+		})
+	}
+}
+
+// A tree that is moved to and fro faster than the events of it are read is not watched anew each time: that costs who moves it
+// nothing, however large it is.
+func TestATreeThatIsBackIsStillWatched(t *testing.T) {
+	for _, script := range [][]string{
+		{"mv a c", "mv c a"},
+		{"mv a ../out", "mv ../out a"},
+		{"mv a c", "mv b a", "mv c b", "mv a c", "mv b a", "mv c b"},
+	} {
+		t.Run(strings.Join(script, ", "), func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "share")
+			mayMove(dir, "mkdir a/1/2", "mkdir b/3")
+			w, f := watching(t, dir)
+			watch, err := w.Watch(f, true, sinkOfNothing{})
+			must(t, err)
+			defer watch.Close()
+			w.mu.Lock() // nobody reads the queue
+			before := slices.Sorted(maps.Keys(w.dirs))
+			mayMove(dir, script...)
+			w.mu.Unlock()
+			checkTree(t, w, dir)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if now := slices.Sorted(maps.Keys(w.dirs)); !slices.Equal(now, before) {
+				t.Errorf("watches %v, before %v", now, before)
+			}
 		})
 	}
 }

@@ -37,6 +37,7 @@ func (w *Watcher) Modified(f *File, kinds wire.NotifyFilter) {
 		return
 	}
 	w.movedAway()
+	w.settle()
 	w.tell(d, at.base, wire.ChangeModified, kinds)
 	w.flush()
 }

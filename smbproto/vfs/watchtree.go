@@ -44,10 +44,25 @@ func (w *Watcher) prune(d *watchedDir, above bool) {
 // forget takes d out of what is known.
 func (w *Watcher) forget(d *watchedDir) {
 	delete(w.dirs, d.wd)
+	delete(w.adrift, d)
 	d.detach()
 	for _, child := range d.children {
 		child.parent = nil
 	}
+}
+
+// unplace takes d from its place. If it is told at another before settle, it is still watched with all that is below.
+func (w *Watcher) unplace(d *watchedDir) {
+	d.detach()
+	w.adrift[d] = true
+}
+
+// settle takes out the directories that have come to no other place.
+func (w *Watcher) settle() {
+	for d := range w.adrift {
+		w.prune(d, d.parent.inTree())
+	}
+	clear(w.adrift)
 }
 
 func (d *watchedDir) detach() {
@@ -66,6 +81,9 @@ func (w *Watcher) add(fd int, mask uint32) (*watchedDir, error) {
 	wd := int32(n)
 	d := w.dirs[wd]
 	if d == nil {
+		if len(w.dirs) >= maxWatched {
+			w.settle()
+		}
 		if len(w.dirs) >= maxWatched {
 			_, _ = unix.InotifyRmWatch(w.fd, uint32(wd))
 			return nil, ErrTooManyWatched
@@ -181,8 +199,7 @@ func (w *Watcher) attach(d, parent *watchedDir, name string) bool {
 		d.detach()
 	}
 	if other := parent.children[name]; other != nil && other != d {
-		other.detach() // is gone, or found again when it is told where it is
-		w.prune(other, false)
+		w.unplace(other) // is gone, or found again when it is told where it is
 	}
 	d.parent, d.name = parent, name
 	if parent.children == nil {
