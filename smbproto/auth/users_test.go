@@ -336,3 +336,17 @@ func twoOfOneRID(t *testing.T) (one, other string) {
 	t.Fatal("a million names have as many SIDs")
 	return "", ""
 }
+
+func TestNoLetterBeyondASCIIIsTheOtherCaseOfOneOfASCII(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		same bool
+	}{
+		{"alice", "ALICE", true}, {"jürgen", "JÜRGEN", true}, {"γιώργος", "ΓΙΏΡΓΟΣ", true},
+		{"alıce", "alice", false}, {"alıce", "ALICE", false}, {"ſmith", "smith", false}, {"mi\u212ae", "mike", false},
+	} {
+		if same := SameName(c.a, c.b); same != c.same || (RID(c.a) == RID(c.b)) != c.same || (RealmNumbers(c.a, "R") == RealmNumbers(c.b, "R")) != c.same {
+			t.Errorf("%s and %s: one user %v", c.a, c.b, same)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // userTable is the text of a user file, and an index to it.
@@ -22,8 +23,16 @@ type userLine struct {
 }
 
 // fold maps names that differ in case alone to one, with the upper case by
-// which NTLMv2 too compares them (MS-NLMP 3.3.2).
-func fold(name string) string { return strings.Map(unicode.ToUpper, name) }
+// which NTLMv2 too compares them (MS-NLMP 3.3.2). A letter beyond ASCII is the other case of none of ASCII's: as in Windows,
+// the dotless i and the long s are letters of their own, or who may choose the name of a principal would be somebody else.
+func fold(name string) string {
+	return strings.Map(func(r rune) rune {
+		if up := unicode.ToUpper(r); up >= utf8.RuneSelf || r < utf8.RuneSelf {
+			return up
+		}
+		return r
+	}, name)
+}
 
 // SameName reports whether two names are one user's: by the rule by which an account is found, and no wider one. strings.EqualFold has
 // the Kelvin sign for a k.
