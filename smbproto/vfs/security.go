@@ -134,9 +134,10 @@ func (f *File) ChangeSecurity(change func(Security) ([]byte, error)) error {
 // unless he is root.
 func (f *File) thoughReadOnly(change func() error) error {
 	err := change()
-	if errors.Is(err, unix.EACCES) && f.readOnlyMode() {
-		if err = f.setReadOnly(false); err == nil {
-			err = errors.Join(change(), f.setReadOnly(true))
+	if errors.Is(err, unix.EACCES) && f.readOnlyMode() && !f.ofDir {
+		mode := uint32(f.st.Mode) & 0o7777
+		if err = f.chmod(mode | 0o200); err == nil {
+			err = errors.Join(change(), f.chmod(mode))
 		}
 	}
 	return err

@@ -138,10 +138,14 @@ func (f *File) setReadOnly(on bool) error {
 	if !on {
 		mode |= f.root.opts.FileMode & 0o222
 	}
-	if err := retry(func() error { return unix.Chmod(throughProc(f.fd), mode) }); err != nil {
+	if err := f.chmod(mode); err != nil {
 		return err
 	}
 	return f.Stat()
+}
+
+func (f *File) chmod(mode uint32) error {
+	return retry(func() error { return unix.Chmod(throughProc(f.fd), mode) })
 }
 
 // SetTimes sets the times that are given.

@@ -185,3 +185,32 @@ func TestAFileSystemWithoutXattrs(t *testing.T) {
 	must(t, f.Close())
 	must(t, r.Close())
 }
+
+// A stream of a file that has become read-only is deleted without an error, also by a server that is not root, and the file stays read-only.
+func TestAStreamOfWhatHasBecomeReadOnlyIsDeleted(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to be another user for a while")
+	}
+	dir := t.TempDir()
+	r, err := OpenRoot(dir, Options{FileMode: 0o644})
+	must(t, err)
+	defer r.Close()
+	f, _, err := r.Open("file", How{Stream: "s", Read: true, Write: true, Create: true, Locate: true})
+	if errors.Is(err, ErrNoStreams) {
+		t.Skip(err)
+	}
+	must(t, err)
+	defer f.Close()
+	name := filepath.Join(dir, "file")
+	must(t, errors.Join(os.Chown(name, 65534, -1), os.Chmod(name, 0o444)))
+	if _, err := asNobody(func() (int, error) { return 0, f.Remove() }); err != nil {
+		t.Error(err)
+	}
+	if err := f.Stat(); !errors.Is(err, ErrStreamGone) {
+		t.Error("the stream is there:", err)
+	}
+	var st unix.Stat_t
+	if must(t, unix.Stat(name, &st)); st.Mode&0o777 != 0o444 {
+		t.Errorf("the file's mode is %o", st.Mode)
+	}
+}
