@@ -112,7 +112,7 @@ func (w *Watcher) arrived(d *watchedDir, name string, isNew bool) {
 		d.stale = true // for when it is in one again
 		return
 	}
-	if err := w.include(d, name, isNew); err != nil {
+	if err := w.include(d, name, isNew); err != nil && !errors.Is(err, unix.EACCES) { // what the server may not read is told to nobody
 		d.each(name, func(t *Watch, _ Path) {
 			if t.tree {
 				t.sink.Lost()

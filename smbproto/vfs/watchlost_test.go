@@ -136,6 +136,26 @@ func TestATreeIsWatchedWhereItCanBeRead(t *testing.T) {
 	}
 }
 
+// Likewise one that comes to it: nothing else is lost for that.
+func TestNothingIsLostForWhatCannotBeRead(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to be another user for a while")
+	}
+	dir := t.TempDir()
+	w, f := watching(t, dir)
+	e := &events{flushed: make(chan []string, 100)}
+	watch, err := w.Watch(f, true, e)
+	must(t, err)
+	defer watch.Close()
+	w.mu.Lock()
+	must(t, os.Mkdir(filepath.Join(dir, "closed"), 0o700))
+	_, _ = asNobody(func() (bool, error) { return w.take(), nil })
+	w.mu.Unlock()
+	if got := <-e.flushed; !slices.Equal(got, []string{"+closed"}) {
+		t.Errorf("told %q", got)
+	}
+}
+
 // asNobody calls f with the rights that others have.
 func asNobody[T any](f func() (T, error)) (T, error) {
 	runtime.LockOSThread()
