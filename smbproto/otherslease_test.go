@@ -106,3 +106,12 @@ func TestACreateThatWaitsForAnothersLeaseOutlivesItsChannel(t *testing.T) {
 	}
 	last.want(last.sign(replays(last.namedMsg("file", anyOpen, 1))), wire.StatusOK)
 }
+
+// What was written to a stream is on disk when a FLUSH of it is answered, whoever has a lease of its file by then.
+func TestAStreamOfWhatOthersHaveLeasedIsFlushed(t *testing.T) {
+	p := newPeer(t, nil).logOn("pub")
+	id := p.open("file:stream", opening{rd | wr, shareAll, wire.Create, 0})
+	p.want(p.writeMsg(id, 0, []byte("data")), wire.StatusOK)
+	leasedByOthers(t, filepath.Join(p.dir, "file"))
+	p.want(p.request(wire.CommandFlush, 24, func(m []byte) { id.Put(m[72:]) }), wire.StatusOK)
+}

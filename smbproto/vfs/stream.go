@@ -294,13 +294,19 @@ func (f *File) zeroStream(off, end int64) error {
 	})
 }
 
-// syncReopened waits until the file, with its xattrs, is on disk, through a handle that can.
+// syncReopened waits until the file, with its xattrs, is on disk, through a handle that can. Where another program's lease keeps us
+// from one, it waits for the whole file system.
 func (f *File) syncReopened() error {
+	sync := unix.Fsync
 	fd, err := reopen(f.fd, unix.O_RDONLY)
+	if errors.Is(err, ErrLeased) && f.ID().Dev == f.root.id.Dev {
+		sync = unix.Syncfs
+		fd, err = reopen(f.root.fd, unix.O_RDONLY|unix.O_DIRECTORY)
+	}
 	if err != nil {
 		return err
 	}
-	return errors.Join(retry(func() error { return unix.Fsync(fd) }), closeAll(fd))
+	return errors.Join(retry(func() error { return sync(fd) }), closeAll(fd))
 }
 
 func (f *File) removeStream() error {
