@@ -111,6 +111,14 @@ func closeAll(conns []*net.TCPConn) {
 	}
 }
 
+// unlessCalledOff is why a load has failed: that it was called off, where that has closed its connections.
+func unlessCalledOff(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
 // run runs one for each connection at once, and measures. All of them are given the time
 // at which the load began: when every connection was open, for what it takes to open many
 // is no part of what they then do.
@@ -151,7 +159,7 @@ func (f *loadFlags) run(ctx context.Context, one func(conn *net.TCPConn, began t
 	running.Wait()
 	took := time.Since(began)
 	if err := failed.Load(); err != nil {
-		return loadResult{}, *err
+		return loadResult{}, unlessCalledOff(ctx, *err)
 	}
 	r := loadResult{
 		Bytes: total.Load(), Seconds: took.Seconds(),

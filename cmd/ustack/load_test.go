@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -131,5 +133,44 @@ func TestParsingOfProc(t *testing.T) {
 	}
 	if n := parseCalls("rchar: 5\nwchar: 6\nsyscr: 3\nsyscw: 4\nread_bytes: 9\n"); n != 7 {
 		t.Errorf("%d calls, want 7", n)
+	}
+}
+
+// A load that is interrupted ends with 130 whatever it is at, and does not tell of the connections that this has closed.
+func TestALoadThatIsInterruptedSaysNothing(t *testing.T) {
+	for _, load := range [][]string{{"push"}, {"pull"}, {"ping"}, {"many"}, {"smb", "put"}} {
+		t.Run(load[0], func(t *testing.T) {
+			ln, err := net.Listen("tcp4", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer ln.Close()
+			args := append(append([]string{"load"}, load...), "--for", "20s", "--to", ln.Addr().String())
+			if load[0] == "smb" {
+				args = append(args, "--share", "none")
+			}
+			cmd := program(t.Context(), args...)
+			var said bytes.Buffer
+			cmd.Stderr = &said
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			conn, err := ln.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if load[0] != "pull" {
+				if _, err := conn.Read(make([]byte, 1)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := cmd.Process.Signal(os.Interrupt); err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 130 || said.Len() > 0 {
+				t.Errorf("%v, and says %q", err, said.String())
+			}
+		})
 	}
 }

@@ -38,6 +38,8 @@ func (c *loadManyCmd) Run(ctx context.Context) error {
 		return err
 	}
 	defer closeAll(conns)
+	stop := context.AfterFunc(ctx, func() { closeAll(conns) })
+	defer stop()
 	congestion, err := congestionOf(conns[0])
 	if err != nil {
 		return err
@@ -46,11 +48,11 @@ func (c *loadManyCmd) Run(ctx context.Context) error {
 		err = firstMessages(conns, c.Size, c.Longest)
 	}
 	if err := errors.Join(err, c.hold(conns, c.Size, c.Longest)); err != nil {
-		return err
+		return unlessCalledOff(ctx, err)
 	}
 	r, trips, err := c.exchange(conns[:c.Active])
 	if err != nil {
-		return err
+		return unlessCalledOff(ctx, err)
 	}
 	r.Congestion, r.Conns = congestion, len(conns)
 	r.All, r.Sent = trips, uint64(trips)*uint64(c.Size)

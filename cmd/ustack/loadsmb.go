@@ -70,15 +70,15 @@ func (c *loadSMBCmd) Run(ctx context.Context) error {
 	}
 	session, err := d.DialConn(ctx, conn, c.To)
 	if err != nil {
-		return fmt.Errorf("SMB session: %w", err)
+		return unlessCalledOff(ctx, fmt.Errorf("SMB session: %w", err))
 	}
 	share, err := session.Mount(c.Share)
 	if err != nil {
-		return fmt.Errorf("share %s: %w", c.Share, err)
+		return unlessCalledOff(ctx, fmt.Errorf("share %s: %w", c.Share, err))
 	}
 	r, err := c.exchange(share)
 	if err := errors.Join(err, share.Umount(), session.Logoff()); err != nil {
-		return err
+		return unlessCalledOff(ctx, err)
 	}
 	r.Congestion, r.Conns = congestion, 1
 	return c.print(r)
