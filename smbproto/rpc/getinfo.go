@@ -48,14 +48,17 @@ const (
 	serverType   = 0x1 | 0x2 | 0x1000 | 0x8000 // SV_TYPE_WORKSTATION, _SERVER, _NT, _SERVER_NT
 )
 
+// serverLevel reads a request for information of the server itself, and begins the reply. If it is malformed, that is dropped.
+func serverLevel(in *decoder, out *encoder) uint32 {
+	in.uniqueStr() // ServerName: this server, whatever the client calls it
+	level := in.u32()
+	out.u32(level)
+	return level
+}
+
 // serverGetInfo is NetrServerGetInfo, MS-SRVS 3.1.4.17, levels 100 and 101.
 func (s *srvsvc) serverGetInfo(in *decoder, out *encoder) error {
-	in.uniqueStr() // ServerName
-	level := in.u32()
-	if in.err != nil {
-		return in.err
-	}
-	out.u32(level)
+	level := serverLevel(in, out)
 	switch level {
 	case 100, 101: // SERVER_INFO_100 and SERVER_INFO_101, MS-SRVS 2.2.4.40 and 2.2.4.41
 		out.pointer()

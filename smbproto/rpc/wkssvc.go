@@ -22,12 +22,7 @@ func NewWkssvc(serverName, domain string) *Server {
 
 // getInfo is NetrWkstaGetInfo, MS-WKST 3.2.4.1, levels 100 and 101. The others are for administrators.
 func (s *wkssvc) getInfo(in *decoder, out *encoder) error {
-	in.uniqueStr() // ServerName
-	level := in.u32()
-	if in.err != nil {
-		return in.err
-	}
-	out.u32(level)
+	level := serverLevel(in, out)
 	switch level {
 	case 100, 101: // WKSTA_INFO_100 and WKSTA_INFO_101, MS-WKST 2.2.5.1 and 2.2.5.2
 		out.pointer()
