@@ -44,9 +44,13 @@ const pipePrefix = `\PIPE\`
 // pipe finds a pipe by its name, in whatever case and with "\", "PIPE\" or "\PIPE\" before it, or without; nil if there is none.
 func (s *Server) pipe(name string) *rpc.Server {
 	name = strings.ToUpper(strings.TrimPrefix(name, `\`))
-	name = strings.TrimPrefix(name, pipePrefix[1:])
+	return s.wholePipe(pipePrefix + strings.TrimPrefix(name, pipePrefix[1:]))
+}
+
+// wholePipe finds a pipe by its whole name, in whatever case; nil if there is none.
+func (s *Server) wholePipe(name string) *rpc.Server {
 	for _, p := range s.pipes {
-		if strings.ToUpper(p.PipeName()[len(pipePrefix):]) == name {
+		if strings.EqualFold(p.PipeName(), name) {
 			return p
 		}
 	}

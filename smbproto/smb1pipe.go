@@ -1,10 +1,6 @@
 package smbproto
 
-import (
-	"strings"
-
-	"ustack/smbproto/wire"
-)
+import "ustack/smbproto/wire"
 
 // What a TRANSACTION may ask of a named pipe, by the first setup word (MS-CIFS 2.2.5).
 var pipeFunctions = map[uint16]*transFunction{
@@ -92,7 +88,7 @@ func (c *Conn) pipeWrite(r *smb1Request, t *transaction, out *transOut) wire.Sta
 
 // pipeWait: a pipe that there is can be opened at once.
 func (c *Conn) pipeWait(_ *smb1Request, t *transaction, _ *transOut) wire.Status {
-	if name, ok := strings.CutPrefix(strings.ToUpper(t.name), pipePrefix); !ok || c.srv.pipe(name) == nil {
+	if c.srv.wholePipe(t.name) == nil {
 		return wire.StatusObjectNameNotFound
 	}
 	return wire.StatusOK

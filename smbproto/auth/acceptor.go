@@ -60,10 +60,7 @@ func (a *acceptor) judge(m *authenticate) (err error) {
 		a.id = id
 		return nil
 	}
-	hash, known := [16]byte{}, false
-	if a.cfg.Users != nil {
-		hash, known = a.cfg.Users.Lookup(id.User)
-	}
+	hash, known := a.cfg.account(id.User)
 	switch {
 	case known:
 		if id.SessionKey, err = a.acceptUser(m, hash); err != nil {

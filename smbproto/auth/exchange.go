@@ -46,13 +46,12 @@ func (c *Config) setDefaults() {
 	}
 }
 
-// hasAccount reports whether a user of this name has an account here.
-func (c *Config) hasAccount(name string) bool {
+// account looks a user's account up, if there are any.
+func (c *Config) account(name string) (ntHash [16]byte, ok bool) {
 	if c.Users == nil {
-		return false
+		return ntHash, false
 	}
-	_, ok := c.Users.Lookup(name)
-	return ok
+	return c.Users.Lookup(name)
 }
 
 // Identity is who was authenticated. The names are the client's own words:

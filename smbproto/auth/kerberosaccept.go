@@ -85,7 +85,7 @@ func (a *kerberosAcceptor) accept(token []byte) (reply []byte, err error) {
 		}
 	}
 	id := a.claimed
-	if !a.cfg.hasAccount(id.User) {
+	if _, known := a.cfg.account(id.User); !known {
 		id.Realm = id.Domain
 	}
 	copy(id.SessionKey[:], a.key.KeyValue) // its first 16 bytes, MS-SMB2 3.3.5.5.3
